@@ -1,0 +1,1 @@
+//! What a finding is: plain data, no renderer.

@@ -1,0 +1,1 @@
+//! The small languages inside manifest strings, in nom.

@@ -1,0 +1,1 @@
+//! What the manifests mean: the mesh with its workloads, ports, identities and attached policies.

@@ -1,0 +1,1 @@
+//! Text of manifests: finding files, decoding, document splitting, spans and positions.

@@ -1,0 +1,1 @@
+//! Spanned YAML and JSON trees with Kubernetes' scalar rules.

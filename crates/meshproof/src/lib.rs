@@ -1,0 +1,1 @@
+//! The library facade and the meshproof command.
