@@ -1,1 +1,7 @@
-//! What a finding is: plain data, no renderer.
+//! What a finding is: plain data without a renderer.
+
+mod finding;
+mod witness;
+
+pub use finding::{Category, Confidence, Edit, Finding, Label, Level, ResourceName};
+pub use witness::{Decision, Witness};

@@ -1,1 +1,12 @@
-//! Text of manifests: finding files, decoding, document splitting, spans and positions.
+//! Text of manifests: finding files, decoding them, splitting streams into documents, and telling positions.
+//!
+//! This crate knows nothing of YAML. A [`SourceMap`] owns every text that was read; a [`Span`] names a byte range
+//! in one of them and stays valid for the life of the map.
+
+mod map;
+mod span;
+mod split;
+
+pub use map::{LineColumn, Origin, Source, SourceMap};
+pub use span::{SourceId, Span, Spanned};
+pub use split::{DocumentRange, split_documents};
