@@ -1,1 +1,22 @@
-//! One file per kind: what was written, every value with its span, and what admission says of it.
+//! One file per kind: what was *written*, every value with its span; decoding and admission-grade validation.
+//!
+//! [`decode`](decode::decode) turns one document into [`Resource`]s (several for a `List`). Decoding is lenient: what
+//! can be read is read, whatever admission says of the object. What it means is the next crate's business.
+
+mod authorization_policy;
+mod destination_rule;
+mod object;
+mod peer_authentication;
+mod pod;
+mod request_authentication;
+mod service;
+mod spec;
+
+pub use authorization_policy::*;
+pub use destination_rule::*;
+pub use object::*;
+pub use peer_authentication::*;
+pub use pod::*;
+pub use request_authentication::*;
+pub use service::*;
+pub use spec::*;

@@ -1,0 +1,125 @@
+//! What every object has.
+
+use meshproof_diagnostics::ResourceName;
+use meshproof_source::{Span, Spanned};
+
+/// A string with its place.
+pub type Text = Spanned<String>;
+
+/// A list and the place of the field that holds it; an absent field has no place and no items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field<T> {
+    /// Place of the key, when the field is written.
+    pub key: Option<Span>,
+    /// Its items.
+    pub items: Vec<T>,
+}
+
+impl<T> Default for Field<T> {
+    fn default() -> Self {
+        Field { key: None, items: Vec::new() }
+    }
+}
+
+impl<T> std::ops::Deref for Field<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+/// A map of strings in the order written (labels, annotations, selectors).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextMap {
+    /// Place of the field's key, when written.
+    pub key: Option<Span>,
+    /// Keys and values; of equal keys only the last is kept.
+    pub entries: Vec<(Text, Text)>,
+}
+
+impl TextMap {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Text> {
+        self.entries.iter().find(|(name, _)| name.value == key).map(|(_, value)| value)
+    }
+
+    /// Whether every pair of `self` stands in `labels` (Istio 1.32, labels/instance.go `SubsetOf`).
+    pub fn is_subset_of(&self, labels: &TextMap) -> bool {
+        self.entries
+            .iter()
+            .all(|(key, value)| labels.get(key).is_some_and(|other| other.value == value.value))
+    }
+
+    /// No entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// `metadata`, and the type of the object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    /// `apiVersion` as written.
+    pub api_version: Text,
+    /// `kind` as written.
+    pub kind: Text,
+    /// `metadata.name`; absent with `generateName` or by mistake.
+    pub name: Option<Text>,
+    /// `metadata.namespace` as written, or as the kustomization or the command line says.
+    pub namespace: Option<Text>,
+    /// `metadata.labels`.
+    pub labels: TextMap,
+    /// `metadata.annotations`.
+    pub annotations: TextMap,
+    /// `metadata.creationTimestamp`, in dumps of live clusters.
+    pub creation_timestamp: Option<Text>,
+    /// The whole object.
+    pub span: Span,
+}
+
+impl Meta {
+    /// Name as written, empty when absent.
+    pub fn name(&self) -> &str {
+        self.name.as_ref().map_or("", |name| name.value.as_str())
+    }
+
+    /// Where to point when the object as a whole is meant: its name, else its kind.
+    pub fn name_span(&self) -> Span {
+        self.name.as_ref().map_or(self.kind.span, |name| name.span)
+    }
+
+    /// Kind, namespace and name for findings.
+    pub fn resource_name(&self) -> ResourceName {
+        ResourceName {
+            kind: self.kind.value.clone(),
+            namespace: self.namespace.as_ref().map(|namespace| namespace.value.clone()),
+            name: self.name().to_owned(),
+        }
+    }
+}
+
+/// `selector.matchLabels` of Istio objects; present but empty differs from absent on some engines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// The `selector` value.
+    pub span: Span,
+    /// Whether `matchLabels` is written at all (ztunnel tells `{}` from `matchLabels: {}`).
+    pub has_match_labels: bool,
+    /// The pairs.
+    pub match_labels: TextMap,
+}
+
+/// One entry of `targetRefs`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetRef {
+    /// The entry.
+    pub span: Span,
+    /// API group; empty for core.
+    pub group: String,
+    /// Kind.
+    pub kind: Text,
+    /// Name.
+    pub name: Text,
+    /// Namespace; admission refuses it when not empty.
+    pub namespace: Option<Text>,
+}
