@@ -1,0 +1,76 @@
+//! The mesh as a whole.
+
+use meshproof_resources::{Resource, TextMap};
+
+use crate::{ClusterId, Fact, NamespaceId, ResourceId, ServiceId, Workload, WorkloadId};
+
+/// Everything the input says, joined.
+#[derive(Debug)]
+pub struct Mesh {
+    /// Every decoded object, in the order of sources and offsets.
+    pub resources: Vec<Resource>,
+    /// Cluster and namespace of each resource (index = resource); no namespace for cluster-wide kinds.
+    pub placement: Vec<(ClusterId, Option<NamespaceId>)>,
+    /// Mesh-wide settings.
+    pub settings: Settings,
+    /// Clusters read together; one without a name when none was named.
+    pub clusters: Vec<Cluster>,
+    /// Namespaces: those with an object, and those that other objects name.
+    pub namespaces: Vec<Namespace>,
+    /// Workloads in resource order.
+    pub workloads: Vec<Workload>,
+    /// Services in resource order.
+    pub services: Vec<Service>,
+}
+
+/// MeshConfig in force, each value with its origin.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Settings {
+    pub trust_domain: Fact<String>,
+    pub trust_domain_aliases: Vec<String>,
+    pub root_namespace: Fact<String>,
+    pub auto_mtls: Fact<bool>,
+    pub allow_any_outbound: Fact<bool>,
+}
+
+/// One cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// As named on the command line or in its MeshConfig.
+    pub name: Option<String>,
+}
+
+/// One namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Namespace {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its name; absent for the namespace that a folder's objects without `metadata.namespace` share.
+    pub name: Option<String>,
+    /// The Namespace object, when the input has it.
+    pub resource: Option<ResourceId>,
+    /// Its labels; unknown without the object.
+    pub labels: Fact<TextMap>,
+    /// Workloads in it.
+    pub workloads: Vec<WorkloadId>,
+    /// Services in it.
+    pub services: Vec<ServiceId>,
+    /// ServiceAccount objects in it.
+    pub service_accounts: Vec<ResourceId>,
+    /// AuthorizationPolicies in it.
+    pub policies: Vec<ResourceId>,
+}
+
+/// One Service with the workloads it selects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The object.
+    pub resource: ResourceId,
+    /// Its namespace.
+    pub namespace: NamespaceId,
+    /// `name.namespace.svc.cluster.local`; absent when the namespace is unknown.
+    pub fqdn: Option<String>,
+    /// Workloads it selects.
+    pub workloads: Vec<WorkloadId>,
+}
