@@ -31,7 +31,9 @@ impl Span {
 
     /// A part of this span, by byte offsets relative to its start; clipped to the span.
     pub fn part(self, start: usize, end: usize) -> Span {
-        let clip = |offset: usize| self.start.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX)).min(self.end);
+        let clip = |offset: usize| {
+            self.start.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX)).min(self.end)
+        };
         Span { source: self.source, start: clip(start), end: clip(end) }
     }
 
