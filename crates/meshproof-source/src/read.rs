@@ -353,3 +353,96 @@ fn place_in(bytes: &[u8], at: usize, before: usize) -> BytePlace {
         column: String::from_utf8_lossy(&head[line_start..]).chars().count() + 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(bytes: &[u8]) -> Result<ReadText, ReadProblem> {
+        read_from(bytes, "a.yaml", 1 << 20, 0)
+    }
+
+    fn refused(bytes: &[u8]) -> (ReadProblemKind, u64, usize, usize) {
+        let problem = decoded(bytes).unwrap_err();
+        let place = problem.place.unwrap();
+        (problem.kind, place.offset, place.line, place.column)
+    }
+
+    fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_off() {
+        let read = decoded(b"\xef\xbb\xbfa: 1\n").unwrap();
+        assert_eq!((read.text.as_str(), read.notes.as_slice()), ("a: 1\n", &[ReadNote::Utf8Bom][..]));
+        assert_eq!(decoded(b"").unwrap().text, "");
+    }
+
+    #[test]
+    fn utf16_with_a_mark_is_read_in_both_orders() {
+        let text = "a: é漢😀\r\n";
+        let little = decoded(&utf16(&format!("\u{feff}{text}"), u16::to_le_bytes)).unwrap();
+        assert_eq!((little.text.as_str(), little.notes[0]), (text, ReadNote::Utf16Le));
+        let big = decoded(&utf16(&format!("\u{feff}{text}"), u16::to_be_bytes)).unwrap();
+        assert_eq!((big.text.as_str(), big.notes[0]), (text, ReadNote::Utf16Be));
+    }
+
+    #[test]
+    fn broken_utf16_is_placed_in_the_file() {
+        let mut half = utf16("\u{feff}a\nbc", u16::to_le_bytes);
+        half.extend([0x00, 0xd8]);
+        assert_eq!(refused(&half), (ReadProblemKind::Encoding, 10, 2, 3));
+        assert_eq!(refused(b"\xff\xfea\0b"), (ReadProblemKind::Encoding, 4, 1, 2));
+        assert_eq!(refused(b"\xfe\xff\0a\0\0"), (ReadProblemKind::Nul, 4, 1, 2));
+        assert_eq!(refused(b"\xff\xfe\0\0a\0\0\0"), (ReadProblemKind::Encoding, 0, 1, 1));
+    }
+
+    #[test]
+    fn invalid_utf8_is_placed_in_the_file() {
+        assert_eq!(refused("a: 1\né: \u{0}".as_bytes()), (ReadProblemKind::Nul, 9, 2, 4));
+        assert_eq!(refused(b"a: 1\nb: \xff\n"), (ReadProblemKind::Encoding, 8, 2, 4));
+        assert_eq!(refused(b"\xef\xbb\xbfb: \xc3"), (ReadProblemKind::Encoding, 6, 1, 4));
+        let problem = decoded(b"b: \xff").unwrap_err();
+        assert_eq!(
+            problem.to_string(),
+            "a.yaml:1:4: is not UTF-8: byte 0xff at offset 3 begins no character"
+        );
+    }
+
+    #[test]
+    fn zero_bytes_of_unmarked_utf16_are_explained() {
+        let unmarked = decoded(&utf16("kind: Service\n", u16::to_le_bytes)).unwrap_err();
+        assert!(unmarked.help.contains("UTF-16 without a byte order mark"), "{}", unmarked.help);
+        let binary = decoded(b"a: text with one zero byte only \0 and more text after it").unwrap_err();
+        assert!(binary.help.contains("remove the byte"), "{}", binary.help);
+    }
+
+    #[test]
+    fn an_input_without_end_stops_at_the_limit() {
+        let problem = read_from(io::repeat(b'a'), "<stdin>", 1000, 0).unwrap_err();
+        assert_eq!(problem.kind, ReadProblemKind::TooLarge);
+        assert_eq!(problem.message, "is larger than the limit of 1000 bytes");
+        assert_eq!(read_from(io::repeat(b'a').take(1000), "<stdin>", 1000, 0).unwrap().text.len(), 1000);
+    }
+
+    #[test]
+    fn utf16_may_not_outgrow_the_limit_by_decoding() {
+        let bytes = utf16("\u{feff}漢漢漢", u16::to_le_bytes);
+        assert_eq!(decode(bytes.clone(), "a", 8).unwrap_err().kind, ReadProblemKind::TooLarge);
+        assert_eq!(decode(bytes, "a", 9).unwrap().text.len(), 9);
+    }
+
+    #[test]
+    fn names_are_shown_without_the_leading_dot() {
+        assert_eq!(source_name(Path::new("./a/b.yaml")), "a/b.yaml");
+        assert_eq!(source_name(Path::new(".")), ".");
+        assert_eq!(source_name(Path::new("../a")), "../a");
+    }
+
+    #[test]
+    fn what_parallel_readers_hand_over_is_send() {
+        fn send<T: Send>() {}
+        send::<Result<ReadText, ReadProblem>>();
+    }
+}
