@@ -1,7 +1,11 @@
 //! AuthorizationPolicy (security.istio.io v1, v1beta1).
 
 use meshproof_source::{Span, Spanned};
+use meshproof_yaml::NodeRef;
 
+use crate::read::{
+    entries, key_name, mapping_at, objects, selector, spec_span, target_refs, text, text_at, texts,
+};
 use crate::{Field, Selector, TargetRef, Text};
 
 /// `spec.action`.
@@ -171,4 +175,134 @@ impl Operation {
             (Attribute::Paths, &self.paths),
         ]
     }
+}
+
+impl AuthorizationPolicy {
+    /// Reads `spec` of `object`.
+    pub(crate) fn decode(spec: Option<NodeRef<'_>>, object: NodeRef<'_>) -> Self {
+        let mut policy = AuthorizationPolicy {
+            span: spec_span(spec, object),
+            selector: None,
+            target_refs: Field::default(),
+            action: None,
+            provider: None,
+            rules: Field::default(),
+        };
+        let (mut many, mut single) = (None, None);
+        for (key, value) in entries(spec) {
+            match key_name(key) {
+                "selector" => policy.selector = selector(value),
+                "targetRefs" => many = Some((key, value)),
+                "targetRef" => single = Some((key, value)),
+                "action" => policy.action = action(value),
+                "provider" => policy.provider = text_at(value, "name"),
+                "rules" => policy.rules = objects(key, value, rule),
+                _ => {}
+            }
+        }
+        policy.target_refs = target_refs(many, single);
+        policy
+    }
+}
+
+fn action(node: NodeRef<'_>) -> Option<Spanned<Option<Action>>> {
+    if node.is_null() {
+        return None;
+    }
+    let actions = [Action::Allow, Action::Deny, Action::Audit, Action::Custom];
+    let written = node.str().unwrap_or_default();
+    Some(Spanned::new(actions.into_iter().find(|action| action.as_str() == written), node.span()))
+}
+
+fn rule(node: NodeRef<'_>) -> Rule {
+    let mut rule =
+        Rule { span: node.span(), from: Field::default(), to: Field::default(), when: Field::default() };
+    for (key, value) in node.entries() {
+        match key_name(key) {
+            "from" => rule.from = objects(key, value, source),
+            "to" => rule.to = objects(key, value, operation),
+            "when" => rule.when = objects(key, value, condition),
+            _ => {}
+        }
+    }
+    rule
+}
+
+fn source(item: NodeRef<'_>) -> Source {
+    let mut source = Source {
+        span: item.span(),
+        principals: Match::default(),
+        request_principals: Match::default(),
+        namespaces: Match::default(),
+        service_accounts: Match::default(),
+        trust_domains: Match::default(),
+        ip_blocks: Match::default(),
+        remote_ip_blocks: Match::default(),
+    };
+    for (key, value) in entries(mapping_at(item, "source")) {
+        let list = match key_name(key) {
+            "principals" => &mut source.principals.values,
+            "notPrincipals" => &mut source.principals.not_values,
+            "requestPrincipals" => &mut source.request_principals.values,
+            "notRequestPrincipals" => &mut source.request_principals.not_values,
+            "namespaces" => &mut source.namespaces.values,
+            "notNamespaces" => &mut source.namespaces.not_values,
+            "serviceAccounts" => &mut source.service_accounts.values,
+            "notServiceAccounts" => &mut source.service_accounts.not_values,
+            "trustDomains" => &mut source.trust_domains.values,
+            "notTrustDomains" => &mut source.trust_domains.not_values,
+            "ipBlocks" => &mut source.ip_blocks.values,
+            "notIpBlocks" => &mut source.ip_blocks.not_values,
+            "remoteIpBlocks" => &mut source.remote_ip_blocks.values,
+            "notRemoteIpBlocks" => &mut source.remote_ip_blocks.not_values,
+            _ => continue,
+        };
+        *list = texts(key, value);
+    }
+    source
+}
+
+fn operation(item: NodeRef<'_>) -> Operation {
+    let mut operation = Operation {
+        span: item.span(),
+        hosts: Match::default(),
+        ports: Match::default(),
+        methods: Match::default(),
+        paths: Match::default(),
+    };
+    for (key, value) in entries(mapping_at(item, "operation")) {
+        let list = match key_name(key) {
+            "hosts" => &mut operation.hosts.values,
+            "notHosts" => &mut operation.hosts.not_values,
+            "ports" => &mut operation.ports.values,
+            "notPorts" => &mut operation.ports.not_values,
+            "methods" => &mut operation.methods.values,
+            "notMethods" => &mut operation.methods.not_values,
+            "paths" => &mut operation.paths.values,
+            "notPaths" => &mut operation.paths.not_values,
+            _ => continue,
+        };
+        *list = texts(key, value);
+    }
+    operation
+}
+
+fn condition(item: NodeRef<'_>) -> Condition {
+    let mut condition = Condition {
+        span: item.span(),
+        key: Spanned::new(String::new(), item.span()),
+        values: Match::default(),
+    };
+    for (key, value) in item.entries() {
+        match key_name(key) {
+            "key" => {
+                let empty = || Spanned::new(String::new(), item.span());
+                condition.key = text(value).unwrap_or_else(empty);
+            }
+            "values" => condition.values.values = texts(key, value),
+            "notValues" => condition.values.not_values = texts(key, value),
+            _ => {}
+        }
+    }
+    condition
 }

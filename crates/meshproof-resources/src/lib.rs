@@ -1,19 +1,24 @@
 //! One file per kind: what was *written*, every value with its span; decoding and admission-grade validation.
 //!
-//! [`decode`](decode::decode) turns one document into [`Resource`]s (several for a `List`). Decoding is lenient: what
+//! [`decode()`] turns one document into [`Resource`]s (several for a `List`). Decoding is lenient: what
 //! can be read is read, whatever admission says of the object. What it means is the next crate's business.
 
 mod authorization_policy;
+mod decode;
 mod destination_rule;
+mod kind;
 mod object;
 mod peer_authentication;
 mod pod;
+mod read;
 mod request_authentication;
 mod service;
 mod spec;
 
 pub use authorization_policy::*;
+pub use decode::{Decoded, Issue, NotObject, decode};
 pub use destination_rule::*;
+pub use kind::Kind;
 pub use object::*;
 pub use peer_authentication::*;
 pub use pod::*;

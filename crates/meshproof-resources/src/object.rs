@@ -2,6 +2,9 @@
 
 use meshproof_diagnostics::ResourceName;
 use meshproof_source::{Span, Spanned};
+use meshproof_yaml::NodeRef;
+
+use crate::read::{entries, key_name, text, text_map};
 
 /// A string with its place.
 pub type Text = Spanned<String>;
@@ -122,4 +125,37 @@ pub struct TargetRef {
     pub name: Text,
     /// Namespace; admission refuses it when not empty.
     pub namespace: Option<Text>,
+}
+
+/// What `kubectl apply` leaves behind: a copy of the object, of no interest and large.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+impl Meta {
+    /// Reads `metadata` of `object`.
+    pub(crate) fn decode(api_version: Text, kind: Text, object: NodeRef<'_>) -> Self {
+        let mut meta = Meta {
+            api_version,
+            kind,
+            name: None,
+            namespace: None,
+            labels: TextMap::default(),
+            annotations: TextMap::default(),
+            creation_timestamp: None,
+            span: object.span(),
+        };
+        for (key, value) in entries(object.get("metadata")) {
+            match key_name(key) {
+                "name" => meta.name = text(value),
+                "namespace" => meta.namespace = text(value).filter(|namespace| !namespace.value.is_empty()),
+                "labels" => meta.labels = text_map(key, value),
+                "annotations" => {
+                    meta.annotations = text_map(key, value);
+                    meta.annotations.entries.retain(|(name, _)| name.value != LAST_APPLIED);
+                }
+                "creationTimestamp" => meta.creation_timestamp = text(value),
+                _ => {}
+            }
+        }
+        meta
+    }
 }

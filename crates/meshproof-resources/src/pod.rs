@@ -2,7 +2,12 @@
 //! ReplicationController, Argo Rollout.
 
 use meshproof_source::{Span, Spanned};
+use meshproof_yaml::NodeRef;
 
+use crate::read::{
+    entries, is_true, key_name, mapping, mapping_at, number, port_ref, text, text_at, text_map, text_map_at,
+    transport,
+};
 use crate::{Text, TextMap};
 
 /// A workload object: the template of its pods and what stands around it.
@@ -48,7 +53,7 @@ pub struct Container {
     pub init: bool,
     /// An init container with `restartPolicy: Always` (native sidecar).
     pub sidecar: bool,
-    /// `securityContext.runAsUser`.
+    /// `securityContext.runAsUser`, else that of the pod.
     pub run_as_user: Option<Spanned<i64>>,
     /// Ports (number or name) that HTTP, TCP and gRPC probes of this container use; the bool tells HTTP probes.
     pub probes: Vec<(PortRef, bool)>,
@@ -82,4 +87,118 @@ pub enum PortRef {
     Number(Spanned<u16>),
     /// By container port name.
     Name(Text),
+}
+
+impl Workload {
+    /// Reads `spec` of `object`, whose kind says where the pods stand.
+    pub(crate) fn decode(kind: &str, spec: Option<NodeRef<'_>>, object: NodeRef<'_>) -> Self {
+        let mut workload =
+            Workload { template: None, workload_ref: None, selector: TextMap::default(), replicas: None };
+        if kind == "Pod" {
+            workload.template = Some(PodTemplate::decode(object));
+            return workload;
+        }
+        for (key, value) in entries(spec) {
+            match key_name(key) {
+                "template" => workload.template = mapping(value).map(PodTemplate::decode),
+                "jobTemplate" if kind == "CronJob" => {
+                    let template = mapping_at(value, "spec").and_then(|spec| mapping_at(spec, "template"));
+                    workload.template = template.map(PodTemplate::decode);
+                }
+                "workloadRef" => {
+                    workload.workload_ref = text_at(value, "kind").zip(text_at(value, "name"));
+                }
+                "selector" if kind == "ReplicationController" => workload.selector = text_map(key, value),
+                "selector" => workload.selector = text_map_at(value, "matchLabels"),
+                "replicas" => workload.replicas = number(value),
+                _ => {}
+            }
+        }
+        workload
+    }
+}
+
+impl PodTemplate {
+    /// Reads a Pod or a pod template: both are `metadata` and `spec`.
+    pub(crate) fn decode(node: NodeRef<'_>) -> Self {
+        let mut template = PodTemplate {
+            span: node.span(),
+            labels: TextMap::default(),
+            annotations: TextMap::default(),
+            service_account: None,
+            host_network: false,
+            containers: Vec::new(),
+        };
+        for (key, value) in entries(node.get("metadata")) {
+            match key_name(key) {
+                "labels" => template.labels = text_map(key, value),
+                "annotations" => template.annotations = text_map(key, value),
+                _ => {}
+            }
+        }
+        let (mut deprecated_account, mut init, mut user) = (None, Vec::new(), None);
+        for (key, value) in entries(node.get("spec")) {
+            match key_name(key) {
+                "serviceAccountName" => template.service_account = text(value),
+                "serviceAccount" => deprecated_account = text(value),
+                "hostNetwork" => template.host_network = is_true(value),
+                "containers" => template.containers = containers(value, false),
+                "initContainers" => init = containers(value, true),
+                "securityContext" => user = value.get("runAsUser").and_then(number::<i64>),
+                _ => {}
+            }
+        }
+        template.service_account = template.service_account.or(deprecated_account);
+        template.containers.append(&mut init);
+        for container in &mut template.containers {
+            if container.run_as_user.is_none() {
+                container.run_as_user.clone_from(&user);
+            }
+        }
+        template
+    }
+}
+
+fn containers(list: NodeRef<'_>, init: bool) -> Vec<Container> {
+    list.items().filter_map(mapping).map(|item| container(item, init)).collect()
+}
+
+fn container(node: NodeRef<'_>, init: bool) -> Container {
+    let mut container = Container {
+        name: None,
+        image: None,
+        ports: Vec::new(),
+        init,
+        sidecar: false,
+        run_as_user: None,
+        probes: Vec::new(),
+    };
+    for (key, value) in node.entries() {
+        match key_name(key) {
+            "name" => container.name = text(value),
+            "image" => container.image = text(value),
+            "ports" => container.ports = value.items().filter_map(container_port).collect(),
+            "restartPolicy" => container.sidecar = init && value.str() == Some("Always"),
+            "securityContext" => container.run_as_user = value.get("runAsUser").and_then(number),
+            "livenessProbe" | "readinessProbe" | "startupProbe" => container.probes.extend(probe(value)),
+            _ => {}
+        }
+    }
+    container
+}
+
+fn container_port(node: NodeRef<'_>) -> Option<ContainerPort> {
+    Some(ContainerPort {
+        number: number(node.get("containerPort")?)?,
+        name: text_at(node, "name"),
+        protocol: transport(node.get("protocol")),
+    })
+}
+
+/// The port of a probe and whether the probe is HTTP; `exec` probes have none.
+fn probe(node: NodeRef<'_>) -> Option<(PortRef, bool)> {
+    let (handler, http) = [("httpGet", true), ("tcpSocket", false), ("grpc", false)]
+        .into_iter()
+        .find_map(|(name, http)| Some((mapping_at(node, name)?, http)))?;
+    Some((port_ref(handler.get("port")?)?, http))
 }

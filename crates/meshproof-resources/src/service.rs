@@ -1,7 +1,9 @@
 //! Service, Namespace, ServiceAccount.
 
 use meshproof_source::Spanned;
+use meshproof_yaml::NodeRef;
 
+use crate::read::{entries, key_name, number, port_ref, text, text_at, text_map, transport};
 use crate::{PortRef, Text, TextMap, Transport};
 
 /// The spec of a Service.
@@ -32,4 +34,38 @@ pub struct ServicePort {
     pub app_protocol: Option<Text>,
     /// `protocol`.
     pub protocol: Transport,
+}
+
+impl Service {
+    /// Reads `spec`.
+    pub(crate) fn decode(spec: Option<NodeRef<'_>>) -> Self {
+        let mut service = Service {
+            selector: TextMap::default(),
+            ports: Vec::new(),
+            headless: false,
+            service_type: None,
+            external_name: None,
+        };
+        for (key, value) in entries(spec) {
+            match key_name(key) {
+                "selector" => service.selector = text_map(key, value),
+                "ports" => service.ports = value.items().filter_map(service_port).collect(),
+                "clusterIP" => service.headless = value.str() == Some("None"),
+                "type" => service.service_type = text(value),
+                "externalName" => service.external_name = text(value),
+                _ => {}
+            }
+        }
+        service
+    }
+}
+
+fn service_port(node: NodeRef<'_>) -> Option<ServicePort> {
+    Some(ServicePort {
+        port: number(node.get("port")?)?,
+        name: text_at(node, "name"),
+        target: node.get("targetPort").and_then(port_ref),
+        app_protocol: text_at(node, "appProtocol"),
+        protocol: transport(node.get("protocol")),
+    })
 }

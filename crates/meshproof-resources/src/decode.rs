@@ -1,0 +1,204 @@
+//! From one document to objects.
+
+use std::collections::BTreeMap;
+
+use meshproof_source::{Span, Spanned};
+use meshproof_yaml::{NodeRef, Shape};
+
+use crate::read::{mapping_at, text_at};
+use crate::{
+    AuthorizationPolicy, DestinationRule, Kind, Meta, PeerAuthentication, RequestAuthentication, Resource,
+    Service, Spec, Text, Workload,
+};
+
+/// Lists inside lists beyond this depth are not read; real ones have one level.
+const MAX_LIST_DEPTH: usize = 8;
+
+/// What one document, or several one after the other, gave.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// Objects of known kinds in the order of the text.
+    pub resources: Vec<Resource>,
+    /// What could not be read although it should have been.
+    pub issues: Vec<Issue>,
+    /// Objects of kinds that no analysis reads: API group, kind, how many.
+    pub unknown_kinds: BTreeMap<(String, String), usize>,
+    /// Documents and list items that are no Kubernetes objects.
+    pub not_objects: Vec<NotObject>,
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// Kebab-case id of the lint that reports it.
+    pub lint: &'static str,
+    /// Where.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Something that is no Kubernetes object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotObject {
+    /// Where: the document or the item.
+    pub span: Span,
+    /// Why it is none, for the list of what was skipped.
+    pub reason: String,
+}
+
+/// The type that a typed list (`AuthorizationPolicyList`) gives items without one of their own.
+#[derive(Clone)]
+struct ItemType {
+    api_version: Text,
+    kind: Text,
+}
+
+/// Reads the objects of one document: an object, a `List` of any kind, or a JSON array of objects. It never fails:
+/// what is no object is told in `out`. Documents of nothing but comments give nothing.
+pub fn decode(root: NodeRef<'_>, out: &mut Decoded) {
+    match root.shape() {
+        Shape::Sequence => root.items().for_each(|item| decode_object(item, None, 1, out)),
+        _ if root.is_null() => {}
+        _ => decode_object(root, None, 0, out),
+    }
+}
+
+fn decode_object(object: NodeRef<'_>, item_type: Option<&ItemType>, depth: usize, out: &mut Decoded) {
+    if object.shape() != Shape::Mapping {
+        let reason = match object.shape() {
+            Shape::Sequence => "a list where an object belongs",
+            _ => "a single value, not a Kubernetes object",
+        };
+        out.not_objects.push(NotObject { span: object.span(), reason: reason.to_owned() });
+        return;
+    }
+    let api_version =
+        text_at(object, "apiVersion").or_else(|| item_type.map(|item| item.api_version.clone()));
+    let kind = text_at(object, "kind").or_else(|| item_type.map(|item| item.kind.clone()));
+    let (api_version, kind) = match (api_version, kind) {
+        (Some(api_version), Some(kind)) => (api_version, kind),
+        (api_version, kind) => return not_an_object(object, api_version, kind, out),
+    };
+    let (group, version) = group_and_version(&api_version.value);
+    if let Some(known) = Kind::of(group, &kind.value) {
+        check_version(group, version, &api_version, &kind.value, out);
+        let spec = spec(known, &kind.value, object);
+        out.resources.push(Resource { meta: Meta::decode(api_version, kind, object), spec });
+    } else if let Some(items) = list_items(&kind.value, object) {
+        decode_list(items, &api_version, &kind, depth, out);
+    } else {
+        *out.unknown_kinds.entry((group.to_owned(), kind.value)).or_default() += 1;
+    }
+}
+
+/// `List`, or a kind that ends in `List` and has items. (`AllowList` without items is a kind of its own.)
+fn list_items<'t>(kind: &str, object: NodeRef<'t>) -> Option<NodeRef<'t>> {
+    let items = object.get("items");
+    match kind.strip_suffix("List")? {
+        "" => Some(items.unwrap_or(object)),
+        _ => items.filter(|items| items.shape() == Shape::Sequence || items.is_null()),
+    }
+}
+
+fn decode_list(items: NodeRef<'_>, api_version: &Text, kind: &Text, depth: usize, out: &mut Decoded) {
+    if depth >= MAX_LIST_DEPTH {
+        out.issues.push(Issue {
+            lint: "unreadable-list",
+            span: kind.span,
+            message: format!(
+                "lists stand in lists more than {MAX_LIST_DEPTH} deep; the items of this one are not read"
+            ),
+            help: Some("write the objects as documents of their own, separated by `---`".to_owned()),
+        });
+        return;
+    }
+    let item_type = kind.value.strip_suffix("List").filter(|name| !name.is_empty()).map(|name| ItemType {
+        api_version: api_version.clone(),
+        // Point at the part of the token that names the items; quoted tokens are pointed at as a whole.
+        kind: Spanned::new(
+            name.to_owned(),
+            if kind.span.len() == kind.value.len() { kind.span.part(0, name.len()) } else { kind.span },
+        ),
+    });
+    match items.shape() {
+        Shape::Sequence => {
+            for item in items.items() {
+                decode_object(item, item_type.as_ref(), depth + 1, out);
+            }
+        }
+        _ if items.is_null() => {}
+        _ => out.issues.push(Issue {
+            lint: "unreadable-list",
+            span: kind.span,
+            message: format!("this {} has no list of items, so there is nothing to read in it", kind.value),
+            help: Some("put the objects under `items:`, each after a `- `".to_owned()),
+        }),
+    }
+}
+
+fn not_an_object(object: NodeRef<'_>, api_version: Option<Text>, kind: Option<Text>, out: &mut Decoded) {
+    let reason = match (&api_version, &kind) {
+        (Some(_), _) => "not a Kubernetes object: it has no kind",
+        (None, Some(_)) => "not a Kubernetes object: it has no apiVersion",
+        (None, None) => "not a Kubernetes object: it has neither apiVersion nor kind",
+    };
+    // Half a type on something that has metadata is a slip, not another format.
+    let half = match (&api_version, &kind) {
+        (Some(api_version), None) => Some((api_version, "kind")),
+        (None, Some(kind)) if Kind::names().any(|name| name == kind.value) => Some((kind, "apiVersion")),
+        _ => None,
+    };
+    if let Some((written, missing)) = half.filter(|_| mapping_at(object, "metadata").is_some()) {
+        out.issues.push(Issue {
+            lint: "incomplete-type",
+            span: written.span,
+            message: format!(
+                "this object has no `{missing}`, so the API server cannot tell what it is; it is not analysed"
+            ),
+            help: Some(format!("add `{missing}:` next to this line")),
+        });
+    }
+    out.not_objects.push(NotObject { span: object.span(), reason: reason.to_owned() });
+}
+
+fn group_and_version(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// A version that was never served: the object is read, and the finding says that the cluster would not take it.
+fn check_version(group: &str, version: &str, api_version: &Text, kind: &str, out: &mut Decoded) {
+    let versions = Kind::versions(group, kind);
+    if versions.contains(&version) {
+        return;
+    }
+    let prefix = if group.is_empty() { String::new() } else { format!("{group}/") };
+    out.issues.push(Issue {
+        lint: "unknown-api-version",
+        span: api_version.span,
+        message: format!("no API server knows {kind} in `{}`", api_version.value),
+        help: versions.first().map(|version| format!("write `apiVersion: {prefix}{version}`")),
+    });
+}
+
+fn spec(known: Kind, kind: &str, object: NodeRef<'_>) -> Spec {
+    let spec = mapping_at(object, "spec");
+    match known {
+        Kind::AuthorizationPolicy => {
+            Spec::AuthorizationPolicy(Box::new(AuthorizationPolicy::decode(spec, object)))
+        }
+        Kind::PeerAuthentication => {
+            Spec::PeerAuthentication(Box::new(PeerAuthentication::decode(spec, object)))
+        }
+        Kind::RequestAuthentication => {
+            Spec::RequestAuthentication(Box::new(RequestAuthentication::decode(spec, object)))
+        }
+        Kind::DestinationRule => Spec::DestinationRule(Box::new(DestinationRule::decode(spec, object))),
+        Kind::Workload => Spec::Workload(Box::new(Workload::decode(kind, spec, object))),
+        Kind::Service => Spec::Service(Box::new(Service::decode(spec))),
+        Kind::Namespace => Spec::Namespace,
+        Kind::ServiceAccount => Spec::ServiceAccount,
+    }
+}
