@@ -3,10 +3,16 @@
 //! [`parse`] turns one document (a byte range of a source) into a flat [`Tree`]; every key and value keeps its byte
 //! span and scalars are resolved late, from raw text and style. The event parser behind it is not visible outside.
 
+mod build;
+mod check;
+mod events;
+mod parse;
 mod problem;
 mod scalar;
+mod syntax;
 mod tree;
 
+pub use parse::{Parsed, parse};
 pub use problem::{Problem, ProblemKind};
 pub use scalar::Scalar;
-pub use tree::{NodeRef, Shape, Tree};
+pub use tree::{NodeRef, Shape, Style, Tree};
