@@ -7,12 +7,16 @@ mod build;
 mod check;
 mod events;
 mod parse;
+mod prefilter;
 mod problem;
 mod scalar;
 mod syntax;
+mod template;
 mod tree;
 
 pub use parse::{Parsed, parse};
+pub use prefilter::{Relevance, may_matter};
 pub use problem::{Problem, ProblemKind};
 pub use scalar::Scalar;
+pub use template::{TemplateKind, TemplateMarker, is_placeholder, template_marker};
 pub use tree::{NodeRef, Shape, Style, Tree};
