@@ -104,7 +104,19 @@ fn theme(style: Style) -> GraphicalTheme {
 /// The lines of an excerpt with its marks, without header and footer.
 pub(crate) fn draw(excerpt: &Excerpt, mut marks: Vec<Mark>, level: Level, style: Style) -> Vec<String> {
     // miette goes by offset and hands its colours out in that order.
-    marks.sort_by_key(|mark| mark.start);
+    marks.sort_by_key(|mark| (mark.start, mark.end));
+    // It would push the second of two equal underlines aside, so they become one with both texts.
+    marks.dedup_by(|later, kept| {
+        let same = (later.start, later.end) == (kept.start, kept.end);
+        if same {
+            kept.primary |= later.primary;
+            if !kept.text.is_empty() && !later.text.is_empty() {
+                kept.text.push('\n');
+            }
+            kept.text.push_str(&later.text);
+        }
+        same
+    });
     let mut theme = theme(style);
     if style.color {
         theme.styles = ThemeStyles::ansi();

@@ -111,7 +111,10 @@ impl Stretch<'_> {
     /// The lines to draw: those of the places, and some around them when all is wanted.
     fn drawn_lines(&self, source: &Source, style: Style) -> (usize, usize) {
         let context = if style.verbose { 2 } else { 0 };
-        (self.lines.0.saturating_sub(context).max(1), (self.lines.1 + context).min(source.line_count()))
+        // What follows the last line break counts as a line, but is nothing to see.
+        let last_line = source.line_count() - usize::from(source.text.ends_with('\n'));
+        let last = (self.lines.1 + context).min(last_line).max(self.lines.1);
+        (self.lines.0.saturating_sub(context).max(1), last)
     }
 
     /// Columns of its line numbers.

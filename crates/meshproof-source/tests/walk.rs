@@ -1,5 +1,8 @@
 //! Searching real folders, and reading what lies in them.
 
+// Helpers outside of test functions are tests too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
