@@ -1,1 +1,17 @@
-//! The library facade and the meshproof command.
+//! Reads the Istio authorization manifests of a folder and says what is wrong with them, with proof.
+//!
+//! [`Session`] is the whole way from paths to findings; the `meshproof` command is a thin layer over it.
+
+pub mod config;
+mod document;
+mod gather;
+mod levels;
+pub mod lints;
+mod options;
+mod pipeline;
+mod session;
+mod suppress;
+
+pub use levels::{ALL, Levels};
+pub use options::{ClusterInput, Error, Input, Options, Outcome, Render};
+pub use session::Session;

@@ -1,0 +1,152 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use meshproof::{ClusterInput, Render};
+use meshproof_diagnostics::Level;
+
+/// Reads Istio authorization manifests and proves what is wrong with them.
+#[derive(Debug, Parser)]
+#[command(name = "meshproof", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Analyse manifests and report findings
+    Check(Box<CheckArgs>),
+    /// List the lints, or explain one
+    Lint(LintArgs),
+}
+
+/// Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage, configuration or an internal error, 3
+/// nothing to analyse.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 clean, 1 findings at or above --fail-on, 2 wrong usage, configuration or an \
+                        internal error, 3 nothing to analyse. They do not depend on the format."
+)]
+pub(crate) struct CheckArgs {
+    /// Files and folders to read, or `-` for standard input [default: the current folder]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How to report: text, concise or json; `json=report.json` writes to a file. May be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
+    pub output: Vec<super::output::Output>,
+
+    /// Lowest level that makes the command fail
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "LEVEL")]
+    pub fail_on: FailOn,
+
+    /// Do not report a lint (or `all`)
+    #[arg(short = 'A', long = "allow", value_name = "LINT", action = ArgAction::Append)]
+    pub allow: Vec<String>,
+
+    /// Report a lint (or `all`) as warning
+    #[arg(short = 'W', long = "warn", value_name = "LINT", action = ArgAction::Append)]
+    pub warn: Vec<String>,
+
+    /// Report a lint (or `all`) as error
+    #[arg(short = 'D', long = "deny", value_name = "LINT", action = ArgAction::Append)]
+    pub deny: Vec<String>,
+
+    /// Namespace of objects that name none
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Render Kustomize and Helm folders before reading: when a program for it is installed, never, or always
+    #[arg(long, value_enum, default_value_t = RenderArg::Auto)]
+    pub render: RenderArg,
+
+    /// Leave out what matches a pattern, written as in .gitignore. May be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+
+    /// Read PATH as the manifests of the cluster NAME. May be repeated: the clusters are one mesh
+    #[arg(long, value_name = "NAME=PATH", value_parser = parse_cluster)]
+    pub cluster: Vec<ClusterInput>,
+
+    /// Colours in text output
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+
+    /// How many threads to use [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+
+    /// Show every place of a finding and everything that was not analysed
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Write no text report where there is nothing to report
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Configuration file [default: meshproof.yaml in the current folder, or in or above the first PATH]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The lint to explain
+    pub id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Error,
+    Warning,
+    Info,
+    Never,
+}
+
+impl FailOn {
+    /// Whether findings of this level make the command fail.
+    pub(crate) fn fails(self, worst: Option<Level>) -> bool {
+        let threshold = match self {
+            FailOn::Error => Level::Error,
+            FailOn::Warning => Level::Warning,
+            FailOn::Info => Level::Info,
+            FailOn::Never => return false,
+        };
+        worst.is_some_and(|worst| worst >= threshold)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RenderArg {
+    Auto,
+    Never,
+    Require,
+}
+
+impl From<RenderArg> for Render {
+    fn from(arg: RenderArg) -> Self {
+        match arg {
+            RenderArg::Auto => Render::Auto,
+            RenderArg::Never => Render::Never,
+            RenderArg::Require => Render::Require,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+fn parse_cluster(written: &str) -> Result<ClusterInput, String> {
+    match written.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok(ClusterInput { name: name.to_owned(), path: PathBuf::from(path) })
+        }
+        _ => Err("write it as NAME=PATH, for example east=clusters/east".to_owned()),
+    }
+}

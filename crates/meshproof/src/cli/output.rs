@@ -1,0 +1,133 @@
+//! Where reports go, and in which format.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use meshproof::Outcome;
+use meshproof_report::{Style, concise, json, text};
+
+use super::args::Color;
+
+/// One report that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    pub format: Format,
+    /// Standard output if not given.
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Concise,
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        match written {
+            "text" => Ok(Format::Text),
+            "concise" => Ok(Format::Concise),
+            "json" => Ok(Format::Json),
+            _ => Err(format!("there is no format `{written}`; known are text, concise and json")),
+        }
+    }
+}
+
+/// `json` or `json=report.json`.
+pub(crate) fn parse_output(written: &str) -> Result<Output, String> {
+    let (format, file) = match written.split_once('=') {
+        Some((_, "")) => return Err("a file name is missing after `=`".to_owned()),
+        Some((format, file)) => (format, Some(PathBuf::from(file))),
+        None => (written, None),
+    };
+    Ok(Output { format: format.parse()?, file })
+}
+
+/// Writes every report. Whoever reads standard output may stop reading; that is no failure.
+pub(crate) fn write(
+    outputs: &[Output],
+    outcome: &Outcome,
+    color: Color,
+    verbose: bool,
+    quiet: bool,
+) -> Result<(), String> {
+    for output in outputs {
+        match &output.file {
+            None => {
+                let stdout = io::stdout();
+                let style = Style::for_stdout(colored(color, stdout.is_terminal()), verbose);
+                let mut out = BufWriter::new(stdout.lock());
+                let written =
+                    write_one(&mut out, output.format, outcome, style, quiet).and_then(|()| out.flush());
+                match written {
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                    written => written.map_err(|error| format!("standard output: {error}"))?,
+                }
+            }
+            Some(path) => {
+                let style = Style { color: color == Color::Always, verbose, ..Style::default() };
+                let written = File::create(path).and_then(|file| {
+                    let mut out = BufWriter::new(file);
+                    write_one(&mut out, output.format, outcome, style, false)?;
+                    out.flush()
+                });
+                written.map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_one(
+    out: &mut dyn Write,
+    format: Format,
+    outcome: &Outcome,
+    style: Style,
+    quiet: bool,
+) -> io::Result<()> {
+    let Outcome { findings, sources, summary, .. } = outcome;
+    match format {
+        Format::Json => json::write(out, findings, sources, summary),
+        _ if quiet && findings.is_empty() => Ok(()),
+        Format::Text => text::write(out, findings, sources, summary, style),
+        Format::Concise => concise::write(out, findings, sources, summary, style),
+    }
+}
+
+/// `auto` follows the terminal and the environment (NO_COLOR, CLICOLOR_FORCE, TERM).
+fn colored(color: Color, terminal: bool) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => match anstream::AutoStream::choice(&io::stdout()) {
+            anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+            anstream::ColorChoice::Never => false,
+            anstream::ColorChoice::Auto => terminal,
+        },
+    }
+}
+
+/// Tells the user what is wrong with the run itself.
+pub(crate) fn complain(message: &str) {
+    // Nothing is left to be done when even that fails.
+    let _ = writeln!(io::stderr(), "error: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_may_go_to_files() {
+        let json = Output { format: Format::Json, file: Some("a=b.json".into()) };
+        assert_eq!(parse_output("json=a=b.json"), Ok(json));
+        assert_eq!(parse_output("text"), Ok(Output { format: Format::Text, file: None }));
+        assert!(parse_output("sarif").is_err());
+        assert!(parse_output("json=").is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! One document: parsed, judged, decoded, and its tree dropped again.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use meshproof_diagnostics::{Category, Finding, Label, Level};
+use meshproof_report::Skipped;
+use meshproof_resources::{Decoded, Issue, Kind, Resource, Text, decode};
+use meshproof_source::{SourceId, Span};
+use meshproof_yaml::{Problem, ProblemKind, Relevance, TemplateKind, may_matter, template_marker};
+
+use crate::lints;
+use crate::suppress::{self, Suppression};
+
+/// One document and what is known of its file.
+pub(crate) struct Job<'a> {
+    pub source: SourceId,
+    /// The whole text of the source.
+    pub text: &'a str,
+    /// The document.
+    pub range: Range<usize>,
+    /// Where the comments begin that lead up to it, maybe before a `---` line.
+    pub lead: usize,
+    /// The namespace of objects without one, or of all objects if a kustomization sets it.
+    pub namespace: Option<&'a Namespace>,
+    /// Whether comments are to be looked at.
+    pub has_mark: bool,
+}
+
+/// A namespace that does not stand in the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Namespace {
+    pub name: String,
+    /// Where it is written; nowhere if it comes from the command line.
+    pub place: Option<Span>,
+    /// Whether it replaces what objects say (Kustomize) or only fills in (`-n`).
+    pub replaces: bool,
+}
+
+/// What one document gave.
+#[derive(Debug, Default)]
+pub(crate) struct DocumentOutcome {
+    pub resources: Vec<Resource>,
+    pub findings: Vec<Finding>,
+    pub suppressions: Vec<Suppression>,
+    pub skipped: Option<(SkipCode, String)>,
+    /// Objects in it, or 1.
+    pub objects: usize,
+    /// Namespace in which it has an object of a kind from outside of Kubernetes and Istio: operators may act on them.
+    pub foreign: Option<String>,
+}
+
+/// Stable name of a reason not to analyse.
+pub(crate) type SkipCode = &'static str;
+
+/// Looks at one document. Whatever goes wrong in here stays in here.
+pub(crate) fn look_at(job: &Job<'_>) -> DocumentOutcome {
+    catch_unwind(AssertUnwindSafe(|| read(job))).unwrap_or_else(|payload| DocumentOutcome {
+        findings: vec![internal_error(
+            Span::new(job.source, job.range.start as u32, job.range.start as u32),
+            "this document",
+            payload.as_ref(),
+        )],
+        objects: 1,
+        ..DocumentOutcome::default()
+    })
+}
+
+/// The finding for a panic that was caught.
+pub(crate) fn internal_error(span: Span, what: &str, payload: &(dyn std::any::Any + Send)) -> Finding {
+    let said = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no reason given".to_owned());
+    Finding::new(
+        lints::INTERNAL_ERROR,
+        Level::Error,
+        Category::Invalid,
+        format!("meshproof failed on {what}, which was not analysed: {said}"),
+        Label::new(span, ""),
+    )
+    .with_help("this is a bug in meshproof, not in your manifests: please report it with the file, if you can share it")
+}
+
+fn read(job: &Job<'_>) -> DocumentOutcome {
+    let mut outcome = DocumentOutcome { objects: 1, ..DocumentOutcome::default() };
+    let document = &job.text[job.range.clone()];
+    if let Relevance::Skip { kind } = may_matter(document) {
+        outcome.foreign = foreign(document, kind);
+        return outcome;
+    }
+    if let Some(marker) = template_marker(document) {
+        outcome.skipped = Some((template_code(marker.kind), format!("it is {}", marker.kind.name())));
+        return outcome;
+    }
+    let parsed = meshproof_yaml::parse(job.source, job.text, job.range.clone());
+    let Some(tree) = parsed.tree else {
+        if names_known_kind(document) {
+            outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
+            collect_comments(job, None, &mut outcome);
+        } else {
+            let why = parsed.problems.first().map_or("it does not parse", |problem| problem.message.as_str());
+            outcome.skipped = Some((
+                "unreadable-document",
+                format!("it names no kind that is analysed, and does not parse as YAML: {why}"),
+            ));
+        }
+        return outcome;
+    };
+    let mut decoded = Decoded::default();
+    decode(tree.root(), &mut decoded);
+    outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
+    outcome.findings.extend(decoded.issues.into_iter().map(issue_finding));
+    if !decoded.resources.is_empty() {
+        outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
+    }
+    if !outcome.findings.is_empty() || !decoded.resources.is_empty() {
+        collect_comments(job, Some(&tree), &mut outcome);
+    }
+    for resource in &mut decoded.resources {
+        place_in_namespace(resource, job.namespace);
+        if job.has_mark {
+            outcome.suppressions.extend(suppress::from_annotation(resource));
+        }
+    }
+    outcome.resources = decoded.resources;
+    outcome
+}
+
+/// The reason under which a template is listed.
+fn template_code(kind: TemplateKind) -> SkipCode {
+    match kind {
+        TemplateKind::Helm => "helm-template",
+        TemplateKind::Jinja => "jinja-template",
+        TemplateKind::Angle => "angle-template",
+        TemplateKind::Ytt => "ytt-template",
+        TemplateKind::Envsubst | TemplateKind::Other => "placeholder",
+    }
+}
+
+/// The namespace of an object of a custom kind, whose operator may create what the input does not show. Read from the
+/// text, since such documents are not parsed.
+fn foreign(document: &str, kind: &str) -> Option<String> {
+    if kind == "CustomResourceDefinition" {
+        return None;
+    }
+    let value = |prefix: &str| {
+        let line = document.lines().find(|line| line.starts_with(prefix))?;
+        Some(line[prefix.len()..].split(" #").next()?.trim().trim_matches(['"', '\'']).to_owned())
+    };
+    let api_version = value("apiVersion:")?;
+    let group = api_version.split('/').next()?;
+    let known = !group.contains('.') || group.ends_with(".k8s.io") || group.ends_with("istio.io");
+    if known { None } else { value("  namespace:") }
+}
+
+fn collect_comments(job: &Job<'_>, tree: Option<&meshproof_yaml::Tree<'_>>, outcome: &mut DocumentOutcome) {
+    if !job.has_mark {
+        return;
+    }
+    let collected = suppress::from_comments(job.source, job.text, job.lead..job.range.end, tree);
+    outcome.suppressions.extend(collected.suppressions);
+    outcome.findings.extend(collected.findings);
+}
+
+fn place_in_namespace(resource: &mut Resource, namespace: Option<&Namespace>) {
+    let Some(namespace) = namespace else { return };
+    if is_cluster_wide(resource) || (resource.meta.namespace.is_some() && !namespace.replaces) {
+        return;
+    }
+    let span = namespace.place.unwrap_or_else(|| resource.meta.name_span());
+    resource.meta.namespace = Some(Text::new(namespace.name.clone(), span));
+}
+
+/// Objects that live in no namespace.
+fn is_cluster_wide(resource: &Resource) -> bool {
+    matches!(resource.spec, meshproof_resources::Spec::Namespace)
+}
+
+/// Whether the text has a line that gives it a kind we analyse; used where the text does not parse.
+pub(crate) fn names_known_kind(document: &str) -> bool {
+    document.lines().any(|line| {
+        let line = line.trim_start_matches([' ', '\t', '-', '{', '"', '\'']);
+        let Some(value) = line.strip_prefix("kind") else { return false };
+        let value = value.trim_start_matches(['"', '\'', ' ', '\t']);
+        let Some(value) = value.strip_prefix(':') else { return false };
+        let word: String = value
+            .trim_start_matches([' ', '\t', '"', '\''])
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect();
+        word == "List" || Kind::names().any(|name| name == word.strip_suffix("List").unwrap_or(&word))
+    })
+}
+
+fn problem_finding(problem: Problem) -> Finding {
+    let (level, category) = match problem.kind {
+        ProblemKind::Syntax | ProblemKind::AliasBomb | ProblemKind::TooLarge => {
+            (Level::Error, Category::Invalid)
+        }
+        ProblemKind::DuplicateKey => (Level::Warning, Category::Conflict),
+        ProblemKind::InvisibleCharacter | ProblemKind::AmbiguousSeparator => {
+            (Level::Warning, Category::Hygiene)
+        }
+    };
+    let label = Label::new(problem.span, "");
+    let mut finding = Finding::new(lints::of_problem(problem.kind), level, category, problem.message, label);
+    finding.help = problem.help;
+    if let Some(first) = problem.related {
+        finding = finding.with_related(first, "it stands here too");
+    }
+    finding
+}
+
+fn issue_finding(issue: Issue) -> Finding {
+    let level = match issue.lint {
+        "unknown-api-version" => Level::Error,
+        _ => Level::Warning,
+    };
+    let label = Label::new(issue.span, "");
+    let mut finding = Finding::new(issue.lint, level, Category::Invalid, issue.message, label);
+    finding.help = issue.help;
+    finding
+}
+
+/// An entry for the list of what was not analysed.
+pub(crate) fn skipped(file: &str, line: Option<usize>, code: SkipCode, reason: impl Into<String>) -> Skipped {
+    Skipped { file: file.to_owned(), line, reason_code: code, reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_document_is_ours_when_a_line_says_so() {
+        assert!(names_known_kind("apiVersion: v1\nkind: Service\n\tx"));
+        assert!(names_known_kind("{\"kind\" : \"AuthorizationPolicyList\", "));
+        assert!(names_known_kind("- kind: List\n"));
+        assert!(!names_known_kind("kind: ConfigMap\ndata: Service\n"));
+        assert!(!names_known_kind("kinds: Service\n"));
+    }
+}

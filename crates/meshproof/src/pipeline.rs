@@ -1,0 +1,146 @@
+//! The way from inputs to an outcome.
+
+use std::collections::HashSet;
+
+use meshproof_diagnostics::Finding;
+use meshproof_report::{Skipped, Summary};
+use meshproof_resources::Resource;
+use meshproof_source::{SourceId, SourceMap, split_documents};
+use rayon::prelude::*;
+
+use crate::document::{self, DocumentOutcome, Job, Namespace, skipped};
+use crate::gather::{File, gather};
+use crate::options::{Error, Input, Options, Outcome};
+use crate::suppress::{self, Suppression};
+
+/// Fewer bytes than this are done sooner by one thread than by several that must be started first.
+const SMALL: usize = 64 << 10;
+
+/// Everything that documents gave, in the order of sources and offsets.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// Objects, with their source.
+    pub resources: Vec<Resource>,
+    pub findings: Vec<Finding>,
+    pub suppressions: Vec<Suppression>,
+    pub skipped: Vec<Skipped>,
+    pub documents: usize,
+    /// Namespaces with objects of kinds that operators act on.
+    pub foreign: HashSet<String>,
+}
+
+/// Does it all.
+pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error> {
+    let mut sources = SourceMap::new();
+    let gathered = gather(options, inputs, &mut sources)?;
+    let fallback =
+        options.namespace.as_ref().map(|name| Namespace { name: name.clone(), place: None, replaces: false });
+    let mut read = read_documents(&gathered.files, &sources, |_| fallback.as_ref());
+    let mut findings = gathered.findings;
+    findings.append(&mut read.findings);
+    read.skipped.extend(gathered.skipped);
+    let (kept, suppressed) = suppress::apply(&read.suppressions, findings);
+    let mut findings: Vec<Finding> =
+        kept.into_iter().filter_map(|finding| options.levels.apply(finding)).collect();
+    sort(&mut findings, &sources);
+    let mut summary = Summary {
+        files: gathered.files.len(),
+        documents: read.documents,
+        suppressed: suppressed.len(),
+        skipped: read.skipped,
+        ..Summary::default()
+    };
+    summary.skipped.sort_by(|a, b| (&a.file, a.line, a.reason_code).cmp(&(&b.file, b.line, b.reason_code)));
+    summary.count(&findings);
+    Ok(Outcome { findings, suppressed, summary, objects: read.resources.len(), meshes: Vec::new(), sources })
+}
+
+/// Reads the documents of files, in parallel when it is worth it.
+pub(crate) fn read_documents<'n>(
+    files: &[File],
+    sources: &SourceMap,
+    namespace_of: impl Fn(&File) -> Option<&'n Namespace>,
+) -> Read {
+    let mut jobs = Vec::new();
+    let mut size = 0;
+    for file in files {
+        let text = &*sources.get(file.source).text;
+        size += text.len();
+        push_jobs(&mut jobs, file.source, text, namespace_of(file));
+    }
+    let outcomes: Vec<DocumentOutcome> = if jobs.len() < 2 || size < SMALL {
+        jobs.iter().map(document::look_at).collect()
+    } else {
+        jobs.par_iter().map(document::look_at).collect()
+    };
+    let mut read = Read::default();
+    let mut left_out = Vec::new();
+    for (job, outcome) in jobs.iter().zip(outcomes) {
+        read.resources.extend(outcome.resources);
+        read.findings.extend(outcome.findings);
+        read.suppressions.extend(outcome.suppressions);
+        read.documents += outcome.objects;
+        read.foreign.extend(outcome.foreign);
+        if let Some((code, reason)) = outcome.skipped {
+            left_out.push((job.source, code, job.range.start, reason));
+        }
+    }
+    list_skipped(&mut read, &jobs, left_out, sources);
+    read
+}
+
+/// One entry for all documents of a file that are left out for one reason; it has a line when the rest was analysed.
+fn list_skipped(
+    read: &mut Read,
+    jobs: &[Job<'_>],
+    left_out: Vec<(SourceId, document::SkipCode, usize, String)>,
+    sources: &SourceMap,
+) {
+    for group in left_out.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let Some((id, code, start, reason)) = group.first() else { continue };
+        let source = sources.get(*id);
+        let from = jobs.partition_point(|job| job.source < *id);
+        let documents = jobs[from..].iter().take_while(|job| job.source == *id).count();
+        let line = (group.len() < documents).then(|| source.line_column(*start as u32).line);
+        let reason = match group.len() {
+            1 => reason.clone(),
+            more => format!("{reason}, and so are {} more documents of the file", more - 1),
+        };
+        read.skipped.push(skipped(&source.name, line, code, reason));
+    }
+}
+
+/// The documents of one text. What holds nothing but comments leads up to the next document.
+fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str, namespace: Option<&'a Namespace>) {
+    let has_mark = memchr::memmem::find(text.as_bytes(), suppress::MARK.as_bytes()).is_some();
+    let mut lead = None;
+    for document in split_documents(text) {
+        let range = document.range;
+        if has_mark && is_comment(&text[range.clone()]) {
+            lead.get_or_insert(range.start);
+            continue;
+        }
+        let lead = lead.take().unwrap_or(range.start);
+        jobs.push(Job { source, text, range, lead, namespace, has_mark });
+    }
+}
+
+fn is_comment(document: &str) -> bool {
+    document.lines().all(|line| line.trim_start().starts_with('#') || line.trim().is_empty())
+}
+
+/// By file and place; what stands at one place by lint and message.
+fn sort(findings: &mut Vec<Finding>, sources: &SourceMap) {
+    findings.sort_by(|a, b| {
+        let key = |finding: &Finding| finding.primary.span;
+        let name = |finding: &Finding| sources.get(key(finding).source).name.as_str();
+        (name(a), key(a).start, key(a).source, a.lint, &a.message).cmp(&(
+            name(b),
+            key(b).start,
+            key(b).source,
+            b.lint,
+            &b.message,
+        ))
+    });
+    findings.dedup();
+}
