@@ -227,13 +227,20 @@ fn unique_files(mut candidates: Vec<Candidate>) -> Vec<Found> {
     files
 }
 
-/// Sorts the lists, and keeps a template without a manifest's ending (`x.tpl`) only where manifests are.
+/// Whether a template may become a manifest: by the ending inside (`x.yaml.tmpl`), because it is of a kind that is
+/// written for little else (helmfile's `.gotmpl`), or because it has no other ending and lies beside manifests.
+fn makes_manifests(template: &Path, manifest_folders: &HashSet<&Path>) -> bool {
+    let inner = Path::new(template.file_stem().unwrap_or_default());
+    is_manifest(inner)
+        || has_extension(template, &["gotmpl"])
+        || inner.extension().is_none()
+            && template.parent().is_some_and(|folder| manifest_folders.contains(folder))
+}
+
+/// Sorts the lists, and forgets templates of other things than manifests.
 fn finish(discovery: &mut Discovery) {
     let folders: HashSet<&Path> = discovery.files.iter().filter_map(|file| file.path.parent()).collect();
-    discovery.templates.retain(|template| {
-        is_manifest(Path::new(template.file_stem().unwrap_or_default()))
-            || template.parent().is_some_and(|folder| folders.contains(folder))
-    });
+    discovery.templates.retain(|template| makes_manifests(template, &folders));
     for list in
         [&mut discovery.templates, &mut discovery.kustomizations, &mut discovery.charts, &mut discovery.links]
     {

@@ -80,16 +80,18 @@ fn templates_charts_and_kustomizations_are_told() {
         "chart/templates/_helpers.tpl",
         "chart/templates/a.yaml",
         "x.yaml.tmpl",
+        "chart/templates/nginx.conf.j2",
+        "helmfile/values.gotmpl",
         "site/page.tpl",
         "site/policy.json.j2",
     ]);
     let found = search(&folder, &[""]);
     assert_eq!(names(&folder, &found.kustomizations), ["k", "l", "m"]);
     assert_eq!(names(&folder, &found.charts), ["chart"]);
-    // A template without a manifest's ending counts only beside manifests.
+    // A template of something else does not count, nor one of anything far from manifests.
     assert_eq!(
         names(&folder, &found.templates),
-        ["chart/templates/_helpers.tpl", "site/policy.json.j2", "x.yaml.tmpl"]
+        ["chart/templates/_helpers.tpl", "helmfile/values.gotmpl", "site/policy.json.j2", "x.yaml.tmpl"]
     );
     assert_eq!(
         files(&folder, &found),
