@@ -132,6 +132,8 @@ fn reason(code: &str, count: usize) -> String {
     let (one, many) = match code {
         "helm-template" => ("templated file (Helm)", "templated files (Helm)"),
         "jinja-template" => ("templated file (Jinja)", "templated files (Jinja)"),
+        "angle-template" => ("templated file ({{< >}})", "templated files ({{< >}})"),
+        "ytt-template" => ("templated file (ytt)", "templated files (ytt)"),
         "template-file" => ("template file", "template files"),
         "placeholder" => ("file with placeholders", "files with placeholders"),
         "not-found" => ("missing file", "missing files"),
@@ -219,12 +221,13 @@ mod tests {
     fn skipped_input_is_grouped_by_reason() {
         let mut summary = Summary::default();
         assert_eq!(summary.skipped_by_reason(), None);
-        summary.skipped = ["patch", "helm-template", "patch", "patch", "dynamic-list", "query", "query"]
-            .map(skipped)
-            .to_vec();
+        summary.skipped =
+            ["patch", "helm-template", "patch", "patch", "unreadable-document", "query", "query"]
+                .map(skipped)
+                .to_vec();
         assert_eq!(
             summary.skipped_by_reason().unwrap(),
-            "3 patches, 2 queries, 1 dynamic list, 1 templated file (Helm)"
+            "3 patches, 2 queries, 1 templated file (Helm), 1 unreadable document"
         );
     }
 
