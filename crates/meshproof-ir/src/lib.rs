@@ -1,16 +1,37 @@
 //! What the manifests mean: the mesh with its workloads, ports, identities, modes and attached policies.
 //!
-//! [`Mesh::build`](mesh::Mesh) takes every decoded resource and answers the questions that analyses ask. Every fact
-//! carries its [`Origin`]; what the input cannot tell is [`Fact::Unknown`] with a reason, never a guess.
+//! [`Mesh::build`] takes every decoded resource and answers the questions that analyses ask. Every fact carries its
+//! [`Origin`]; what the input cannot tell is [`Fact::Unknown`] with a reason, never a guess.
 
+mod age;
+mod ambient;
+mod attachment;
+mod attachments;
+mod build;
+mod capture;
 mod fact;
+mod identity;
 mod ids;
+mod labels;
 mod mesh;
+mod peer_authentication;
+mod placement;
+mod pods;
+mod ports;
+mod query;
+mod scopes;
+mod services;
+mod settings;
 mod workload;
 
+pub use ambient::AmbientPeerAuthentication;
+pub use attachments::{Attachments, AttachmentsIter};
+pub use build::{BuildOptions, ResourceInput};
 pub use fact::{Fact, Origin};
+pub use identity::Identity;
 pub use ids::{ClusterId, NamespaceId, ResourceId, ServiceId, WorkloadId};
-pub use mesh::{Cluster, Mesh, Namespace, Service, Settings};
+pub use mesh::{Cluster, Mesh, Namespace, Service};
+pub use settings::{Settings, SettingsOverride};
 pub use workload::{
     Attachment, Capture, EffectiveMode, EnforcementPoint, PortBinding, PortCapture, Workload, WorkloadPort,
 };

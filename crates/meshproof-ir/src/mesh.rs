@@ -2,7 +2,8 @@
 
 use meshproof_resources::{Resource, TextMap};
 
-use crate::{ClusterId, Fact, NamespaceId, ResourceId, ServiceId, Workload, WorkloadId};
+use crate::identity::Identities;
+use crate::{ClusterId, Fact, NamespaceId, ResourceId, ServiceId, Settings, Workload, WorkloadId};
 
 /// Everything the input says, joined.
 #[derive(Debug)]
@@ -11,7 +12,7 @@ pub struct Mesh {
     pub resources: Vec<Resource>,
     /// Cluster and namespace of each resource (index = resource); no namespace for cluster-wide kinds.
     pub placement: Vec<(ClusterId, Option<NamespaceId>)>,
-    /// Mesh-wide settings.
+    /// Mesh-wide settings; of the first cluster, when there are several.
     pub settings: Settings,
     /// Clusters read together; one without a name when none was named.
     pub clusters: Vec<Cluster>,
@@ -21,17 +22,12 @@ pub struct Mesh {
     pub workloads: Vec<Workload>,
     /// Services in resource order.
     pub services: Vec<Service>,
-}
-
-/// MeshConfig in force, each value with its origin.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub struct Settings {
-    pub trust_domain: Fact<String>,
-    pub trust_domain_aliases: Vec<String>,
-    pub root_namespace: Fact<String>,
-    pub auto_mtls: Fact<bool>,
-    pub allow_any_outbound: Fact<bool>,
+    /// Settings of each cluster.
+    pub(crate) cluster_settings: Vec<Settings>,
+    pub(crate) identities: Identities,
+    pub(crate) selectors_tried: u64,
+    pub(crate) folders: Vec<String>,
+    pub(crate) unrendered: Vec<(String, String)>,
 }
 
 /// One cluster.

@@ -4,6 +4,8 @@ use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_resources::{MtlsMode, TextMap};
 use meshproof_source::Span;
 
+use crate::ambient::AmbientPeerAuthentication;
+use crate::attachments::Attachments;
 use crate::{Fact, NamespaceId, ResourceId, ServiceId};
 
 /// How traffic of a pod meets the mesh (mutual-TLS reference §4).
@@ -62,14 +64,19 @@ pub struct Workload {
     pub capture: Fact<Capture>,
     /// `hostNetwork: true`.
     pub host_network: bool,
-    /// Ports: declared by containers, and those that Services send to, sorted by number.
+    /// Ports that anything says something of, sorted by number: declared by containers, sent to by Services, or with
+    /// a PeerAuthentication entry or a capture annotation of their own.
     pub ports: Vec<WorkloadPort>,
+    /// Whether the proxy sees ports without an entry of their own.
+    pub other_ports: PortCapture,
     /// Mode of every port without an entry of its own.
     pub mode: EffectiveMode,
+    /// Where ztunnel refuses plaintext; only for pods it captures. `mode` and the ports say the same.
+    pub ambient: Option<AmbientPeerAuthentication>,
     /// AuthorizationPolicies that the enforcement point evaluates, sorted by resource.
-    pub policies: Vec<Attachment>,
+    pub policies: Attachments,
     /// RequestAuthentications that the enforcement point evaluates, sorted by resource.
-    pub request_authentications: Vec<Attachment>,
+    pub request_authentications: Attachments,
     /// EnvoyFilters that touch it: what is said of it is unverified.
     pub envoy_filters: Vec<ResourceId>,
     /// Services that select it.
@@ -97,7 +104,7 @@ pub struct EffectiveMode {
     pub mode: Fact<MtlsMode>,
     /// The deciding object.
     pub decided_by: Option<ResourceId>,
-    /// Objects of the same scope that lose to it.
+    /// Objects that lose to an older one of their scope and would have had a say (the first few of each scope).
     pub shadowed: Vec<ResourceId>,
 }
 

@@ -1,0 +1,327 @@
+//! Which AuthorizationPolicies and RequestAuthentications stand at a workload's enforcement point
+//! (authorization reference §2; Istio 1.32, model/policyattachment.go and serviceregistry/ambient/workloads.go).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use meshproof_resources::{Action, Resource, Selector, Spec, TargetRef};
+
+use crate::capture::GATEWAY_NAME;
+use crate::labels::{LabelSet, SelectorIndex};
+use crate::placement::Placement;
+use crate::pods::Pods;
+use crate::scopes::Scopes;
+use crate::{Attachment, Attachments, Capture, ClusterId, Fact, NamespaceId, ResourceId, Settings};
+
+/// How many policies that only may be attached are listed per workload; one is enough to make the set uncertain.
+const MAYBE_LISTED: usize = 32;
+
+/// Which kind of policy a table holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PolicyKind {
+    Authorization,
+    Request,
+}
+
+/// What attachment needs to know of a policy.
+struct Candidate<'a> {
+    id: ResourceId,
+    cluster: ClusterId,
+    namespace: NamespaceId,
+    selector: Option<&'a Selector>,
+    target_refs: &'a [TargetRef],
+    /// istiod sends it to ztunnel.
+    for_ztunnel: bool,
+}
+
+/// Policies that one kind of engine takes, by selector.
+#[derive(Default)]
+struct Table<'a> {
+    everywhere: HashMap<NamespaceId, Arc<[Attachment]>, RandomState>,
+    selecting: SelectorIndex<'a>,
+}
+
+/// All policies of one kind.
+pub(crate) struct Policies<'a> {
+    proxies: Table<'a>,
+    ztunnel: Table<'a>,
+    /// For pods without any label: ztunnel is given every policy with a selector (ambient reference, C2).
+    ztunnel_selecting: HashMap<NamespaceId, Arc<[Attachment]>, RandomState>,
+    /// By namespace and name of the Gateway that a policy refers to.
+    by_gateway: HashMap<(NamespaceId, &'a str), Vec<ResourceId>, RandomState>,
+    /// Policies of the root namespace that refer to the class of waypoints.
+    by_class: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+    /// Policies that may be attached: those whose namespace is not known, by cluster.
+    floating: Maybe<'a>,
+    /// And those of named namespaces, for workloads whose namespace is not known.
+    named: Maybe<'a>,
+    resources: &'a [Resource],
+    places: &'a [(ClusterId, Option<NamespaceId>)],
+    empty: Arc<[Attachment]>,
+}
+
+#[derive(Default)]
+struct Maybe<'a> {
+    everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+    selecting: SelectorIndex<'a>,
+}
+
+impl<'a> Policies<'a> {
+    pub(crate) fn new(
+        kind: PolicyKind,
+        resources: &'a [Resource],
+        placement: &'a Placement,
+        scopes: &Scopes,
+    ) -> Self {
+        let candidates = candidates(kind, resources, placement);
+        let symbolic =
+            |candidate: &&Candidate<'_>| placement.namespaces[candidate.namespace.index()].name.is_none();
+        let workloads_unplaced = placement.namespaces.iter().any(|namespace| namespace.name.is_none());
+        let plain = || candidates.iter().filter(|candidate| candidate.target_refs.is_empty());
+        let at_ztunnel = || plain().filter(|candidate| candidate.for_ztunnel);
+        let named = plain().filter(|candidate| {
+            workloads_unplaced && !symbolic(candidate) && !scopes.is_root(candidate.namespace)
+        });
+        let mut policies = Policies {
+            proxies: Table::new(plain(), |selector| selector.match_labels.is_empty()),
+            ztunnel: Table::new(at_ztunnel(), |selector| {
+                selector.has_match_labels && selector.match_labels.is_empty()
+            }),
+            ztunnel_selecting: HashMap::default(),
+            by_gateway: HashMap::default(),
+            by_class: HashMap::default(),
+            floating: Maybe::new(plain().filter(symbolic)),
+            named: Maybe::new(named),
+            resources,
+            places: &placement.places,
+            empty: Arc::new([]),
+        };
+        policies.ztunnel_selecting = shared(at_ztunnel().filter(|candidate| {
+            candidate.selector.is_some_and(|selector| !selector.match_labels.is_empty())
+        }));
+        for candidate in &candidates {
+            policies.add_references(candidate, scopes);
+        }
+        policies
+    }
+
+    fn add_references(&mut self, candidate: &Candidate<'a>, scopes: &Scopes) {
+        for reference in candidate.target_refs {
+            let name = reference.name.value.as_str();
+            let list = match (reference.group.as_str(), reference.kind.value.as_str()) {
+                ("gateway.networking.k8s.io", "Gateway") => {
+                    self.by_gateway.entry((candidate.namespace, name)).or_default()
+                }
+                ("gateway.networking.k8s.io", "GatewayClass")
+                    if name == "istio-waypoint" && scopes.is_root(candidate.namespace) =>
+                {
+                    self.by_class.entry(candidate.cluster).or_default()
+                }
+                _ => continue,
+            };
+            if list.last() != Some(&candidate.id) {
+                list.push(candidate.id);
+            }
+        }
+    }
+
+    /// What the enforcement point of `pods` evaluates. Where it is not known whether there is one, what it would
+    /// evaluate if it were a sidecar.
+    pub(crate) fn at(
+        &self,
+        pods: &Pods<'a>,
+        capture: &Fact<Capture>,
+        labels: &LabelSet<'a>,
+        scopes: &Scopes,
+        settings: &Settings,
+        tried: &mut u64,
+    ) -> Attachments {
+        match capture.known() {
+            Some(Capture::None) => Attachments::default(),
+            Some(Capture::Waypoint) => self.by_reference(pods, true),
+            Some(Capture::Gateway) if pods.labels.get(GATEWAY_NAME).is_some() => {
+                let referring = self.by_reference(pods, false);
+                if settings.selectors_reach_gateways.is(&false) {
+                    return referring;
+                }
+                let mut all: Vec<Attachment> = referring.iter().cloned().collect();
+                all.extend(self.by_selector(pods, &self.proxies, labels, scopes, tried).iter().cloned());
+                all.into()
+            }
+            Some(Capture::Ambient) => self.by_selector(pods, &self.ztunnel, labels, scopes, tried),
+            _ => self.by_selector(pods, &self.proxies, labels, scopes, tried),
+        }
+    }
+
+    fn by_reference(&self, pods: &Pods<'_>, waypoint: bool) -> Attachments {
+        let Some(gateway) = pods.labels.get(GATEWAY_NAME) else { return Attachments::default() };
+        let to_gateway = self.by_gateway.get(&(pods.namespace, gateway.value.as_str()));
+        let to_class = self.by_class.get(&pods.cluster).filter(|_| waypoint);
+        let mut ids: Vec<ResourceId> = to_gateway.into_iter().chain(to_class).flatten().copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().map(certainly).collect()
+    }
+
+    fn by_selector(
+        &self,
+        pods: &Pods<'a>,
+        table: &Table<'a>,
+        labels: &LabelSet<'a>,
+        scopes: &Scopes,
+        tried: &mut u64,
+    ) -> Attachments {
+        let root = scopes.root(pods.cluster).filter(|root| *root != pods.namespace);
+        let everywhere =
+            |namespace: NamespaceId| table.everywhere.get(&namespace).unwrap_or(&self.empty).clone();
+        let mut own: Vec<Attachment> = Vec::new();
+        let label_less = labels.is_empty() && std::ptr::eq(table, &self.ztunnel);
+        for namespace in root.into_iter().chain([pods.namespace]) {
+            if label_less {
+                own.extend(
+                    self.ztunnel_selecting.get(&namespace).into_iter().flat_map(|list| list.iter().cloned()),
+                );
+                continue;
+            }
+            let mut found = Vec::new();
+            *tried += table.selecting.matching(namespace.0, labels, usize::MAX, &mut found);
+            own.extend(found.into_iter().map(|id| certainly(ResourceId(id))));
+        }
+        self.add_maybe(pods, labels, scopes, &mut own, tried);
+        own.sort_unstable_by_key(|attachment| attachment.policy);
+        let own = if own.is_empty() { self.empty.clone() } else { own.into() };
+        let mesh = root.map_or_else(|| self.empty.clone(), everywhere);
+        Attachments::layered(mesh, everywhere(pods.namespace), own)
+    }
+
+    /// Policies that reach these pods if an unknown namespace turns out to be the right one.
+    fn add_maybe(
+        &self,
+        pods: &Pods<'a>,
+        labels: &LabelSet<'a>,
+        scopes: &Scopes,
+        own: &mut Vec<Attachment>,
+        tried: &mut u64,
+    ) {
+        let elsewhere = |id: &ResourceId| self.places[id.index()].1 != Some(pods.namespace);
+        let mut found = self.floating.at(pods.cluster, labels, elsewhere, tried);
+        found.truncate(MAYBE_LISTED);
+        for id in found {
+            let meta = &self.resources[id.index()].meta;
+            let reason = format!("the namespace of {} {} is not known", meta.kind.value, meta.name());
+            own.push(Attachment { policy: id, certain: Err(reason) });
+        }
+        if scopes.is_unnamed(pods.namespace) {
+            let mut found = self.named.at(pods.cluster, labels, elsewhere, tried);
+            found.truncate(MAYBE_LISTED);
+            for id in found {
+                let reason = format!("the namespace of {} is not known", pods.name);
+                own.push(Attachment { policy: id, certain: Err(reason) });
+            }
+        }
+    }
+}
+
+impl<'a> Table<'a> {
+    fn new<'c>(
+        candidates: impl Iterator<Item = &'c Candidate<'a>> + Clone,
+        takes_all: impl Fn(&Selector) -> bool,
+    ) -> Self
+    where
+        'a: 'c,
+    {
+        let everywhere = candidates.clone().filter(|candidate| candidate.selector.is_none_or(&takes_all));
+        let selecting = candidates.filter_map(|candidate| {
+            Some((candidate.namespace.0, &candidate.selector?.match_labels, candidate.id.0))
+        });
+        Table { everywhere: shared(everywhere), selecting: SelectorIndex::new(selecting) }
+    }
+}
+
+impl<'a> Maybe<'a> {
+    fn new<'c>(candidates: impl Iterator<Item = &'c Candidate<'a>>) -> Self
+    where
+        'a: 'c,
+    {
+        let mut everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState> = HashMap::default();
+        let mut selecting = Vec::new();
+        for candidate in candidates {
+            match candidate.selector.filter(|selector| !selector.match_labels.is_empty()) {
+                Some(selector) => {
+                    selecting.push((candidate.cluster.0, &selector.match_labels, candidate.id.0))
+                }
+                None => {
+                    let list = everywhere.entry(candidate.cluster).or_default();
+                    // Twice the limit leaves enough after those of the workload's own namespace are taken out.
+                    if list.len() < 2 * MAYBE_LISTED {
+                        list.push(candidate.id);
+                    }
+                }
+            }
+        }
+        Maybe { everywhere, selecting: SelectorIndex::new(selecting.into_iter()) }
+    }
+
+    fn at(
+        &self,
+        cluster: ClusterId,
+        labels: &LabelSet<'a>,
+        wanted: impl Fn(&ResourceId) -> bool,
+        tried: &mut u64,
+    ) -> Vec<ResourceId> {
+        let everywhere = self.everywhere.get(&cluster).into_iter().flatten().copied();
+        let mut all: Vec<ResourceId> = everywhere.collect();
+        let mut found = Vec::new();
+        *tried += self.selecting.matching(cluster.0, labels, 2 * MAYBE_LISTED, &mut found);
+        all.extend(found.into_iter().map(ResourceId));
+        all.retain(wanted);
+        all.sort_unstable();
+        all
+    }
+}
+
+fn shared<'a: 'c, 'c>(
+    candidates: impl Iterator<Item = &'c Candidate<'a>>,
+) -> HashMap<NamespaceId, Arc<[Attachment]>, RandomState> {
+    let mut lists: HashMap<NamespaceId, Vec<Attachment>, RandomState> = HashMap::default();
+    for candidate in candidates {
+        lists.entry(candidate.namespace).or_default().push(certainly(candidate.id));
+    }
+    lists.into_iter().map(|(namespace, list)| (namespace, list.into())).collect()
+}
+
+fn certainly(policy: ResourceId) -> Attachment {
+    Attachment { policy, certain: Ok(()) }
+}
+
+fn candidates<'a>(kind: PolicyKind, resources: &'a [Resource], placement: &Placement) -> Vec<Candidate<'a>> {
+    let candidate = |(at, resource): (usize, &'a Resource)| {
+        let (cluster, namespace) = placement.places[at];
+        let (selector, target_refs, for_ztunnel) = match (&resource.spec, kind) {
+            (Spec::AuthorizationPolicy(policy), PolicyKind::Authorization) => {
+                let enforced = matches!(policy.effective_action(), Action::Allow | Action::Deny);
+                (&policy.selector, &policy.target_refs, enforced && !is_dry_run(resource))
+            }
+            (Spec::RequestAuthentication(policy), PolicyKind::Request) => {
+                (&policy.selector, &policy.target_refs, false)
+            }
+            _ => return None,
+        };
+        Some(Candidate {
+            id: ResourceId(at as u32),
+            cluster,
+            namespace: namespace?,
+            selector: selector.as_ref(),
+            target_refs,
+            for_ztunnel,
+        })
+    };
+    resources.iter().enumerate().filter_map(candidate).collect()
+}
+
+/// Whether a policy only reports what it would do. A value that Go's `ParseBool` does not take means no.
+pub(crate) fn is_dry_run(policy: &Resource) -> bool {
+    let value = policy.meta.annotations.get("istio.io/dry-run");
+    value.is_some_and(|value| ["1", "t", "T", "TRUE", "true", "True"].contains(&value.value.as_str()))
+}

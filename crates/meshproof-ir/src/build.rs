@@ -1,0 +1,235 @@
+//! From decoded objects to the mesh.
+
+use rayon::prelude::*;
+
+use meshproof_resources::{MtlsMode, Resource};
+use meshproof_source::{SourceId, SourceMap};
+
+use crate::ambient::AmbientPeerAuthentication;
+use crate::attachment::{Policies, PolicyKind};
+use crate::capture::capture;
+use crate::identity::{DEFAULT_ACCOUNT, Identities};
+use crate::labels::LabelSet;
+use crate::peer_authentication::PeerAuthentications;
+use crate::placement::{Placement, place};
+use crate::pods::{Pods, collect};
+use crate::ports::{InboundCapture, ports};
+use crate::scopes::Scopes;
+use crate::services::Services;
+use crate::{
+    Capture, EffectiveMode, Fact, Mesh, Origin, Settings, SettingsOverride, Workload, WorkloadId,
+    WorkloadPort,
+};
+
+/// One decoded object and the cluster it was read for.
+#[derive(Clone, Debug)]
+pub struct ResourceInput {
+    /// The object.
+    pub resource: Resource,
+    /// The cluster as named on the command line.
+    pub cluster: Option<String>,
+}
+
+impl From<Resource> for ResourceInput {
+    fn from(resource: Resource) -> Self {
+        ResourceInput { resource, cluster: None }
+    }
+}
+
+impl From<(Resource, Option<String>)> for ResourceInput {
+    fn from((resource, cluster): (Resource, Option<String>)) -> Self {
+        ResourceInput { resource, cluster }
+    }
+}
+
+/// What is known beside the objects themselves.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Namespace of objects that name none (`-n`).
+    pub namespace: Option<String>,
+    /// The user's word on the mesh; beats the manifests.
+    pub settings: SettingsOverride,
+    /// Folder of each source (index = source): objects without a namespace in one folder share one.
+    pub folders: Vec<String>,
+    /// Folders whose objects are not what is applied (patches, templates, kustomizations that were not rendered),
+    /// each with the reason. Folders below count too; name the base of an overlay as well.
+    pub unrendered: Vec<(String, String)>,
+}
+
+impl BuildOptions {
+    /// Options with the folder of every source; standard input is a folder of its own.
+    pub fn for_sources(sources: &SourceMap) -> Self {
+        let folders = sources.iter().map(|(_, source)| folder_of(&source.name).to_owned()).collect();
+        BuildOptions { folders, ..BuildOptions::default() }
+    }
+
+    pub(crate) fn folder(&self, source: SourceId) -> &str {
+        self.folders.get(source.0 as usize).map_or("", String::as_str)
+    }
+}
+
+/// The folder part of a path with `/`.
+fn folder_of(name: &str) -> &str {
+    if name == "<stdin>" {
+        return name;
+    }
+    name.rsplit_once('/').map_or(".", |(folder, _)| folder)
+}
+
+impl Mesh {
+    /// Joins everything the input says. The order of `inputs` has no meaning beyond ids: objects are numbered by
+    /// source and offset.
+    pub fn build(mut inputs: Vec<ResourceInput>, options: &BuildOptions) -> Mesh {
+        inputs.sort_by_key(|input| (input.resource.meta.span.source, input.resource.meta.span.start));
+        let (mut resources, mut clusters) =
+            (Vec::with_capacity(inputs.len()), Vec::with_capacity(inputs.len()));
+        for input in inputs {
+            resources.push(input.resource);
+            clusters.push(input.cluster);
+        }
+        let placement = place(&resources, &clusters, options);
+        drop(clusters);
+        let settings: Vec<Settings> = placement.clusters.iter().map(|_| settings_of(options)).collect();
+        let scopes = Scopes::new(&placement, &settings);
+        let (workloads, services, tried) = analyse(&resources, &placement, &settings, &scopes);
+        let identities = Identities::new(&resources, &placement.namespaces, &workloads, &settings);
+        let mut mesh = Mesh {
+            resources,
+            placement: placement.places,
+            settings: settings.first().cloned().unwrap_or_default(),
+            clusters: placement.clusters,
+            namespaces: placement.namespaces,
+            workloads,
+            services,
+            cluster_settings: settings,
+            identities,
+            selectors_tried: tried,
+            folders: options.folders.clone(),
+            unrendered: options.unrendered.clone(),
+        };
+        mesh.link();
+        mesh
+    }
+
+    /// Fills the lists that lead from namespaces and services to workloads.
+    fn link(&mut self) {
+        for (at, workload) in self.workloads.iter().enumerate() {
+            let id = WorkloadId(at as u32);
+            self.namespaces[workload.namespace.index()].workloads.push(id);
+            for service in &workload.services {
+                self.services[service.index()].workloads.push(id);
+            }
+        }
+        for (at, service) in self.services.iter().enumerate() {
+            self.namespaces[service.namespace.index()].services.push(crate::ServiceId(at as u32));
+        }
+    }
+}
+
+fn settings_of(options: &BuildOptions) -> Settings {
+    let mut settings = Settings::default();
+    options.settings.apply(&mut settings);
+    settings
+}
+
+/// What every workload is looked up in.
+struct Tables<'a> {
+    resources: &'a [Resource],
+    placement: &'a Placement,
+    settings: &'a [Settings],
+    scopes: &'a Scopes,
+    services: Services<'a>,
+    peers: PeerAuthentications<'a>,
+    policies: Policies<'a>,
+    requests: Policies<'a>,
+}
+
+fn analyse(
+    resources: &[Resource],
+    placement: &Placement,
+    settings: &[Settings],
+    scopes: &Scopes,
+) -> (Vec<Workload>, Vec<crate::Service>, u64) {
+    let ((pods, services), (peers, (policies, requests))) = rayon::join(
+        || (collect(resources, placement), Services::new(resources, placement)),
+        || {
+            let peers = PeerAuthentications::new(resources, placement, scopes);
+            let policies = |kind| Policies::new(kind, resources, placement, scopes);
+            (peers, (policies(PolicyKind::Authorization), policies(PolicyKind::Request)))
+        },
+    );
+    let tables = Tables { resources, placement, settings, scopes, services, peers, policies, requests };
+    let built: Vec<(Workload, u64)> =
+        pods.par_iter().with_min_len(64).map(|pods| tables.workload(pods)).collect();
+    let tried = built.iter().map(|(_, tried)| tried).sum();
+    let workloads = built.into_iter().map(|(workload, _)| workload).collect();
+    let services = tables.services.all.into_iter().map(|(service, _)| service).collect();
+    (workloads, services, tried)
+}
+
+impl<'a> Tables<'a> {
+    fn workload(&self, pods: &Pods<'a>) -> (Workload, u64) {
+        let mut tried = 0;
+        let settings = &self.settings[pods.cluster.index()];
+        let namespace = &self.placement.namespaces[pods.namespace.index()];
+        let labels = LabelSet::new(pods.labels);
+        let capture = capture(pods, namespace, settings);
+        let place = (pods.cluster, pods.namespace);
+        let in_force = self.peers.in_force(place, self.scopes, &labels, &mut tried);
+        let ambient = capture.is(&Capture::Ambient).then(|| self.peers.ambient(place, self.scopes, &labels));
+        let services = self.services.selecting(pods.namespace, &labels, &mut tried);
+        let inbound = InboundCapture::new(pods, &capture, settings);
+        let mut ports = ports(pods, &services, &self.services, self.resources, &inbound, &in_force);
+        let mut mode = in_force.mode;
+        if let Some(ambient) = &ambient {
+            as_enforced_by_ztunnel(ambient, &mut mode, &mut ports);
+        }
+        let service_account = match pods.service_account {
+            Some(account) => Fact::Known(account.value.clone(), Origin::Written(account.span)),
+            None => Fact::Known(DEFAULT_ACCOUNT.to_owned(), Origin::Default),
+        };
+        let attached = |policies: &Policies<'a>, tried: &mut u64| {
+            policies.at(pods, &capture, &labels, self.scopes, settings, tried)
+        };
+        let (policies, requests) =
+            (attached(&self.policies, &mut tried), attached(&self.requests, &mut tried));
+        let workload = Workload {
+            resource: pods.resource,
+            name: pods.name.to_owned(),
+            namespace: pods.namespace,
+            labels: pods.labels.clone(),
+            service_account,
+            host_network: pods.host_network,
+            ports,
+            other_ports: inbound.of_others(),
+            mode,
+            ambient,
+            policies,
+            request_authentications: requests,
+            envoy_filters: Vec::new(),
+            services,
+            capture,
+        };
+        (workload, tried)
+    }
+}
+
+/// ztunnel knows two answers to plaintext. Where its answer is not what the written mode says, the mode in force is
+/// the one that describes it.
+fn as_enforced_by_ztunnel(
+    ambient: &AmbientPeerAuthentication,
+    mode: &mut EffectiveMode,
+    ports: &mut [WorkloadPort],
+) {
+    let correct = |mode: &mut EffectiveMode, refuses: bool| {
+        if let Fact::Known(mode, _) = &mut mode.mode
+            && (*mode == MtlsMode::Strict) != refuses
+        {
+            *mode = if refuses { MtlsMode::Strict } else { MtlsMode::Permissive };
+        }
+    };
+    correct(mode, ambient.strict);
+    for port in ports {
+        correct(&mut port.mode, ambient.refuses_plaintext(port.number));
+    }
+}

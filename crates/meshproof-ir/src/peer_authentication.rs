@@ -1,0 +1,289 @@
+//! The PeerAuthentication mode in force (mutual-TLS reference §1; Istio 1.32, security/authn/policy_applier.go
+//! `ComposePeerAuthentication`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use foldhash::fast::RandomState;
+use meshproof_resources::{MtlsMode, PeerAuthentication, Resource, Spec};
+use meshproof_source::Span;
+
+use crate::age::sort_by_age;
+use crate::ambient::AmbientPeerAuthentication;
+use crate::labels::{LabelSet, SelectorIndex};
+use crate::placement::Placement;
+use crate::scopes::Scopes;
+use crate::{ClusterId, EffectiveMode, Fact, NamespaceId, Origin, ResourceId};
+
+/// How many losing or undecidable objects are listed per scope; one is enough for every conclusion.
+const LISTED: usize = 32;
+
+/// PeerAuthentications by scope, each list the oldest first.
+pub(crate) struct PeerAuthentications<'a> {
+    resources: &'a [Resource],
+    places: &'a [(ClusterId, Option<NamespaceId>)],
+    mesh: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+    namespace: HashMap<NamespaceId, Vec<ResourceId>, RandomState>,
+    workload: SelectorIndex<'a>,
+    /// Objects of a namespace whose name is not known, by cluster; they may stand anywhere in it.
+    floating: SelectorIndex<'a>,
+    floating_everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+}
+
+/// What is in force at one workload.
+pub(crate) struct InForce {
+    pub(crate) mode: EffectiveMode,
+    /// Ports with an entry of their own, and what is in force there.
+    pub(crate) ports: BTreeMap<u16, EffectiveMode>,
+}
+
+/// The scopes over one workload, the most specific first.
+struct Levels {
+    lists: [Vec<ResourceId>; 3],
+}
+
+impl<'a> PeerAuthentications<'a> {
+    pub(crate) fn new(resources: &'a [Resource], placement: &'a Placement, scopes: &Scopes) -> Self {
+        let mut tables = PeerAuthentications {
+            resources,
+            places: &placement.places,
+            mesh: HashMap::default(),
+            namespace: HashMap::default(),
+            workload: SelectorIndex::default(),
+            floating: SelectorIndex::default(),
+            floating_everywhere: HashMap::default(),
+        };
+        let (mut selecting, mut floating) = (Vec::new(), Vec::new());
+        for (at, resource) in resources.iter().enumerate() {
+            let Spec::PeerAuthentication(policy) = &resource.spec else { continue };
+            let (cluster, Some(namespace)) = placement.places[at] else { continue };
+            let id = ResourceId(at as u32);
+            let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
+            let root = scopes.is_root(namespace);
+            match selector {
+                Some(selector) if !root => selecting.push((namespace.0, &selector.match_labels, id.0)),
+                Some(_) => {}
+                None if root => tables.mesh.entry(cluster).or_default().push(id),
+                None => tables.namespace.entry(namespace).or_default().push(id),
+            }
+            if placement.namespaces[namespace.index()].name.is_none() {
+                match selector {
+                    Some(selector) => floating.push((cluster.0, &selector.match_labels, id.0)),
+                    None => {
+                        let list = tables.floating_everywhere.entry(cluster).or_default();
+                        note_distinct(list, id, resources, &placement.places);
+                    }
+                }
+            }
+        }
+        tables.workload = SelectorIndex::new(selecting.into_iter());
+        tables.floating = SelectorIndex::new(floating.into_iter());
+        for list in tables.mesh.values_mut().chain(tables.namespace.values_mut()) {
+            sort_by_age(list, resources);
+        }
+        tables
+    }
+
+    /// What is in force at pods with `labels` in `namespace`; counts selectors tried in `tried`.
+    pub(crate) fn in_force(
+        &self,
+        (cluster, namespace): (ClusterId, NamespaceId),
+        scopes: &Scopes,
+        labels: &LabelSet<'a>,
+        tried: &mut u64,
+    ) -> InForce {
+        let levels = self.levels(cluster, namespace, scopes, labels, tried);
+        let mode = self.decide(&levels);
+        let mut ports = self.port_entries(&levels, &mode);
+        let mut in_force = InForce { mode, ports: BTreeMap::new() };
+        self.doubt(&mut in_force, &mut ports, (cluster, namespace), &levels, labels, tried);
+        in_force.ports = ports;
+        in_force
+    }
+
+    /// ztunnel's view of the same objects, for pods it captures.
+    pub(crate) fn ambient(
+        &self,
+        (cluster, namespace): (ClusterId, NamespaceId),
+        scopes: &Scopes,
+        labels: &LabelSet<'a>,
+    ) -> AmbientPeerAuthentication {
+        let levels = self.levels(cluster, namespace, scopes, labels, &mut 0);
+        let [workload, of_namespace, mesh] = &levels.lists;
+        let without_selector = |list: &[ResourceId]| {
+            list.iter().filter_map(|id| self.policy(*id)).find(|policy| policy.selector.is_none())
+        };
+        let oldest = |list: &[ResourceId]| list.first().and_then(|id| self.policy(*id));
+        let in_root = scopes.is_root(namespace);
+        AmbientPeerAuthentication::new(crate::ambient::Stack {
+            mesh: if in_root { oldest(mesh) } else { without_selector(mesh) },
+            mesh_converting: without_selector(mesh),
+            namespace: oldest(of_namespace),
+            namespace_converting: without_selector(of_namespace),
+            workload: workload.first().and_then(|id| self.policy(*id).map(|policy| (*id, policy))),
+        })
+    }
+
+    fn levels(
+        &self,
+        cluster: ClusterId,
+        namespace: NamespaceId,
+        scopes: &Scopes,
+        labels: &LabelSet<'a>,
+        tried: &mut u64,
+    ) -> Levels {
+        let copy = |list: Option<&Vec<ResourceId>>| -> Vec<ResourceId> {
+            list.map_or_else(Vec::new, |list| list.iter().take(LISTED + 1).copied().collect())
+        };
+        let mesh = copy(self.mesh.get(&cluster));
+        if scopes.is_root(namespace) {
+            return Levels { lists: [Vec::new(), Vec::new(), mesh] };
+        }
+        let mut found = Vec::new();
+        *tried += self.workload.matching(namespace.0, labels, usize::MAX, &mut found);
+        let mut workload: Vec<ResourceId> = found.into_iter().map(ResourceId).collect();
+        sort_by_age(&mut workload, self.resources);
+        workload.truncate(LISTED + 1);
+        Levels { lists: [workload, copy(self.namespace.get(&namespace)), mesh] }
+    }
+
+    fn policy(&self, id: ResourceId) -> Option<&'a PeerAuthentication> {
+        match &self.resources[id.index()].spec {
+            Spec::PeerAuthentication(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    fn decide(&self, levels: &Levels) -> EffectiveMode {
+        let mut shadowed = Vec::new();
+        for (level, list) in levels.lists.iter().enumerate() {
+            let Some((winner, losers)) = list.split_first() else { continue };
+            shadowed.extend_from_slice(losers);
+            if let Some((mode, span)) = self.policy(*winner).and_then(explicit) {
+                let origin = if level == 0 { Origin::Written(span) } else { Origin::Inherited(span) };
+                return EffectiveMode {
+                    mode: Fact::Known(mode, origin),
+                    decided_by: Some(*winner),
+                    shadowed,
+                };
+            }
+        }
+        EffectiveMode { mode: Fact::Known(MtlsMode::Permissive, Origin::Default), decided_by: None, shadowed }
+    }
+
+    fn port_entries(&self, levels: &Levels, mode: &EffectiveMode) -> BTreeMap<u16, EffectiveMode> {
+        let Some((winner, losers)) = levels.lists[0].split_first() else { return BTreeMap::new() };
+        let Some(policy) = self.policy(*winner) else { return BTreeMap::new() };
+        let entry =
+            |(port, entry): &(meshproof_source::Spanned<u16>, meshproof_source::Spanned<MtlsMode>)| {
+                let effective = match entry.value {
+                    MtlsMode::Unset => inherited(mode),
+                    value => EffectiveMode {
+                        mode: Fact::Known(value, Origin::Written(entry.span)),
+                        decided_by: Some(*winner),
+                        shadowed: losers.to_vec(),
+                    },
+                };
+                (port.value, effective)
+            };
+        policy.port_level.iter().map(entry).collect()
+    }
+
+    /// Takes back what an object of a namespace with an unknown name could change.
+    fn doubt(
+        &self,
+        in_force: &mut InForce,
+        ports: &mut BTreeMap<u16, EffectiveMode>,
+        (cluster, namespace): (ClusterId, NamespaceId),
+        levels: &Levels,
+        labels: &LabelSet<'a>,
+        tried: &mut u64,
+    ) {
+        let elsewhere = |id: &ResourceId| self.places[id.index()].1 != Some(namespace);
+        let decided = in_force.mode.clone();
+        let by_workload = levels.lists[0].first().is_some_and(|id| decided.decided_by == Some(*id));
+        let everywhere =
+            self.floating_everywhere.get(&cluster).into_iter().flatten().filter(|id| elsewhere(id));
+        if !by_workload {
+            for id in everywhere {
+                self.doubt_mode(&mut in_force.mode, &decided, *id);
+            }
+        }
+        let mut found = Vec::new();
+        *tried += self.floating.matching(cluster.0, labels, LISTED, &mut found);
+        for id in found.into_iter().map(ResourceId).filter(elsewhere) {
+            self.doubt_mode(&mut in_force.mode, &decided, id);
+            let Some(policy) = self.policy(id) else { continue };
+            let concerned: BTreeSet<u16> =
+                policy.port_level.iter().map(|(port, _)| port.value).chain(ports.keys().copied()).collect();
+            for port in concerned {
+                let now = ports.get(&port).cloned().unwrap_or_else(|| inherited(&decided));
+                let entry = policy.port_level.iter().find(|(number, _)| number.value == port);
+                let other = entry.map(|(_, mode)| mode.value).filter(|mode| *mode != MtlsMode::Unset);
+                let other = other
+                    .or_else(|| explicit(policy).map(|(mode, _)| mode))
+                    .or(decided.mode.known().copied());
+                if now.mode.known().copied() != other {
+                    ports.insert(port, EffectiveMode { mode: Fact::Unknown(self.open_reason(id)), ..now });
+                }
+            }
+        }
+        if let Fact::Unknown(reason) = &in_force.mode.mode {
+            // Entries that inherit share the doubt.
+            for mode in
+                ports.values_mut().filter(|mode| !matches!(mode.mode, Fact::Known(_, Origin::Written(_))))
+            {
+                mode.mode = Fact::Unknown(reason.clone());
+            }
+        }
+    }
+
+    fn doubt_mode(&self, mode: &mut EffectiveMode, decided: &EffectiveMode, id: ResourceId) {
+        let changes = match self.policy(id).and_then(explicit) {
+            Some((other, _)) => !decided.mode.is(&other),
+            None => decided.decided_by.is_some(),
+        };
+        if changes && mode.mode.known().is_some() {
+            mode.mode = Fact::Unknown(self.open_reason(id));
+        }
+    }
+
+    fn open_reason(&self, id: ResourceId) -> String {
+        let name = self.resources[id.index()].meta.name();
+        format!("the namespace of PeerAuthentication {name} is not known, and it could decide here")
+    }
+}
+
+/// Keeps at most two objects per mode, from two namespaces: more cannot change any conclusion.
+fn note_distinct(
+    list: &mut Vec<ResourceId>,
+    id: ResourceId,
+    resources: &[Resource],
+    places: &[(ClusterId, Option<NamespaceId>)],
+) {
+    let mode = |id: ResourceId| match &resources[id.index()].spec {
+        Spec::PeerAuthentication(policy) => explicit(policy).map(|(mode, _)| mode),
+        _ => None,
+    };
+    let same = || list.iter().filter(|other| mode(**other) == mode(id));
+    let same_place = same().any(|other| places[other.index()].1 == places[id.index()].1);
+    if same().count() < 2 && !same_place {
+        list.push(id);
+    }
+}
+
+/// The mode that an object sets for its scope, unless it says to inherit.
+fn explicit(policy: &PeerAuthentication) -> Option<(MtlsMode, Span)> {
+    let mode = policy.mode.as_ref().filter(|mode| mode.value != MtlsMode::Unset)?;
+    Some((mode.value, mode.span))
+}
+
+/// The mode of a workload as its ports see it: written one level up.
+pub(crate) fn inherited(mode: &EffectiveMode) -> EffectiveMode {
+    let mut mode = mode.clone();
+    if let Fact::Known(_, origin) = &mut mode.mode
+        && let Origin::Written(span) = *origin
+    {
+        *origin = Origin::Inherited(span);
+    }
+    mode
+}

@@ -1,0 +1,167 @@
+//! Cluster and namespace of every object.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use meshproof_resources::{Resource, Spec, TextMap};
+use meshproof_source::Spanned;
+
+use crate::build::BuildOptions;
+use crate::labels::LabelSet;
+use crate::{Cluster, ClusterId, Fact, Namespace, NamespaceId, Origin, ResourceId};
+
+/// The label that the API server gives every namespace.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// Where everything stands.
+pub(crate) struct Placement {
+    pub(crate) places: Vec<(ClusterId, Option<NamespaceId>)>,
+    pub(crate) clusters: Vec<Cluster>,
+    pub(crate) namespaces: Vec<Namespace>,
+}
+
+/// Places every object: in the namespace it names, else in `-n`, else in one namespace of unknown name per source
+/// folder, since what stands in one folder without a namespace is applied together.
+pub(crate) fn place(
+    resources: &[Resource],
+    clusters: &[Option<String>],
+    options: &BuildOptions,
+) -> Placement {
+    let mut placer = Placer {
+        resources,
+        options,
+        named: HashMap::default(),
+        unnamed: HashMap::default(),
+        out: Placement {
+            places: Vec::with_capacity(resources.len()),
+            clusters: Vec::new(),
+            namespaces: Vec::new(),
+        },
+    };
+    let mut last: Option<ClusterId> = None;
+    for (at, resource) in resources.iter().enumerate() {
+        let name = clusters.get(at).and_then(Option::as_deref);
+        let cluster = match last {
+            Some(id) if placer.out.clusters[id.index()].name.as_deref() == name => id,
+            _ => placer.cluster(name),
+        };
+        last = Some(cluster);
+        placer.add(ResourceId(at as u32), resource, cluster);
+    }
+    let mut out = placer.out;
+    if out.clusters.is_empty() {
+        out.clusters.push(Cluster { name: None });
+    }
+    out
+}
+
+struct Placer<'a> {
+    resources: &'a [Resource],
+    options: &'a BuildOptions,
+    named: HashMap<(ClusterId, &'a str), NamespaceId, RandomState>,
+    unnamed: HashMap<(ClusterId, &'a str), NamespaceId, RandomState>,
+    out: Placement,
+}
+
+impl<'a> Placer<'a> {
+    fn cluster(&mut self, name: Option<&str>) -> ClusterId {
+        let clusters = &mut self.out.clusters;
+        let at = clusters.iter().position(|cluster| cluster.name.as_deref() == name).unwrap_or_else(|| {
+            clusters.push(Cluster { name: name.map(str::to_owned) });
+            clusters.len() - 1
+        });
+        ClusterId(at as u32)
+    }
+
+    fn add(&mut self, id: ResourceId, resource: &'a Resource, cluster: ClusterId) {
+        if matches!(resource.spec, Spec::Namespace) {
+            if !resource.meta.name().is_empty() {
+                let namespace = self.named(cluster, resource.meta.name());
+                self.declare(namespace, id, resource);
+            }
+            self.out.places.push((cluster, None));
+            return;
+        }
+        let written = resource.meta.namespace.as_ref().map(|namespace| namespace.value.as_str());
+        let namespace = match written.or(self.options.namespace.as_deref()) {
+            Some(name) => self.named(cluster, name),
+            None => {
+                let source = resource.meta.span.source;
+                self.unnamed(cluster, self.options.folder(source))
+            }
+        };
+        let entry = &mut self.out.namespaces[namespace.index()];
+        match &resource.spec {
+            Spec::ServiceAccount => entry.service_accounts.push(id),
+            Spec::AuthorizationPolicy(_) => entry.policies.push(id),
+            _ => {}
+        }
+        self.out.places.push((cluster, Some(namespace)));
+    }
+
+    fn named(&mut self, cluster: ClusterId, name: &'a str) -> NamespaceId {
+        if let Some(id) = self.named.get(&(cluster, name)) {
+            return *id;
+        }
+        let labels = Fact::Unknown(format!("namespace {name} is not in the input"));
+        let id = self.push(cluster, Some(name.to_owned()), labels);
+        self.named.insert((cluster, name), id);
+        id
+    }
+
+    fn unnamed(&mut self, cluster: ClusterId, folder: &'a str) -> NamespaceId {
+        if let Some(id) = self.unnamed.get(&(cluster, folder)) {
+            return *id;
+        }
+        let id = self.push(cluster, None, Fact::Unknown("the namespace is not known".to_owned()));
+        self.unnamed.insert((cluster, folder), id);
+        id
+    }
+
+    fn push(&mut self, cluster: ClusterId, name: Option<String>, labels: Fact<TextMap>) -> NamespaceId {
+        self.out.namespaces.push(Namespace {
+            cluster,
+            name,
+            resource: None,
+            labels,
+            workloads: Vec::new(),
+            services: Vec::new(),
+            service_accounts: Vec::new(),
+            policies: Vec::new(),
+        });
+        NamespaceId(self.out.namespaces.len() as u32 - 1)
+    }
+
+    /// Gives a namespace the labels of its object. Two objects of one name with different labels (a base and an
+    /// overlay, say) leave open which one is applied last.
+    fn declare(&mut self, namespace: NamespaceId, id: ResourceId, resource: &Resource) {
+        let entry = &mut self.out.namespaces[namespace.index()];
+        match entry.resource {
+            None => {
+                entry.resource = Some(id);
+                entry.labels = Fact::Known(labels_of(resource), Origin::Written(resource.meta.span));
+            }
+            Some(first) => {
+                let first = &self.resources[first.index()];
+                if !same_labels(&first.meta.labels, &resource.meta.labels) {
+                    let name = resource.meta.name();
+                    entry.labels =
+                        Fact::Unknown(format!("namespace {name} is written twice with different labels"));
+                }
+            }
+        }
+    }
+}
+
+fn labels_of(namespace: &Resource) -> TextMap {
+    let mut labels = namespace.meta.labels.clone();
+    if let Some(name) = &namespace.meta.name {
+        labels.entries.retain(|(key, _)| key.value != NAME_LABEL);
+        labels.entries.push((Spanned::new(NAME_LABEL.to_owned(), name.span), name.clone()));
+    }
+    labels
+}
+
+fn same_labels(left: &TextMap, right: &TextMap) -> bool {
+    left.entries.len() == right.entries.len() && LabelSet::new(right).satisfies(left)
+}

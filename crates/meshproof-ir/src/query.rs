@@ -1,0 +1,156 @@
+//! Questions that analyses ask of the mesh.
+
+use meshproof_resources::{
+    AuthorizationPolicy, PeerAuthentication, RequestAuthentication, Resource, Spec, TextMap,
+};
+
+use crate::attachment::is_dry_run;
+use crate::{ClusterId, Identity, Mesh, Namespace, NamespaceId, ResourceId, Settings, Workload, WorkloadId};
+
+impl Mesh {
+    /// The object.
+    pub fn resource(&self, id: ResourceId) -> &Resource {
+        &self.resources[id.index()]
+    }
+
+    /// The workload.
+    pub fn workload(&self, id: WorkloadId) -> &Workload {
+        &self.workloads[id.index()]
+    }
+
+    /// The namespace.
+    pub fn namespace(&self, id: NamespaceId) -> &Namespace {
+        &self.namespaces[id.index()]
+    }
+
+    /// `namespace/name` of a workload for people; `?` stands for a namespace whose name is not known.
+    pub fn workload_display(&self, id: WorkloadId) -> String {
+        let workload = self.workload(id);
+        format!("{}/{}", self.namespace_display(workload.namespace), workload.name)
+    }
+
+    /// The name of a namespace for people.
+    pub fn namespace_display(&self, id: NamespaceId) -> &str {
+        self.namespace(id).name.as_deref().unwrap_or("?")
+    }
+
+    /// An AuthorizationPolicy, when the object is one.
+    pub fn policy(&self, id: ResourceId) -> Option<&AuthorizationPolicy> {
+        match &self.resource(id).spec {
+            Spec::AuthorizationPolicy(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// A PeerAuthentication, when the object is one.
+    pub fn peer_authentication(&self, id: ResourceId) -> Option<&PeerAuthentication> {
+        match &self.resource(id).spec {
+            Spec::PeerAuthentication(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// A RequestAuthentication, when the object is one.
+    pub fn request_authentication(&self, id: ResourceId) -> Option<&RequestAuthentication> {
+        match &self.resource(id).spec {
+            Spec::RequestAuthentication(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// Every AuthorizationPolicy, in resource order.
+    pub fn authorization_policies(&self) -> impl Iterator<Item = (ResourceId, &AuthorizationPolicy)> {
+        let ids = (0..self.resources.len() as u32).map(ResourceId);
+        ids.filter_map(|id| self.policy(id).map(|policy| (id, policy)))
+    }
+
+    /// Whether a policy only reports what it would do (annotation `istio.io/dry-run`).
+    pub fn is_dry_run(&self, policy: ResourceId) -> bool {
+        is_dry_run(self.resource(policy))
+    }
+
+    /// Every workload with its id.
+    pub fn workloads_with_ids(&self) -> impl Iterator<Item = (WorkloadId, &Workload)> {
+        self.workloads.iter().enumerate().map(|(at, workload)| (WorkloadId(at as u32), workload))
+    }
+
+    /// A namespace by name.
+    pub fn namespace_by_name(&self, cluster: ClusterId, name: &str) -> Option<NamespaceId> {
+        let found =
+            |namespace: &Namespace| namespace.cluster == cluster && namespace.name.as_deref() == Some(name);
+        self.namespaces.iter().position(found).map(|at| NamespaceId(at as u32))
+    }
+
+    /// The settings of a cluster.
+    pub fn settings_of(&self, cluster: ClusterId) -> &Settings {
+        self.cluster_settings.get(cluster.index()).unwrap_or(&self.settings)
+    }
+
+    /// Whether a namespace is the root namespace of its cluster.
+    pub fn is_root(&self, id: NamespaceId) -> bool {
+        let namespace = self.namespace(id);
+        namespace.name.as_deref() == Some(self.settings_of(namespace.cluster).root())
+    }
+
+    /// Whether any object stands in the root namespace, so that mesh-wide defaults can be expected in the input.
+    pub fn root_is_visible(&self, cluster: ClusterId) -> bool {
+        self.placement
+            .iter()
+            .any(|(of, namespace)| *of == cluster && namespace.is_some_and(|id| self.is_root(id)))
+    }
+
+    /// Why an object may not be what is applied: it stands in a folder that would have to be rendered first.
+    pub fn unrendered(&self, id: ResourceId) -> Option<&str> {
+        let source = self.resource(id).meta.span.source;
+        let folder = self.folders.get(source.0 as usize)?;
+        self.unrendered.iter().find(|(outer, _)| is_within(folder, outer)).map(|(_, reason)| reason.as_str())
+    }
+
+    /// Whether any part of the input would have to be rendered first: what seems missing may be there.
+    pub fn has_unrendered(&self) -> bool {
+        !self.unrendered.is_empty()
+    }
+
+    /// Every identity that exists as far as the input tells.
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities.all
+    }
+
+    /// The identity of a workload.
+    pub fn identity_of(&self, id: WorkloadId) -> Option<&Identity> {
+        let at = self.identities.of_workload.get(id.index()).copied().flatten()?;
+        self.identities.all.get(at as usize)
+    }
+
+    /// Identities of an account in a namespace, in any trust domain.
+    pub fn accounts_named(&self, namespace: &str, account: &str) -> impl Iterator<Item = &Identity> {
+        self.identities.named(namespace, account)
+    }
+
+    /// Workloads of a namespace whose labels share at least one pair with `selector`, those that share most first:
+    /// candidates for what a selector without a match was meant to be.
+    pub fn workloads_near(&self, namespace: NamespaceId, selector: &TextMap) -> Vec<WorkloadId> {
+        let shared = |id: &WorkloadId| {
+            let labels = &self.workload(*id).labels;
+            let same = |(key, value): &&(meshproof_resources::Text, meshproof_resources::Text)| {
+                labels.get(&key.value).is_some_and(|other| other.value == value.value)
+            };
+            selector.entries.iter().filter(same).count()
+        };
+        let mut near: Vec<(usize, WorkloadId)> =
+            self.namespace(namespace).workloads.iter().map(|id| (shared(id), *id)).collect();
+        near.retain(|(shared, _)| *shared > 0);
+        near.sort_by_key(|(shared, id)| (std::cmp::Reverse(*shared), *id));
+        near.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// How many selectors were compared with labels to build this: a measure of the work done.
+    pub fn selectors_tried(&self) -> u64 {
+        self.selectors_tried
+    }
+}
+
+fn is_within(folder: &str, outer: &str) -> bool {
+    let outer = outer.trim_end_matches('/');
+    folder == outer || outer == "." || folder.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+}
