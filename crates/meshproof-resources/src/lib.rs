@@ -3,6 +3,7 @@
 //! [`decode()`] turns one document into [`Resource`]s (several for a `List`). Decoding is lenient: what
 //! can be read is read, whatever admission says of the object. What it means is the next crate's business.
 
+pub mod admission;
 mod authorization_policy;
 mod decode;
 mod destination_rule;
@@ -12,6 +13,7 @@ mod peer_authentication;
 mod pod;
 mod read;
 mod request_authentication;
+pub mod schema;
 mod service;
 mod spec;
 

@@ -1,0 +1,1 @@
+//! What the API server and the webhook of istiod say of an object.
