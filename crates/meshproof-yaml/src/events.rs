@@ -111,8 +111,9 @@ impl<'t> Reader<'t> {
             return Err(syntax::too_deep(self.tree.at(at.start, at.start)));
         }
         let mut start = at.start;
-        if shape == Shape::Sequence && at.is_empty() && self.tree.text.as_bytes().get(start) != Some(&b'-') {
-            // A sequence at the indentation of its key is reported at its first item.
+        let is_value = self.frames.last().is_some_and(|frame| frame.is_mapping && frame.key.is_some());
+        if shape == Shape::Sequence && at.is_empty() && is_value {
+            // A sequence in the column of its key is reported at its first item.
             let dash = self.next_token(self.last, false);
             if dash < start && self.tree.text.as_bytes()[dash] == b'-' {
                 start = dash;

@@ -6,6 +6,8 @@
 mod build;
 mod check;
 mod events;
+mod fast;
+mod json;
 mod parse;
 mod prefilter;
 mod problem;
@@ -14,7 +16,7 @@ mod syntax;
 mod template;
 mod tree;
 
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, Reader, parse, parse_with};
 pub use prefilter::{Relevance, may_matter};
 pub use problem::{Problem, ProblemKind};
 pub use scalar::Scalar;

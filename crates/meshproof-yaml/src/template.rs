@@ -98,7 +98,7 @@ impl Lines {
             self.block = None;
         }
         if self.quote.is_none() && content.starts_with('#') {
-            return in_comment(content, indentation);
+            return ytt(content, indentation);
         }
         let marker = self.scalars(line, indentation);
         if marker.is_none() && self.quote.is_none() && opens_block_scalar(content) {
@@ -208,17 +208,24 @@ fn opens_block_scalar(content: &str) -> bool {
 
 type Sign = Option<(TemplateKind, Range<usize>)>;
 
-/// `#@ …` and the known annotations of ytt, and `###NAME###` where a value should be; other comments mean nothing.
-fn in_comment(comment: &str, at: usize) -> Option<TemplateMarker> {
-    if let Some(span) = fenced_name(comment).filter(|span| at > 0 && span.start == 0) {
-        return Some(TemplateMarker { kind: TemplateKind::Other, span: at..at + span.end });
-    }
+/// `#@ …` and the known annotations of ytt; other comments mean nothing.
+fn ytt(comment: &str, at: usize) -> Option<TemplateMarker> {
     let rest = comment.strip_prefix("#@")?;
     let known = ["data/", "overlay/", "schema/", "library/", "yaml/", "template", "load(", "def ", "end"];
     if rest.starts_with(' ') || known.iter().any(|word| rest.starts_with(word)) {
         return Some(TemplateMarker { kind: TemplateKind::Ytt, span: at..at + comment.trim_end().len() });
     }
     None
+}
+
+/// A comment behind a key: `#@ …`, or `###NAME###` where a value was meant.
+fn in_comment(comment: &str, at: usize) -> Option<TemplateMarker> {
+    match fenced_name(comment) {
+        Some(span) if span.start == 0 => {
+            Some(TemplateMarker { kind: TemplateKind::Other, span: at..at + span.end })
+        }
+        _ => ytt(comment, at),
+    }
 }
 
 fn in_plain(word: &str, key: &str, item: bool) -> Sign {

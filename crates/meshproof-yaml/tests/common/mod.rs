@@ -14,7 +14,10 @@ pub fn shown(text: &str) -> String {
     let parsed = read(text);
     match &parsed.tree {
         Some(tree) => node(text, tree.root()),
-        None => format!("unreadable: {:?}", parsed.problems.iter().map(|problem| problem.kind).collect::<Vec<_>>()),
+        None => format!(
+            "unreadable: {:?}",
+            parsed.problems.iter().map(|problem| problem.kind).collect::<Vec<_>>()
+        ),
     }
 }
 
