@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use meshproof_source::{Span, Spanned};
 use meshproof_yaml::{NodeRef, Shape};
 
+use crate::mesh_config::istiod_values;
 use crate::read::{mapping_at, text_at};
 use crate::{
-    AuthorizationPolicy, DestinationRule, Kind, Meta, PeerAuthentication, RequestAuthentication, Resource,
-    Service, Spec, Text, Workload,
+    AuthorizationPolicy, CalicoPolicy, DestinationRule, Endpoints, EnvoyFilter, Gateway, GatewayClass, Kind,
+    KubernetesGateway, MeshConfig, MeshConfigOrigin, Meta, NetworkPolicy, Patch, PeerAuthentication,
+    ReferenceGrant, RequestAuthentication, Resource, Route, RouteKind, Service, ServiceEntry, Sidecar, Spec,
+    Text, VirtualService, Workload, WorkloadEntry, WorkloadGroup, embedded,
 };
 
 /// Lists inside lists beyond this depth are not read; real ones have one level.
@@ -19,6 +22,8 @@ const MAX_LIST_DEPTH: usize = 8;
 pub struct Decoded {
     /// Objects of known kinds in the order of the text.
     pub resources: Vec<Resource>,
+    /// Helm values of istiod: mesh settings in documents that are no objects.
+    pub helm_values: Vec<MeshConfig>,
     /// What could not be read although it should have been.
     pub issues: Vec<Issue>,
     /// Objects of kinds that no analysis reads: API group, kind, how many.
@@ -59,38 +64,203 @@ struct ItemType {
 /// Reads the objects of one document: an object, a `List` of any kind, or a JSON array of objects. It never fails:
 /// what is no object is told in `out`. Documents of nothing but comments give nothing.
 pub fn decode(root: NodeRef<'_>, out: &mut Decoded) {
-    match root.shape() {
-        Shape::Sequence => root.items().for_each(|item| decode_object(item, None, 1, out)),
-        _ if root.is_null() => {}
-        _ => decode_object(root, None, 0, out),
-    }
+    Decoder { text: None, out }.document(root);
 }
 
-fn decode_object(object: NodeRef<'_>, item_type: Option<&ItemType>, depth: usize, out: &mut Decoded) {
-    if object.shape() != Shape::Mapping {
-        let reason = match object.shape() {
-            Shape::Sequence => "a list where an object belongs",
-            _ => "a single value, not a Kubernetes object",
-        };
-        out.not_objects.push(NotObject { span: object.span(), reason: reason.to_owned() });
-        return;
+/// The same, with the whole text of the source at hand: mesh settings inside a ConfigMap are then pointed at one by
+/// one instead of at the value that holds them all.
+pub fn decode_with_text(root: NodeRef<'_>, text: &str, out: &mut Decoded) {
+    Decoder { text: Some(text), out }.document(root);
+}
+
+struct Decoder<'a> {
+    text: Option<&'a str>,
+    out: &'a mut Decoded,
+}
+
+impl Decoder<'_> {
+    fn document(&mut self, root: NodeRef<'_>) {
+        match root.shape() {
+            Shape::Sequence => root.items().for_each(|item| self.object(item, None, 1)),
+            _ if root.is_null() => {}
+            _ => self.object(root, None, 0),
+        }
     }
-    let api_version =
-        text_at(object, "apiVersion").or_else(|| item_type.map(|item| item.api_version.clone()));
-    let kind = text_at(object, "kind").or_else(|| item_type.map(|item| item.kind.clone()));
-    let (api_version, kind) = match (api_version, kind) {
-        (Some(api_version), Some(kind)) => (api_version, kind),
-        (api_version, kind) => return not_an_object(object, api_version, kind, out),
-    };
-    let (group, version) = group_and_version(&api_version.value);
-    if let Some(known) = Kind::of(group, &kind.value) {
-        check_version(group, version, &api_version, &kind.value, out);
-        let spec = spec(known, &kind.value, object);
-        out.resources.push(Resource { meta: Meta::decode(api_version, kind, object), spec });
-    } else if let Some(items) = list_items(&kind.value, object) {
-        decode_list(items, &api_version, &kind, depth, out);
-    } else {
-        *out.unknown_kinds.entry((group.to_owned(), kind.value)).or_default() += 1;
+
+    fn object(&mut self, object: NodeRef<'_>, item_type: Option<&ItemType>, depth: usize) {
+        if object.shape() != Shape::Mapping {
+            let reason = match object.shape() {
+                Shape::Sequence => "a list where an object belongs",
+                _ => "a single value, not a Kubernetes object",
+            };
+            self.out.not_objects.push(NotObject { span: object.span(), reason: reason.to_owned() });
+            return;
+        }
+        let inherited = |of: fn(&ItemType) -> &Text| item_type.map(|item| of(item).clone());
+        let api_version = text_at(object, "apiVersion").or_else(|| inherited(|item| &item.api_version));
+        let kind = text_at(object, "kind").or_else(|| inherited(|item| &item.kind));
+        let (api_version, kind) = match (api_version, kind) {
+            (Some(api_version), Some(kind)) => (api_version, kind),
+            (api_version, kind) => return self.not_an_object(object, api_version, kind),
+        };
+        let (group, version) = group_and_version(&api_version.value);
+        if let Some(known) = Kind::of(group, &kind.value) {
+            check_version(group, version, &api_version, &kind.value, self.out);
+            let meta = Meta::decode(api_version, kind, object);
+            match self.spec(known, &meta, object) {
+                Some(spec) => self.out.resources.push(Resource { meta, spec }),
+                None => self.unknown_kind("", meta.kind.value),
+            }
+        } else if let Some(items) = list_items(&kind.value, object) {
+            self.list(items, &api_version, &kind, depth);
+        } else {
+            self.unknown_kind(group, kind.value);
+        }
+    }
+
+    fn unknown_kind(&mut self, group: &str, kind: String) {
+        *self.out.unknown_kinds.entry((group.to_owned(), kind)).or_default() += 1;
+    }
+
+    fn list(&mut self, items: NodeRef<'_>, api_version: &Text, kind: &Text, depth: usize) {
+        if depth >= MAX_LIST_DEPTH {
+            self.out.issues.push(Issue {
+                lint: "unreadable-list",
+                span: kind.span,
+                message: format!(
+                    "lists stand in lists more than {MAX_LIST_DEPTH} deep; the items of this one are not read"
+                ),
+                help: Some("write the objects as documents of their own, separated by `---`".to_owned()),
+            });
+            return;
+        }
+        let item_type =
+            kind.value.strip_suffix("List").filter(|name| !name.is_empty()).map(|name| ItemType {
+                api_version: api_version.clone(),
+                // Point at the part of the token that names the items; quoted tokens are pointed at as a whole.
+                kind: Spanned::new(
+                    name.to_owned(),
+                    if kind.span.len() == kind.value.len() {
+                        kind.span.part(0, name.len())
+                    } else {
+                        kind.span
+                    },
+                ),
+            });
+        match items.shape() {
+            Shape::Sequence => {
+                for item in items.items() {
+                    self.object(item, item_type.as_ref(), depth + 1);
+                }
+            }
+            _ if items.is_null() => {}
+            _ => self.out.issues.push(Issue {
+                lint: "unreadable-list",
+                span: kind.span,
+                message: format!(
+                    "this {} has no list of items, so there is nothing to read in it",
+                    kind.value
+                ),
+                help: Some("put the objects under `items:`, each after a `- `".to_owned()),
+            }),
+        }
+    }
+
+    fn not_an_object(&mut self, object: NodeRef<'_>, api_version: Option<Text>, kind: Option<Text>) {
+        if let (None, None, Some(values)) = (&api_version, &kind, istiod_values(object)) {
+            let mut config = MeshConfig::empty(MeshConfigOrigin::HelmValues, values.span());
+            config.read_values(values);
+            self.out.helm_values.push(config);
+            return;
+        }
+        let reason = match (&api_version, &kind) {
+            (Some(_), _) => "not a Kubernetes object: it has no kind",
+            (None, Some(_)) => "not a Kubernetes object: it has no apiVersion",
+            (None, None) => "not a Kubernetes object: it has neither apiVersion nor kind",
+        };
+        // Half a type on something that has metadata is a slip, not another format.
+        let half = match (&api_version, &kind) {
+            (Some(api_version), None) => Some((api_version, "kind")),
+            (None, Some(kind)) if Kind::names().any(|name| name == kind.value) => Some((kind, "apiVersion")),
+            _ => None,
+        };
+        if let Some((written, missing)) = half.filter(|_| mapping_at(object, "metadata").is_some()) {
+            self.out.issues.push(Issue {
+            lint: "incomplete-type",
+            span: written.span,
+            message: format!(
+                "this object has no `{missing}`, so the API server cannot tell what it is; it is not analysed"
+            ),
+            help: Some(format!("add `{missing}:` next to this line")),
+        });
+        }
+        self.out.not_objects.push(NotObject { span: object.span(), reason: reason.to_owned() });
+    }
+
+    /// The spec by kind; `None` for a ConfigMap that holds no mesh settings.
+    fn spec(&mut self, known: Kind, meta: &Meta, object: NodeRef<'_>) -> Option<Spec> {
+        if let Some(patch) = Patch::find(object) {
+            return Some(Spec::Patch(Box::new(patch)));
+        }
+        let spec = mapping_at(object, "spec");
+        let route = |kind| Spec::Route(Box::new(Route::decode(kind, spec, object)));
+        let calico = |global| Spec::CalicoPolicy(Box::new(CalicoPolicy::decode(global, spec, object)));
+        let settings = |origin| MeshConfig::empty(origin, spec.unwrap_or(object).span());
+        Some(match known {
+            Kind::AuthorizationPolicy => {
+                Spec::AuthorizationPolicy(Box::new(AuthorizationPolicy::decode(spec, object)))
+            }
+            Kind::PeerAuthentication => {
+                Spec::PeerAuthentication(Box::new(PeerAuthentication::decode(spec, object)))
+            }
+            Kind::RequestAuthentication => {
+                Spec::RequestAuthentication(Box::new(RequestAuthentication::decode(spec, object)))
+            }
+            Kind::DestinationRule => Spec::DestinationRule(Box::new(DestinationRule::decode(spec, object))),
+            Kind::Workload => Spec::Workload(Box::new(Workload::decode(&meta.kind.value, spec, object))),
+            Kind::Service => Spec::Service(Box::new(Service::decode(spec))),
+            Kind::Namespace => Spec::Namespace,
+            Kind::ServiceAccount => Spec::ServiceAccount,
+            Kind::ServiceEntry => Spec::ServiceEntry(Box::new(ServiceEntry::decode(spec, object))),
+            Kind::WorkloadEntry => Spec::WorkloadEntry(Box::new(WorkloadEntry::decode(spec, object))),
+            Kind::WorkloadGroup => Spec::WorkloadGroup(Box::new(WorkloadGroup::decode(spec, object))),
+            Kind::Sidecar => Spec::Sidecar(Box::new(Sidecar::decode(spec, object))),
+            Kind::Gateway => Spec::Gateway(Box::new(Gateway::decode(spec, object))),
+            Kind::VirtualService => Spec::VirtualService(Box::new(VirtualService::decode(spec, object))),
+            Kind::EnvoyFilter => Spec::EnvoyFilter(Box::new(EnvoyFilter::decode(spec, object))),
+            Kind::ProxyConfig => Spec::ProxyConfig,
+            Kind::Telemetry => Spec::Telemetry,
+            Kind::KubernetesGateway => {
+                Spec::KubernetesGateway(Box::new(KubernetesGateway::decode(spec, object)))
+            }
+            Kind::GatewayClass => Spec::GatewayClass(Box::new(GatewayClass::decode(spec, object))),
+            Kind::HttpRoute => route(RouteKind::Http),
+            Kind::GrpcRoute => route(RouteKind::Grpc),
+            Kind::TlsRoute => route(RouteKind::Tls),
+            Kind::TcpRoute => route(RouteKind::Tcp),
+            Kind::ReferenceGrant => Spec::ReferenceGrant(Box::new(ReferenceGrant::decode(spec, object))),
+            Kind::NetworkPolicy => Spec::NetworkPolicy(Box::new(NetworkPolicy::decode(spec, object))),
+            Kind::CalicoNetworkPolicy => calico(false),
+            Kind::CalicoGlobalNetworkPolicy => calico(true),
+            Kind::Endpoints => Spec::Endpoints(Box::new(Endpoints::decode(object))),
+            Kind::EndpointSlice => Spec::Endpoints(Box::new(Endpoints::decode_slice(object))),
+            Kind::ConfigMap => {
+                let config = embedded::mesh_config(meta, object, self.text, &mut self.out.issues)?;
+                Spec::MeshConfig(Box::new(config))
+            }
+            Kind::IstioOperator => {
+                let mut config = settings(MeshConfigOrigin::IstioOperator);
+                spec.into_iter().for_each(|spec| config.read_operator(spec));
+                Spec::MeshConfig(Box::new(config))
+            }
+            Kind::SailIstio => {
+                let mut config = settings(MeshConfigOrigin::SailIstio);
+                spec.and_then(|spec| mapping_at(spec, "values"))
+                    .into_iter()
+                    .for_each(|it| config.read_values(it));
+                Spec::MeshConfig(Box::new(config))
+            }
+        })
     }
 }
 
@@ -101,67 +271,6 @@ fn list_items<'t>(kind: &str, object: NodeRef<'t>) -> Option<NodeRef<'t>> {
         "" => Some(items.unwrap_or(object)),
         _ => items.filter(|items| items.shape() == Shape::Sequence || items.is_null()),
     }
-}
-
-fn decode_list(items: NodeRef<'_>, api_version: &Text, kind: &Text, depth: usize, out: &mut Decoded) {
-    if depth >= MAX_LIST_DEPTH {
-        out.issues.push(Issue {
-            lint: "unreadable-list",
-            span: kind.span,
-            message: format!(
-                "lists stand in lists more than {MAX_LIST_DEPTH} deep; the items of this one are not read"
-            ),
-            help: Some("write the objects as documents of their own, separated by `---`".to_owned()),
-        });
-        return;
-    }
-    let item_type = kind.value.strip_suffix("List").filter(|name| !name.is_empty()).map(|name| ItemType {
-        api_version: api_version.clone(),
-        // Point at the part of the token that names the items; quoted tokens are pointed at as a whole.
-        kind: Spanned::new(
-            name.to_owned(),
-            if kind.span.len() == kind.value.len() { kind.span.part(0, name.len()) } else { kind.span },
-        ),
-    });
-    match items.shape() {
-        Shape::Sequence => {
-            for item in items.items() {
-                decode_object(item, item_type.as_ref(), depth + 1, out);
-            }
-        }
-        _ if items.is_null() => {}
-        _ => out.issues.push(Issue {
-            lint: "unreadable-list",
-            span: kind.span,
-            message: format!("this {} has no list of items, so there is nothing to read in it", kind.value),
-            help: Some("put the objects under `items:`, each after a `- `".to_owned()),
-        }),
-    }
-}
-
-fn not_an_object(object: NodeRef<'_>, api_version: Option<Text>, kind: Option<Text>, out: &mut Decoded) {
-    let reason = match (&api_version, &kind) {
-        (Some(_), _) => "not a Kubernetes object: it has no kind",
-        (None, Some(_)) => "not a Kubernetes object: it has no apiVersion",
-        (None, None) => "not a Kubernetes object: it has neither apiVersion nor kind",
-    };
-    // Half a type on something that has metadata is a slip, not another format.
-    let half = match (&api_version, &kind) {
-        (Some(api_version), None) => Some((api_version, "kind")),
-        (None, Some(kind)) if Kind::names().any(|name| name == kind.value) => Some((kind, "apiVersion")),
-        _ => None,
-    };
-    if let Some((written, missing)) = half.filter(|_| mapping_at(object, "metadata").is_some()) {
-        out.issues.push(Issue {
-            lint: "incomplete-type",
-            span: written.span,
-            message: format!(
-                "this object has no `{missing}`, so the API server cannot tell what it is; it is not analysed"
-            ),
-            help: Some(format!("add `{missing}:` next to this line")),
-        });
-    }
-    out.not_objects.push(NotObject { span: object.span(), reason: reason.to_owned() });
 }
 
 fn group_and_version(api_version: &str) -> (&str, &str) {
@@ -181,24 +290,4 @@ fn check_version(group: &str, version: &str, api_version: &Text, kind: &str, out
         message: format!("no API server knows {kind} in `{}`", api_version.value),
         help: versions.first().map(|version| format!("write `apiVersion: {prefix}{version}`")),
     });
-}
-
-fn spec(known: Kind, kind: &str, object: NodeRef<'_>) -> Spec {
-    let spec = mapping_at(object, "spec");
-    match known {
-        Kind::AuthorizationPolicy => {
-            Spec::AuthorizationPolicy(Box::new(AuthorizationPolicy::decode(spec, object)))
-        }
-        Kind::PeerAuthentication => {
-            Spec::PeerAuthentication(Box::new(PeerAuthentication::decode(spec, object)))
-        }
-        Kind::RequestAuthentication => {
-            Spec::RequestAuthentication(Box::new(RequestAuthentication::decode(spec, object)))
-        }
-        Kind::DestinationRule => Spec::DestinationRule(Box::new(DestinationRule::decode(spec, object))),
-        Kind::Workload => Spec::Workload(Box::new(Workload::decode(kind, spec, object))),
-        Kind::Service => Spec::Service(Box::new(Service::decode(spec))),
-        Kind::Namespace => Spec::Namespace,
-        Kind::ServiceAccount => Spec::ServiceAccount,
-    }
 }

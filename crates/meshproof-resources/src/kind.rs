@@ -12,6 +12,30 @@ pub enum Kind {
     Service,
     Namespace,
     ServiceAccount,
+    ServiceEntry,
+    WorkloadEntry,
+    WorkloadGroup,
+    Sidecar,
+    Gateway,
+    VirtualService,
+    EnvoyFilter,
+    ProxyConfig,
+    Telemetry,
+    KubernetesGateway,
+    GatewayClass,
+    HttpRoute,
+    GrpcRoute,
+    TlsRoute,
+    TcpRoute,
+    ReferenceGrant,
+    NetworkPolicy,
+    CalicoNetworkPolicy,
+    CalicoGlobalNetworkPolicy,
+    Endpoints,
+    EndpointSlice,
+    ConfigMap,
+    IstioOperator,
+    SailIstio,
 }
 
 struct Known {
@@ -21,11 +45,14 @@ struct Known {
     kind: Kind,
 }
 
+const NETWORKING: &str = "networking.istio.io";
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 const SECURITY: &[&str] = &["v1", "v1beta1"];
 /// Versions that the API server no longer serves but that mean the same are still in use in repositories.
 const APPS: &[&str] = &["v1", "v1beta2", "v1beta1"];
 const EXTENSIONS: &[&str] = &["v1beta1"];
+const GATEWAY_VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha2", "v1alpha3"];
 const BATCH: &[&str] = &["v1", "v1beta1", "v2alpha1"];
 const CORE: &[&str] = &["v1"];
 
@@ -49,6 +76,33 @@ const KNOWN: &[Known] = &[
     known("Service", "", CORE, Kind::Service),
     known("Namespace", "", CORE, Kind::Namespace),
     known("ServiceAccount", "", CORE, Kind::ServiceAccount),
+    known("ServiceEntry", NETWORKING, ISTIO, Kind::ServiceEntry),
+    known("WorkloadEntry", NETWORKING, ISTIO, Kind::WorkloadEntry),
+    known("WorkloadGroup", NETWORKING, ISTIO, Kind::WorkloadGroup),
+    known("Sidecar", NETWORKING, ISTIO, Kind::Sidecar),
+    known("Gateway", NETWORKING, ISTIO, Kind::Gateway),
+    known("VirtualService", NETWORKING, ISTIO, Kind::VirtualService),
+    known("EnvoyFilter", NETWORKING, &["v1alpha3"], Kind::EnvoyFilter),
+    known("ProxyConfig", NETWORKING, &["v1beta1"], Kind::ProxyConfig),
+    known("Telemetry", "telemetry.istio.io", &["v1", "v1alpha1"], Kind::Telemetry),
+    known("Gateway", GATEWAY_API, GATEWAY_VERSIONS, Kind::KubernetesGateway),
+    known("GatewayClass", GATEWAY_API, GATEWAY_VERSIONS, Kind::GatewayClass),
+    known("HTTPRoute", GATEWAY_API, GATEWAY_VERSIONS, Kind::HttpRoute),
+    known("GRPCRoute", GATEWAY_API, GATEWAY_VERSIONS, Kind::GrpcRoute),
+    known("TLSRoute", GATEWAY_API, GATEWAY_VERSIONS, Kind::TlsRoute),
+    known("TCPRoute", GATEWAY_API, GATEWAY_VERSIONS, Kind::TcpRoute),
+    known("ReferenceGrant", GATEWAY_API, GATEWAY_VERSIONS, Kind::ReferenceGrant),
+    known("NetworkPolicy", "networking.k8s.io", CORE, Kind::NetworkPolicy),
+    known("NetworkPolicy", "extensions", EXTENSIONS, Kind::NetworkPolicy),
+    known("NetworkPolicy", "projectcalico.org", &["v3"], Kind::CalicoNetworkPolicy),
+    known("NetworkPolicy", "crd.projectcalico.org", CORE, Kind::CalicoNetworkPolicy),
+    known("GlobalNetworkPolicy", "projectcalico.org", &["v3"], Kind::CalicoGlobalNetworkPolicy),
+    known("GlobalNetworkPolicy", "crd.projectcalico.org", CORE, Kind::CalicoGlobalNetworkPolicy),
+    known("Endpoints", "", CORE, Kind::Endpoints),
+    known("EndpointSlice", "discovery.k8s.io", &["v1", "v1beta1"], Kind::EndpointSlice),
+    known("ConfigMap", "", CORE, Kind::ConfigMap),
+    known("IstioOperator", "install.istio.io", &["v1alpha1"], Kind::IstioOperator),
+    known("Istio", "sailoperator.io", &["v1", "v1alpha1"], Kind::SailIstio),
 ];
 
 const fn known(

@@ -1,7 +1,10 @@
 //! A decoded object of any kind.
 
 use crate::{
-    AuthorizationPolicy, DestinationRule, Meta, PeerAuthentication, RequestAuthentication, Service, Workload,
+    AuthorizationPolicy, CalicoPolicy, DestinationRule, Endpoints, EnvoyFilter, Gateway, GatewayClass,
+    KubernetesGateway, MeshConfig, Meta, NetworkPolicy, Patch, PeerAuthentication, ReferenceGrant,
+    RequestAuthentication, Route, Service, ServiceEntry, Sidecar, VirtualService, Workload, WorkloadEntry,
+    WorkloadGroup,
 };
 
 /// One decoded object.
@@ -26,4 +29,31 @@ pub enum Spec {
     Service(Box<Service>),
     Namespace,
     ServiceAccount,
+    ServiceEntry(Box<ServiceEntry>),
+    WorkloadEntry(Box<WorkloadEntry>),
+    WorkloadGroup(Box<WorkloadGroup>),
+    Sidecar(Box<Sidecar>),
+    /// Gateway of networking.istio.io.
+    Gateway(Box<Gateway>),
+    VirtualService(Box<VirtualService>),
+    EnvoyFilter(Box<EnvoyFilter>),
+    /// Recognised; not analysed.
+    ProxyConfig,
+    /// Recognised; has no say in who may call whom.
+    Telemetry,
+    /// Gateway of gateway.networking.k8s.io.
+    KubernetesGateway(Box<KubernetesGateway>),
+    GatewayClass(Box<GatewayClass>),
+    /// HTTPRoute, GRPCRoute, TLSRoute, TCPRoute.
+    Route(Box<Route>),
+    ReferenceGrant(Box<ReferenceGrant>),
+    NetworkPolicy(Box<NetworkPolicy>),
+    /// NetworkPolicy and GlobalNetworkPolicy of Calico.
+    CalicoPolicy(Box<CalicoPolicy>),
+    /// Endpoints and EndpointSlice; the kind stands in [`Meta::kind`].
+    Endpoints(Box<Endpoints>),
+    /// A ConfigMap of istiod, an IstioOperator, or an Istio object of the Sail operator.
+    MeshConfig(Box<MeshConfig>),
+    /// An object of any known kind with `$patch`: never a whole object.
+    Patch(Box<Patch>),
 }
