@@ -68,6 +68,7 @@ struct JsonSummary {
     suppressed: usize,
     skipped: usize,
     files: usize,
+    other_files: usize,
     documents: usize,
     workloads: usize,
 }
@@ -101,6 +102,7 @@ pub fn write(
             suppressed: summary.suppressed,
             skipped: summary.skipped.len(),
             files: summary.files,
+            other_files: summary.other_files,
             documents: summary.documents,
             workloads: summary.workloads,
         },

@@ -28,6 +28,8 @@ pub struct Skipped {
 pub struct Summary {
     /// Files that were read.
     pub files: usize,
+    /// Files of other types in the folders, not read.
+    pub other_files: usize,
     /// Documents in them, lists counted by item.
     pub documents: usize,
     /// Workloads of the mesh.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, WalkBuilder};
@@ -100,6 +101,10 @@ pub struct Discovery {
     pub charts: Vec<PathBuf>,
     /// Symbolic links to folders outside of the given paths: not followed, to be listed as skipped.
     pub links: Vec<PathBuf>,
+    /// Hidden files and folders (`.github`), `.git` apart: not searched, to be listed as skipped.
+    pub hidden: Vec<PathBuf>,
+    /// How many files of other types lie in the folders.
+    pub others: usize,
     /// What could not be looked at.
     pub problems: Vec<ReadProblem>,
 }
@@ -157,13 +162,26 @@ fn search_folder(
     candidates: &mut Vec<Candidate>,
     folder_links: &mut Vec<(PathBuf, PathBuf)>,
 ) {
-    let walk = WalkBuilder::new(folder).require_git(false).overrides(options.exclude.clone()).build();
-    for entry in walk {
+    let hidden = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&hidden);
+    let mut walk = WalkBuilder::new(folder);
+    walk.hidden(false).require_git(false).overrides(options.exclude.clone());
+    walk.filter_entry(move |entry| {
+        let name = entry.file_name().to_string_lossy();
+        let leave_out = entry.depth() > 0 && name.starts_with('.');
+        let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        if leave_out && name != ".git" && (folder || is_manifest(entry.path())) {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_path_buf());
+        }
+        !leave_out
+    });
+    for entry in walk.build() {
         match entry {
             Err(error) => discovery.problems.extend(walk_problem(folder, &error)),
             Ok(entry) => sort_entry(entry, folder, root, discovery, candidates, folder_links),
         }
     }
+    discovery.hidden.append(&mut hidden.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Puts one entry of a folder where it belongs.
@@ -213,6 +231,8 @@ fn sort_entry(
             path.strip_prefix(folder).map_or_else(|_| path.clone(), |inner| root.join(inner))
         };
         candidates.push(Candidate { key, path, given: false, linked });
+    } else {
+        discovery.others += 1;
     }
 }
 
@@ -240,10 +260,16 @@ fn makes_manifests(template: &Path, manifest_folders: &HashSet<&Path>) -> bool {
 /// Sorts the lists, and forgets templates of other things than manifests.
 fn finish(discovery: &mut Discovery) {
     let folders: HashSet<&Path> = discovery.files.iter().filter_map(|file| file.path.parent()).collect();
+    let before = discovery.templates.len();
     discovery.templates.retain(|template| makes_manifests(template, &folders));
-    for list in
-        [&mut discovery.templates, &mut discovery.kustomizations, &mut discovery.charts, &mut discovery.links]
-    {
+    discovery.others += before - discovery.templates.len();
+    for list in [
+        &mut discovery.templates,
+        &mut discovery.kustomizations,
+        &mut discovery.charts,
+        &mut discovery.links,
+        &mut discovery.hidden,
+    ] {
         list.sort();
         list.dedup();
     }

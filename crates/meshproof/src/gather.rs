@@ -35,6 +35,8 @@ pub(crate) struct Gathered {
     pub charts: Vec<PathBuf>,
     pub findings: Vec<Finding>,
     pub skipped: Vec<Skipped>,
+    /// Files of other types in the folders.
+    pub other_files: usize,
 }
 
 /// Below this many files, starting threads takes longer than reading.
@@ -82,6 +84,11 @@ pub(crate) fn gather(
         let why = "a link to a folder outside of the given paths, which is not followed";
         gathered.skipped.push(skipped(&source_name(path), None, "link", why));
     }
+    for path in &discovery.hidden {
+        let why = "hidden files and folders are read only when they are given by name";
+        gathered.skipped.push(skipped(&source_name(path), None, "hidden-file", why));
+    }
+    gathered.other_files = discovery.others;
     gathered.kustomizations = discovery.kustomizations;
     gathered.charts = discovery.charts;
     Ok(gathered)

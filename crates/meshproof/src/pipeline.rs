@@ -44,6 +44,7 @@ pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error>
         kept.into_iter().filter_map(|finding| options.levels.apply(finding)).collect();
     sort(&mut findings, &sources);
     let mut summary = Summary {
+        other_files: gathered.other_files,
         files: gathered.files.len(),
         documents: read.documents,
         suppressed: suppressed.len(),
