@@ -1,1 +1,24 @@
-//! One file per lint.
+//! One file per lint, and what the lints share: the context, facts of policies, names that exist.
+//!
+//! [`Context::new`] joins the mesh with what is known about the world around it; [`run`] asks every lint of
+//! [`LINTS`]. A lint is two lines in [`registry`], one file here, and one page in `docs/lints/`.
+
+mod accounts;
+//mod conflicting_rules;
+mod context;
+//mod default_open;
+mod deny_all_gap;
+mod never_matches;
+mod patterns;
+//mod permissive_mtls;
+mod policies;
+pub mod registry;
+//mod selector_matches_nothing;
+mod selectors;
+mod similar;
+//mod split_rule;
+//mod unknown_principal;
+mod witnesses;
+
+pub use context::{Context, World};
+pub use registry::{LINTS, Lint, drop_repeated, lint, run};

@@ -1,0 +1,211 @@
+//! Which namespaces and service accounts exist, and how sure an absence is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use meshproof_ir::{Mesh, NamespaceId};
+
+use crate::World;
+use crate::similar::Names;
+
+/// Whether a named account exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Existence {
+    /// It does, or may do outside of what can be known.
+    Possible,
+    /// Nothing in the input makes it.
+    Missing {
+        /// The input shows every account of that namespace as an object of its own, so the absence is certain.
+        certain: bool,
+        /// What was probably meant, as `namespace/name`.
+        meant: Option<String>,
+    },
+}
+
+/// Names of one namespace, over all clusters.
+#[derive(Debug, Default)]
+struct Namespace<'a> {
+    names: HashSet<&'a str>,
+    similar: Names<'a>,
+    /// ServiceAccount objects are in the input.
+    has_objects: bool,
+    /// A workload uses an account that has no object: accounts are made elsewhere too.
+    uses_unlisted: bool,
+    /// Something beyond the input adds to it.
+    open: bool,
+    /// Something may turn other objects into accounts: Istio's own installation, or operators.
+    managed: bool,
+    /// It shows up with workloads, services or accounts, or as an object.
+    real: bool,
+}
+
+/// Index of all accounts.
+pub(crate) struct Accounts<'a> {
+    namespaces: HashMap<&'a str, Namespace<'a>>,
+    namespace_names: Names<'a>,
+    /// In a stable order, to pick examples from.
+    examples: Vec<(&'a str, &'a str)>,
+    external: HashSet<&'a str>,
+    trust_domains: Vec<&'a str>,
+}
+
+impl<'a> Accounts<'a> {
+    pub(crate) fn new(mesh: &'a Mesh, world: &'a World, incomplete: &HashSet<NamespaceId>) -> Self {
+        let mut namespaces: HashMap<&'a str, Namespace<'a>> = HashMap::new();
+        let mut examples: BTreeMap<(&'a str, &'a str), ()> = BTreeMap::new();
+        for (at, namespace) in mesh.namespaces.iter().enumerate() {
+            let Some(name) = namespace.name.as_deref() else { continue };
+            let entry = namespaces.entry(name).or_default();
+            entry.open |= world.incomplete.is_some() || incomplete.contains(&NamespaceId(at as u32));
+            entry.real |= namespace.resource.is_some()
+                || !namespace.workloads.is_empty()
+                || !namespace.services.is_empty()
+                || !namespace.service_accounts.is_empty();
+            entry.has_objects |= !namespace.service_accounts.is_empty();
+            entry.managed |= world.operator_namespaces.contains(name)
+                || mesh.settings.root_namespace.known().map(String::as_str) == Some(name);
+            let mut objects = HashSet::new();
+            for id in &namespace.service_accounts {
+                let account = mesh.resources[id.index()].meta.name();
+                objects.insert(account);
+                examples.insert((name, account), ());
+            }
+            entry.names.extend(objects.iter().copied());
+            for id in &namespace.workloads {
+                match mesh.workloads[id.index()].service_account.known() {
+                    // Kubernetes makes `default` in every namespace.
+                    Some(account) if account == "default" || objects.contains(account.as_str()) => {}
+                    Some(account) => {
+                        entry.uses_unlisted = true;
+                        entry.names.insert(account);
+                        examples.insert((name, account), ());
+                    }
+                    None => entry.open = true,
+                }
+            }
+        }
+        for name in &world.external_namespaces {
+            let entry = namespaces.entry(name.as_str()).or_default();
+            entry.open = true;
+            entry.real = true;
+        }
+        let mut namespace_names = Names::default();
+        let mut known: Vec<&'a str> =
+            namespaces.iter().filter(|(_, namespace)| namespace.real).map(|(name, _)| *name).collect();
+        known.sort_unstable();
+        known.into_iter().for_each(|name| namespace_names.push(name));
+        for namespace in namespaces.values_mut() {
+            let mut sorted: Vec<&'a str> = namespace.names.iter().copied().collect();
+            sorted.sort_unstable();
+            sorted.into_iter().for_each(|name| namespace.similar.push(name));
+        }
+        let settings = &mesh.settings;
+        let own = settings.trust_domain.known().map(String::as_str);
+        let trust_domains = own
+            .into_iter()
+            .chain(settings.trust_domain_aliases.iter().map(String::as_str))
+            // `cluster.local` stands for the mesh's own trust domain (Istio 1.32, trustdomain/bundle.go).
+            .chain(["cluster.local"])
+            .collect();
+        Accounts {
+            namespaces,
+            namespace_names,
+            examples: examples.into_keys().collect(),
+            external: world.external_accounts.iter().map(String::as_str).collect(),
+            trust_domains,
+        }
+    }
+
+    /// Whether identities of this trust domain are the mesh's own.
+    pub(crate) fn is_own_trust_domain(&self, name: &str) -> bool {
+        self.trust_domains.contains(&name)
+    }
+
+    /// Whether `namespace/account` exists.
+    pub(crate) fn account(&self, namespace: &str, account: &str) -> Existence {
+        let Some(known) = self.namespaces.get(namespace) else {
+            return self.account_of_unknown_namespace(namespace, account);
+        };
+        let listed = known.names.contains(account) || account == "default";
+        let external =
+            !self.external.is_empty() && self.external.contains(format!("{namespace}/{account}").as_str());
+        if listed || external || known.open || known.names.is_empty() || made_by_istio(account) {
+            return Existence::Possible;
+        }
+        let meant = known.similar.nearest(account).map(|name| format!("{namespace}/{name}"));
+        let certain = known.has_objects && !known.uses_unlisted && !known.managed;
+        Existence::Missing { certain, meant }
+    }
+
+    /// A namespace that the input does not have may lie elsewhere, unless it is one letter away from a known one that
+    /// has this very account.
+    fn account_of_unknown_namespace(&self, namespace: &str, account: &str) -> Existence {
+        let near = self.namespace_names.nearest(namespace);
+        match near.and_then(|name| self.namespaces.get(name).map(|known| (name, known))) {
+            Some((name, known)) if known.names.contains(account) => {
+                Existence::Missing { certain: false, meant: Some(format!("{name}/{account}")) }
+            }
+            _ => Existence::Possible,
+        }
+    }
+
+    /// Whether a namespace exists; only a near name makes an absence worth a word.
+    pub(crate) fn namespace(&self, namespace: &str) -> Existence {
+        if self.namespaces.get(namespace).is_some_and(|known| known.real) {
+            return Existence::Possible;
+        }
+        match self.namespace_names.nearest(namespace) {
+            Some(name) => Existence::Missing { certain: false, meant: Some(name.to_owned()) },
+            None => Existence::Possible,
+        }
+    }
+
+    /// Whether an account is in the input.
+    pub(crate) fn contains(&self, namespace: &str, account: &str) -> bool {
+        self.namespaces.get(namespace).is_some_and(|known| known.names.contains(account))
+    }
+
+    /// Known accounts as (namespace, name), in a stable order.
+    pub(crate) fn examples(&self) -> &[(&'a str, &'a str)] {
+        &self.examples
+    }
+
+    /// One account of a namespace.
+    pub(crate) fn example_in(&self, namespace: &str) -> Option<&'a str> {
+        let start = self.examples.partition_point(|(name, _)| *name < namespace);
+        self.examples.get(start).filter(|(name, _)| *name == namespace).map(|(_, account)| *account)
+    }
+
+    /// The mesh's own trust domain, or the pointer to it.
+    pub(crate) fn trust_domain(&self) -> &'a str {
+        self.trust_domains.first().copied().unwrap_or("cluster.local")
+    }
+}
+
+/// Accounts that the installation of Istio or its gateway controller makes (`deployment_controller.go`: a Gateway
+/// `web` of class `istio` gets the account `web-istio`, a waypoint one named after itself).
+fn made_by_istio(account: &str) -> bool {
+    let prefixes = ["istio", "ztunnel", "waypoint"];
+    let suffixes = ["-istio", "waypoint", "gateway-service-account"];
+    prefixes.iter().any(|prefix| account.starts_with(prefix))
+        || suffixes.iter().any(|suffix| account.ends_with(suffix))
+}
+
+/// The parts of a principal of the usual shape, `td/ns/NAMESPACE/sa/ACCOUNT`.
+pub(crate) struct Principal<'p> {
+    pub(crate) trust_domain: &'p str,
+    pub(crate) namespace: &'p str,
+    pub(crate) account: &'p str,
+}
+
+/// Takes a principal apart, without a leading `spiffe://`.
+pub(crate) fn principal(text: &str) -> Option<Principal<'_>> {
+    let mut parts = text.split('/');
+    let (trust_domain, ns, namespace, sa, account) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let whole = parts.next().is_none() && ns == "ns" && sa == "sa";
+    (whole && !namespace.is_empty() && !account.is_empty()).then_some(Principal {
+        trust_domain,
+        namespace,
+        account,
+    })
+}

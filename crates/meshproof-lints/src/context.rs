@@ -1,0 +1,140 @@
+//! What every lint may look at: the mesh, the texts, the world around the input, and indexes computed once.
+
+use std::collections::{HashMap, HashSet};
+
+use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_ir::{EnforcementPoint, Mesh, NamespaceId, PortCapture, ResourceId, Workload, WorkloadPort};
+use meshproof_resources::Resource;
+use meshproof_source::{SourceId, SourceMap, Span};
+
+use crate::accounts::Accounts;
+use crate::policies::Policies;
+use crate::selectors::LabelIndex;
+
+/// What is known about the world outside of the input. The default takes the input as all there is.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Why objects that are not in the mesh may exist all the same ("3 templated files were skipped"). Claims that
+    /// rest on an absence are then no errors.
+    pub incomplete: Option<String>,
+    /// Namespaces that exist elsewhere.
+    pub external_namespaces: Vec<String>,
+    /// Service accounts that exist elsewhere, as `namespace/name`.
+    pub external_accounts: Vec<String>,
+    /// Namespaces, or `namespace/name`, where policies are added at run time.
+    pub external_policies: Vec<String>,
+    /// Namespaces where the input has objects of kinds that it does not know: operators may make accounts and pods
+    /// from them, so absences there are less than certain.
+    pub operator_namespaces: HashSet<String>,
+}
+
+/// Everything a lint needs.
+pub struct Context<'a> {
+    /// The mesh.
+    pub mesh: &'a Mesh,
+    /// All texts.
+    pub sources: &'a SourceMap,
+    /// What surrounds the input.
+    pub world: &'a World,
+    pub(crate) accounts: Accounts<'a>,
+    pub(crate) policies: Policies<'a>,
+    pub(crate) labels: LabelIndex<'a>,
+    incomplete_namespaces: HashSet<NamespaceId>,
+}
+
+impl<'a> Context<'a> {
+    /// Computes the shared indexes; linear in the size of the mesh.
+    pub fn new(mesh: &'a Mesh, sources: &'a SourceMap, world: &'a World) -> Self {
+        let incomplete_namespaces = incomplete_namespaces(mesh);
+        let accounts = Accounts::new(mesh, world, &incomplete_namespaces);
+        let policies = Policies::new(mesh, &accounts);
+        let labels = LabelIndex::new(mesh);
+        Context { mesh, sources, world, accounts, policies, labels, incomplete_namespaces }
+    }
+
+    /// The object behind an id.
+    pub fn resource(&self, id: ResourceId) -> &'a Resource {
+        &self.mesh.resources[id.index()]
+    }
+
+    /// Namespace of an object.
+    pub fn namespace_of(&self, id: ResourceId) -> Option<NamespaceId> {
+        self.mesh.placement[id.index()].1
+    }
+
+    /// Name of a namespace, for people.
+    pub fn namespace_name(&self, id: NamespaceId) -> &'a str {
+        self.mesh.namespaces[id.index()].name.as_deref().unwrap_or("(namespace not given)")
+    }
+
+    /// `namespace/name` of a workload; the name alone when the namespace is not given.
+    pub fn workload_name(&self, workload: &Workload) -> String {
+        match &self.mesh.namespaces[workload.namespace.index()].name {
+            Some(namespace) => format!("{namespace}/{}", workload.name),
+            None => workload.name.clone(),
+        }
+    }
+
+    /// Where to point when a workload is meant.
+    pub fn workload_span(&self, workload: &Workload) -> Span {
+        self.resource(workload.resource).meta.name_span()
+    }
+
+    /// Whether objects of this namespace may exist, or look different, beyond what the mesh shows.
+    pub fn is_incomplete(&self, namespace: NamespaceId) -> bool {
+        self.world.incomplete.is_some() || self.incomplete_namespaces.contains(&namespace)
+    }
+
+    /// Whether something outside of the input adds policies to this namespace.
+    pub fn has_external_policies(&self, namespace: NamespaceId) -> bool {
+        let Some(name) = self.mesh.namespaces[namespace.index()].name.as_deref() else { return false };
+        self.world.external_policies.iter().any(|entry| entry.split('/').next() == Some(name))
+    }
+
+    /// Whether a namespace is the root namespace.
+    pub fn is_root(&self, namespace: NamespaceId) -> bool {
+        self.mesh.is_root(namespace)
+    }
+
+    /// The text a span covers without its quotes, and the span of just that.
+    pub fn inner(&self, span: Span) -> Span {
+        let text = self.sources.snippet(span).as_bytes();
+        match (text.first(), text.last()) {
+            (Some(b'"' | b'\''), Some(b'"' | b'\'')) if text.len() >= 2 => span.part(1, text.len() - 1),
+            _ => span,
+        }
+    }
+}
+
+/// Namespaces with at least one object of an unrendered folder.
+fn incomplete_namespaces(mesh: &Mesh) -> HashSet<NamespaceId> {
+    let mut found = HashSet::new();
+    if !mesh.has_unrendered() {
+        return found;
+    }
+    let mut by_source: HashMap<SourceId, bool> = HashMap::new();
+    for (at, resource) in mesh.resources.iter().enumerate() {
+        let Some(namespace) = mesh.placement[at].1 else { continue };
+        let unrendered = by_source
+            .entry(resource.meta.span.source)
+            .or_insert_with(|| mesh.unrendered(ResourceId(at as u32)).is_some());
+        if *unrendered {
+            found.insert(namespace);
+        }
+    }
+    found
+}
+
+/// Ports of a workload whose traffic its enforcement point sees.
+pub(crate) fn captured_ports(workload: &Workload) -> impl Iterator<Item = &WorkloadPort> {
+    workload
+        .ports
+        .iter()
+        .filter(|port| port.capture == PortCapture::Captured && !port.protocol.is(&ProtocolClass::Udp))
+}
+
+/// Whether a workload's ports are those that its enforcement point listens on. Gateways listen on what Gateway objects
+/// say and waypoints on Service ports, so nothing is claimed about ports there.
+pub(crate) fn knows_ports(point: EnforcementPoint) -> bool {
+    matches!(point, EnforcementPoint::Sidecar | EnforcementPoint::Ztunnel | EnforcementPoint::ProxylessGrpc)
+}

@@ -1,0 +1,124 @@
+//! Findings about DENY policies that leave nothing of what ALLOW policies or Services mean to open.
+
+use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
+use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_ir::{ResourceId, Workload};
+use meshproof_resources::Action;
+
+use super::closed::is_certain;
+use super::survey::{Place, Survey, port_at};
+use super::{ID, listed};
+use crate::Context;
+use crate::policies::Policy;
+use crate::witnesses::{meant_caller, request};
+
+pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (id, places) in &survey.denied {
+        let Some(policy) = ctx.policies.get(*id) else { continue };
+        let everything = policy.rules.iter().any(|rule| rule.denies_everything(None));
+        findings.extend(if everything {
+            emptied(ctx, policy, places)
+        } else {
+            widened(ctx, *id, policy, places)
+        });
+    }
+    findings
+}
+
+/// ALLOW rules that let somebody in, if there was no DENY for everything.
+fn emptied(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+    let (place, allow) = places.iter().find_map(|place| {
+        let workload = &ctx.mesh.workloads[place.workload.index()];
+        opener(ctx, workload).map(|allow| (place, allow))
+    })?;
+    let workload = &ctx.mesh.workloads[place.workload.index()];
+    let port = port_at(workload, place.closed.first().copied().flatten());
+    let rule = policy.rules.iter().find(|rule| rule.denies_everything(None))?;
+    // Both in one file, the DENY for the whole namespace and the ALLOW for this workload: a default deny that was
+    // meant to give way. Anything else may be a lock-down for a while.
+    let together = policy.meta.span.source == allow.meta.span.source;
+    let proven =
+        together && !policy.has_selector() && allow.has_selector() && is_certain(ctx, policy, workload);
+    let level = if proven { Level::Error } else { Level::Warning };
+    let message = format!(
+        "nobody can reach {}: {} denies every request, whatever {} allows",
+        ctx.workload_name(workload),
+        policy.name(),
+        allow.name()
+    );
+    let because = vec![
+        format!("{} matches every request, and DENY comes before ALLOW", policy.name()),
+        format!("{} is never asked", allow.name()),
+    ];
+    let allow_rule = allow.rules.first().map(|rule| rule.rule);
+    let from = allow_rule.map_or("plaintext".to_owned(), |rule| meant_caller(ctx, rule, &[]));
+    Some(
+        Finding::new(ID, level, Category::Outage, message, Label::new(rule.rule.span, "matches every request"))
+            .with_resource(policy.meta.resource_name())
+            .with_related(allow.meta.name_span(), "this policy lets nobody in because of it")
+            .with_confidence(Confidence::Medium)
+            .with_witness(request(ctx, from, workload, port, allow_rule, Decision::Deny, because))
+            .with_help("to close a namespace and open single workloads, use an ALLOW policy without rules (`spec: {}`) instead of this DENY"),
+    )
+}
+
+/// An ALLOW policy with rules that lets somebody in at a workload.
+fn opener<'c>(ctx: &'c Context<'_>, workload: &Workload) -> Option<&'c Policy<'c>> {
+    let policies = workload.policies.iter().filter_map(|attachment| ctx.policies.get(attachment.policy));
+    policies
+        .filter(|policy| policy.enforces(Action::Allow))
+        .find(|policy| policy.rules.iter().any(|rule| rule.dead.is_empty()))
+}
+
+/// HTTP fields count as true on TCP ports, so a DENY about paths refuses every connection there.
+fn widened(ctx: &Context<'_>, _id: ResourceId, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+    let mut names = Vec::new();
+    let mut shown = None;
+    for place in places {
+        let workload = &ctx.mesh.workloads[place.workload.index()];
+        // Only ports that a Service sends to are meant to be reached for certain.
+        let port = place
+            .closed
+            .iter()
+            .filter_map(|port| port_at(workload, *port))
+            .find(|port| port.protocol.is(&ProtocolClass::Tcp) && !port.bindings.is_empty());
+        if let Some(port) = port {
+            names.push(format!("{}:{}", ctx.workload_name(workload), port.number));
+            shown = shown.or(Some((workload, port)));
+        }
+    }
+    let (workload, port) = shown?;
+    let rule = policy.rules.iter().find(|rule| rule.denies_every_connection(Some(port)))?;
+    let (span, field) = rule.http_field()?;
+    let level = if is_certain(ctx, policy, workload) { Level::Error } else { Level::Warning };
+    let message = format!(
+        "nobody can reach {}: on a TCP port {} denies every connection",
+        listed(&names),
+        policy.name()
+    );
+    let because = vec![
+        format!("port {} carries TCP, where `{field}` counts as matching", port.number),
+        format!("nothing else in the rule of {} keeps it from matching every connection", policy.name()),
+    ];
+    let from = ctx
+        .accounts
+        .examples()
+        .first()
+        .map_or("plaintext".to_owned(), |(namespace, name)| format!("{namespace}/{name}"));
+    let finding = Finding::new(
+        ID,
+        level,
+        Category::Outage,
+        message,
+        Label::new(span, format!("`{field}` exists only in HTTP")),
+    )
+    .with_resource(policy.meta.resource_name())
+    .with_confidence(Confidence::Medium)
+    .with_witness(request(ctx, from, workload, Some(port), Some(rule.rule), Decision::Deny, because))
+    .with_help("add the HTTP ports to `ports` of this rule, so that it leaves the TCP ports alone");
+    Some(match port.protocol.span() {
+        Some(span) => finding.with_related(span, "this makes the port TCP"),
+        None => finding.with_related(ctx.workload_span(workload), "this workload"),
+    })
+}

@@ -1,0 +1,102 @@
+//! Labels: which pods a selector finds, and which it nearly finds.
+
+use std::collections::HashMap;
+
+use meshproof_ir::{Mesh, NamespaceId, WorkloadId};
+use meshproof_resources::{Text, TextMap};
+
+use crate::similar::Names;
+
+/// Pods by label, per namespace.
+pub(crate) struct LabelIndex<'a> {
+    by_pair: HashMap<(NamespaceId, &'a str, &'a str), Vec<WorkloadId>>,
+    values: HashMap<(NamespaceId, &'a str), Names<'a>>,
+    by_name: HashMap<(NamespaceId, &'a str), WorkloadId>,
+}
+
+impl<'a> LabelIndex<'a> {
+    pub(crate) fn new(mesh: &'a Mesh) -> Self {
+        let mut by_pair: HashMap<_, Vec<WorkloadId>> = HashMap::new();
+        let mut values: HashMap<_, Names<'a>> = HashMap::new();
+        let mut by_name = HashMap::new();
+        for (at, workload) in mesh.workloads.iter().enumerate() {
+            by_name.entry((workload.namespace, workload.name.as_str())).or_insert(WorkloadId(at as u32));
+            for (key, value) in &workload.labels.entries {
+                let pods = by_pair
+                    .entry((workload.namespace, key.value.as_str(), value.value.as_str()))
+                    .or_default();
+                if pods.is_empty() {
+                    values.entry((workload.namespace, key.value.as_str())).or_default().push(&value.value);
+                }
+                pods.push(WorkloadId(at as u32));
+            }
+        }
+        LabelIndex { by_pair, values, by_name }
+    }
+
+    /// The workload of a name.
+    pub(crate) fn named(&self, namespace: NamespaceId, name: &str) -> Option<WorkloadId> {
+        self.by_name.get(&(namespace, name)).copied()
+    }
+
+    /// Workloads of a namespace with one label.
+    fn with_label<'s>(&'s self, namespace: NamespaceId, key: &'s str, value: &'s str) -> &'s [WorkloadId] {
+        self.by_pair.get(&(namespace, key, value)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a selector finds a pod of a namespace. An empty selector finds every pod.
+    pub(crate) fn finds(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> bool {
+        if selector.is_empty() {
+            return !mesh.namespaces[namespace.index()].workloads.is_empty();
+        }
+        // The rarest label decides how many pods are looked at.
+        let rarest = selector
+            .entries
+            .iter()
+            .map(|(key, value)| self.with_label(namespace, &key.value, &value.value))
+            .min_by_key(|pods| pods.len());
+        rarest.is_some_and(|pods| {
+            pods.iter().any(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels))
+        })
+    }
+
+    /// What a selector that finds nothing was probably meant to find: the one label to change, and the pods found then.
+    pub(crate) fn nearly<'s>(
+        &self,
+        mesh: &Mesh,
+        namespace: NamespaceId,
+        selector: &'s TextMap,
+    ) -> Option<Near<'s>>
+    where
+        'a: 's,
+    {
+        selector.entries.iter().find_map(|(key, value)| {
+            let meant = self.values.get(&(namespace, key.value.as_str()))?.nearest(&value.value)?;
+            let others = |id: &&WorkloadId| {
+                let labels = &mesh.workloads[id.index()].labels;
+                selector.entries.iter().filter(|(other, _)| other.value != key.value).all(|(key, value)| {
+                    labels.get(&key.value).is_some_and(|found| found.value == value.value)
+                })
+            };
+            let workloads: Vec<WorkloadId> = self
+                .with_label(namespace, key.value.as_str(), meant)
+                .iter()
+                .filter(others)
+                .copied()
+                .collect();
+            (!workloads.is_empty()).then_some(Near { key, value, meant, workloads })
+        })
+    }
+}
+
+/// A label that is one slip away from a real one.
+pub(crate) struct Near<'a> {
+    /// The label's key.
+    pub(crate) key: &'a Text,
+    /// The value as written.
+    pub(crate) value: &'a Text,
+    /// The value that pods have.
+    pub(crate) meant: &'a str,
+    /// The pods that have it, and everything else that the selector asks for.
+    pub(crate) workloads: Vec<WorkloadId>,
+}

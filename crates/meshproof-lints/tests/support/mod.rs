@@ -1,0 +1,61 @@
+//! From texts to findings, the way the program does it.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use meshproof_diagnostics::Finding;
+use meshproof_ir::{BuildOptions, Mesh, ResourceInput};
+use meshproof_lints::{Context, World, run};
+use meshproof_resources::{Decoded, decode};
+use meshproof_source::{Origin, SourceMap, split_documents};
+
+/// Findings and the texts they point into.
+pub struct Analysed {
+    pub sources: SourceMap,
+    pub findings: Vec<Finding>,
+    pub took: std::time::Duration,
+}
+
+/// Runs every lint over texts, each with a file name.
+pub fn analyse<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)], world: &World) -> Analysed {
+    let mut sources = SourceMap::new();
+    let mut inputs: Vec<ResourceInput> = Vec::new();
+    for (name, text) in files {
+        let text = text.as_ref();
+        let id = sources.add(name.as_ref(), text, Origin::File);
+        for document in split_documents(text) {
+            let parsed = meshproof_yaml::parse(id, text, document.range);
+            assert!(parsed.problems.is_empty(), "{}: {:?}", name.as_ref(), parsed.problems);
+            let mut out = Decoded::default();
+            if let Some(tree) = &parsed.tree {
+                decode(tree.root(), &mut out);
+            }
+            inputs.extend(out.resources.into_iter().map(ResourceInput::from));
+        }
+    }
+    let mesh = Mesh::build(inputs, &BuildOptions::for_sources(&sources));
+    let start = std::time::Instant::now();
+    let ctx = Context::new(&mesh, &sources, world);
+    let findings = run(&ctx);
+    let took = start.elapsed();
+    Analysed { sources, findings, took }
+}
+
+/// Findings as `lint@line`, with `?` for warnings and `.` for info, sorted.
+pub fn short(analysed: &Analysed) -> Vec<String> {
+    use meshproof_diagnostics::Level;
+    let mut lines: Vec<String> = analysed
+        .findings
+        .iter()
+        .map(|finding| {
+            let line = analysed.sources.position(finding.primary.span).line;
+            let mark = match finding.level {
+                Level::Error => "",
+                Level::Warning => "?",
+                Level::Info => ".",
+            };
+            format!("{}{mark}@{line}", finding.lint)
+        })
+        .collect();
+    lines.sort();
+    lines
+}
