@@ -43,9 +43,13 @@ fn pairs(map: &TextMap) -> impl Iterator<Item = (&str, &str)> {
 
 /// One selector text and everything that is written with it.
 struct Class<'a> {
+    scope: u32,
     selector: &'a TextMap,
     members: Vec<u32>,
 }
+
+type PairKey<'a> = (u32, &'a str, &'a str);
+type ClassKey<'a> = (u32, Vec<(&'a str, &'a str)>);
 
 /// Selectors of many objects, found by (scope, key, value).
 ///
@@ -54,15 +58,15 @@ struct Class<'a> {
 #[derive(Default)]
 pub(crate) struct SelectorIndex<'a> {
     classes: Vec<Class<'a>>,
-    buckets: HashMap<(u32, &'a str, &'a str), Vec<u32>, RandomState>,
+    buckets: HashMap<PairKey<'a>, Vec<u32>, RandomState>,
 }
 
 impl<'a> SelectorIndex<'a> {
     /// Index over `(scope, selector, member)`; selectors without pairs belong elsewhere and are left out.
     pub(crate) fn new(entries: impl Iterator<Item = (u32, &'a TextMap, u32)>) -> Self {
         let mut index = SelectorIndex::default();
-        let mut known: HashMap<(u32, Vec<(&str, &str)>), u32, RandomState> = HashMap::default();
-        let mut frequency: HashMap<(u32, &str, &str), u32, RandomState> = HashMap::default();
+        let mut known: HashMap<ClassKey<'_>, u32, RandomState> = HashMap::default();
+        let mut frequency: HashMap<PairKey<'_>, u32, RandomState> = HashMap::default();
         for (scope, selector, member) in entries {
             let mut key: Vec<(&str, &str)> = pairs(selector).collect();
             if key.is_empty() {
@@ -72,19 +76,19 @@ impl<'a> SelectorIndex<'a> {
             let next = index.classes.len() as u32;
             let class = *known.entry((scope, key)).or_insert(next);
             if class == next {
-                index.classes.push(Class { selector, members: Vec::new() });
+                index.classes.push(Class { scope, selector, members: Vec::new() });
                 for (key, value) in pairs(selector) {
                     *frequency.entry((scope, key, value)).or_default() += 1;
                 }
             }
             index.classes[class as usize].members.push(member);
         }
-        for ((scope, key), class) in known {
-            let rarest = key
-                .into_iter()
-                .min_by_key(|(key, value)| (frequency.get(&(scope, *key, *value)).copied(), *key, *value));
+        drop(known);
+        for (at, class) in index.classes.iter().enumerate() {
+            let frequency = |(key, value)| frequency.get(&(class.scope, key, value)).copied();
+            let rarest = pairs(class.selector).min_by_key(|pair| (frequency(*pair), *pair));
             if let Some((key, value)) = rarest {
-                index.buckets.entry((scope, key, value)).or_default().push(class);
+                index.buckets.entry((class.scope, key, value)).or_default().push(at as u32);
             }
         }
         index

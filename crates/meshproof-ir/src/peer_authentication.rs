@@ -52,7 +52,7 @@ impl<'a> PeerAuthentications<'a> {
             floating: SelectorIndex::default(),
             floating_everywhere: HashMap::default(),
         };
-        let (mut selecting, mut floating) = (Vec::new(), Vec::new());
+        let (mut selecting, mut floating, mut everywhere) = (Vec::new(), Vec::new(), Vec::new());
         for (at, resource) in resources.iter().enumerate() {
             let Spec::PeerAuthentication(policy) = &resource.spec else { continue };
             let (cluster, Some(namespace)) = placement.places[at] else { continue };
@@ -68,15 +68,17 @@ impl<'a> PeerAuthentications<'a> {
             if placement.namespaces[namespace.index()].name.is_none() {
                 match selector {
                     Some(selector) => floating.push((cluster.0, &selector.match_labels, id.0)),
-                    None => {
-                        let list = tables.floating_everywhere.entry(cluster).or_default();
-                        note_distinct(list, id, resources, &placement.places);
-                    }
+                    None => everywhere.push((cluster, id)),
                 }
             }
         }
         tables.workload = SelectorIndex::new(selecting.into_iter());
         tables.floating = SelectorIndex::new(floating.into_iter());
+        everywhere.sort_by_key(|(_, id)| (resources[id.index()].meta.name(), *id));
+        for (cluster, id) in everywhere {
+            let list = tables.floating_everywhere.entry(cluster).or_default();
+            note_distinct(list, id, resources, &placement.places);
+        }
         for list in tables.mesh.values_mut().chain(tables.namespace.values_mut()) {
             sort_by_age(list, resources);
         }
@@ -210,6 +212,7 @@ impl<'a> PeerAuthentications<'a> {
         }
         let mut found = Vec::new();
         *tried += self.floating.matching(cluster.0, labels, LISTED, &mut found);
+        found.sort_by_key(|id| (self.resources[*id as usize].meta.name(), *id));
         for id in found.into_iter().map(ResourceId).filter(elsewhere) {
             self.doubt_mode(&mut in_force.mode, &decided, id);
             let Some(policy) = self.policy(id) else { continue };
