@@ -5,9 +5,9 @@
 use std::fmt;
 
 use nom::branch::alt;
-use nom::bytes::complete::tag;
-use nom::character::complete::{digit0, one_of};
-use nom::combinator::{opt, value};
+use nom::bytes::complete::{tag, take_till1, take_while};
+use nom::character::complete::one_of;
+use nom::combinator::{all_consuming, opt, value};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
@@ -23,21 +23,24 @@ pub struct Duration {
     pub nanos: i64,
 }
 
+/// A unit in nanoseconds. As in Go, everything up to the next digit or point belongs to it, so `5sec` has none.
 fn unit(input: &str) -> IResult<&str, u64> {
-    alt((
+    let name = take_till1(|c: char| c == '.' || c.is_ascii_digit());
+    name.and_then(all_consuming(alt((
         value(1, tag("ns")),
         value(1_000, alt((tag("us"), tag("µs"), tag("μs")))),
         value(1_000_000, tag("ms")),
         value(1_000_000_000, tag("s")),
         value(60_000_000_000, tag("m")),
         value(3_600_000_000_000, tag("h")),
-    ))
+    ))))
     .parse(input)
 }
 
-/// Digits, and digits after a point when there is one.
+/// Digits, and digits after a point when there is one. (`digit0` of nom 8 loses the position at the end of the text.)
 fn number(input: &str) -> IResult<&str, (&str, Option<&str>)> {
-    (digit0, opt(preceded(tag("."), digit0))).parse(input)
+    let digits = || take_while(|c: char| c.is_ascii_digit());
+    (digits(), opt(preceded(tag("."), digits()))).parse(input)
 }
 
 fn sign(input: &str) -> IResult<&str, Option<char>> {
@@ -174,7 +177,7 @@ mod tests {
     fn errors() {
         let at = |text: &str| Duration::parse(text).unwrap_err().at;
         assert_eq!(at("10"), 2..2);
-        assert_eq!(at("5sec"), 2..4);
+        assert_eq!(at("5sec"), 1..4);
         assert_eq!(at("1d"), 1..2);
         assert_eq!(at(""), 0..0);
         assert_eq!(at("."), 0..1);

@@ -7,11 +7,15 @@
 //! Where the mesh itself accepts every string (match patterns, principals, request principals), `parse` cannot fail
 //! either; what reads like a mistake is reported by a second question such as [`pattern::Pattern::oddity`].
 
+pub mod calico;
 pub mod cidr;
 pub mod dns;
 pub mod dry_run;
 pub mod duration;
 pub mod error;
+pub mod host;
+pub mod label_selector;
+pub mod namespace_pattern;
 pub mod path;
 pub mod path_template;
 pub mod pattern;
@@ -19,9 +23,11 @@ pub mod port;
 pub mod principal;
 pub mod protocol;
 pub mod provider_name;
+pub mod request_principal;
 pub mod service_account;
 pub mod spiffe;
 mod text;
 pub mod trust_domain;
+pub mod when_key;
 
 pub use error::ParseError;
