@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError};
 use meshproof_source::{SourceId, Span};
 
 use crate::build::MAX_DEPTH;
@@ -31,9 +31,14 @@ pub(crate) fn read(source: SourceId, text: &str, range: Range<usize>) -> (Option
         budget: ALIAS_BUDGET,
         problems: Vec::new(),
     };
-    for event in Parser::new_from_str_with_options(document, options) {
+    let mut events = Parser::new_from_str_with_options(document, options);
+    while let Some(event) = events.next() {
         let step = match event {
-            Ok((Event::DocumentEnd | Event::StreamEnd, _)) => break,
+            Ok((Event::DocumentEnd, _)) => match events.next() {
+                Some(Err(error)) => reader.left_over(&error, range.clone()),
+                _ => break,
+            },
+            Ok((Event::StreamEnd, _)) => break,
             Ok((event, span)) => {
                 let start = span.start.byte_offset().unwrap_or(0);
                 let end = span.end.byte_offset().unwrap_or(start);
@@ -73,6 +78,14 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
+    /// The document has ended, and what follows is no further document. Only behind a separator that is reported
+    /// anyway does it not matter.
+    fn left_over(&self, error: &ScanError, range: Range<usize>) -> Result<(), Problem> {
+        let rest = &self.tree.text[self.last.min(range.end)..range.end];
+        let separated = rest.lines().skip(1).any(|line| line.starts_with("---") || line.starts_with("..."));
+        if separated { Ok(()) } else { Err(syntax::scan(&self.tree, error, range)) }
+    }
+
     fn event(&mut self, event: Event<'t>, at: Range<usize>) -> Result<(), Problem> {
         match event {
             Event::Scalar(content, style, anchor, tag) => {

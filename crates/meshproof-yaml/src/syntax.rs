@@ -120,6 +120,7 @@ impl Place<'_> {
             ErrorKind::TabInBlockIndentation
             | ErrorKind::TabInIndentation
             | ErrorKind::TabNotAllowed
+            | ErrorKind::TabInPlainScalar
             | ErrorKind::TabAtBlockScalarStart => {
                 let message = "a tab stands where YAML wants spaces".to_owned();
                 (self.tab(), message, "indent with spaces; YAML does not allow tabs there".to_owned())
@@ -180,6 +181,28 @@ impl Place<'_> {
                 let message = "this line does not continue the list: an item with `-` is expected".to_owned();
                 (self.line(), message, self.template_or("check the indentation"))
             }
+            ErrorKind::ExpectedDocumentStart => {
+                let message =
+                    "the document has ended before this line, which belongs to nothing above".to_owned();
+                (self.line(), message, self.template_or("check the indentation"))
+            }
+            ErrorKind::InvalidTrailingDoubleQuotedScalar | ErrorKind::InvalidTrailingSingleQuotedScalar => {
+                let message = format!("`{token}` stands behind a closing quote");
+                (
+                    here.clone(),
+                    message,
+                    "escape the quote inside the text, or quote with the other kind".to_owned(),
+                )
+            }
+            ErrorKind::UnknownQuotedScalarEscape => {
+                let message =
+                    "a backslash in double quotes begins an escape, and this one is unknown".to_owned();
+                (self.character(), message, "write `\\\\` for a backslash, or use single quotes".to_owned())
+            }
+            ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+                let message = format!("`{open}` is closed by `{close}`");
+                (self.character(), message, self.template_or(""))
+            }
             ErrorKind::InvalidIndentation => {
                 (self.line(), "the indentation fits nothing above".to_owned(), self.template_or(""))
             }
@@ -234,7 +257,14 @@ impl Place<'_> {
         let indentation =
             self.text[bounds.clone()].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let lead = bounds.start..bounds.start + indentation;
-        let area = if self.text[lead.clone()].contains('\t') { lead } else { bounds };
+        let area = if self.text[lead.clone()].contains('\t') {
+            lead
+        } else if self.text[bounds.clone()].contains('\t') {
+            bounds
+        } else {
+            // In a plain scalar over several lines the error is told at its beginning.
+            self.at..self.range.end
+        };
         let Some(offset) = self.text[area.clone()].find('\t') else { return self.character() };
         let start = area.start + offset;
         let length = self.text[start..area.end].bytes().take_while(|byte| *byte == b'\t').count();
