@@ -6,18 +6,18 @@
 mod accounts;
 //mod conflicting_rules;
 mod context;
-//mod default_open;
+mod default_open;
 mod deny_all_gap;
 mod never_matches;
 mod patterns;
 //mod permissive_mtls;
 mod policies;
 pub mod registry;
-//mod selector_matches_nothing;
+mod selector_matches_nothing;
 mod selectors;
 mod similar;
-//mod split_rule;
-//mod unknown_principal;
+mod split_rule;
+mod unknown_principal;
 mod witnesses;
 
 pub use context::{Context, World};

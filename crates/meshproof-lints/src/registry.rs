@@ -36,8 +36,16 @@ macro_rules! lints {
 /// Every lint, sorted by id.
 #[rustfmt::skip]
 pub static LINTS: &[Lint] = lints! {
+    "default-open" Warning Hole Some(crate::default_open::check);
+        "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);
         "a port that nobody may reach although somebody is clearly meant to";
+    "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
+        "a selector that finds no pod";
+    "split-rule" Error Hole Some(crate::split_rule::check);
+        "`from` and `to` as two rules, so that the second lets anybody in";
+    "unknown-principal" Warning Dead Some(crate::unknown_principal::check);
+        "a principal, service account or namespace that names nobody";
 };
 
 /// The lint of an id.

@@ -44,20 +44,31 @@ impl<'a> LabelIndex<'a> {
         self.by_pair.get(&(namespace, key, value)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a selector finds a pod of a namespace. An empty selector finds every pod.
-    pub(crate) fn finds(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> bool {
+    /// Pods of a namespace that a selector finds. An empty selector finds every pod.
+    pub(crate) fn find(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> Vec<WorkloadId> {
         if selector.is_empty() {
-            return !mesh.namespaces[namespace.index()].workloads.is_empty();
+            return mesh.namespaces[namespace.index()].workloads.clone();
         }
         // The rarest label decides how many pods are looked at.
         let rarest = selector
             .entries
             .iter()
             .map(|(key, value)| self.with_label(namespace, &key.value, &value.value))
-            .min_by_key(|pods| pods.len());
-        rarest.is_some_and(|pods| {
-            pods.iter().any(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels))
-        })
+            .min_by_key(|pods| pods.len())
+            .unwrap_or_default();
+        let found = rarest.iter().filter(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels));
+        found.copied().collect()
+    }
+
+    /// Whether a selector finds a pod of a namespace.
+    pub(crate) fn finds(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> bool {
+        !self.find(mesh, namespace, selector).is_empty()
+    }
+
+    /// Whether a selector finds a pod in any namespace.
+    pub(crate) fn finds_anywhere(&self, mesh: &Mesh, selector: &TextMap) -> bool {
+        let namespaces = 0..mesh.namespaces.len() as u32;
+        namespaces.map(NamespaceId).any(|namespace| self.finds(mesh, namespace, selector))
     }
 
     /// What a selector that finds nothing was probably meant to find: the one label to change, and the pods found then.

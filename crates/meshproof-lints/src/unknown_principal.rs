@@ -1,0 +1,66 @@
+//! `unknown-principal`: identities that name nothing in the input.
+
+use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
+use meshproof_resources::{Attribute, Match};
+
+use crate::Context;
+use crate::never_matches::{attribute_name, identity};
+use crate::policies::Policy;
+
+const ID: &str = "unknown-principal";
+
+/// Runs the lint: one finding per name.
+pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for policy in ctx.policies.iter() {
+        let own = policy.namespace.and_then(|id| ctx.mesh.namespaces[id.index()].name.as_deref());
+        for rule in policy.spec.rules.iter() {
+            for source in rule.from.iter() {
+                for (attribute, test) in source.fields() {
+                    in_list(ctx, policy, own, attribute, test, &mut findings);
+                }
+            }
+            for condition in rule.when.iter() {
+                let attribute = match condition.key.value.as_str() {
+                    "source.principal" => Attribute::Principals,
+                    "source.namespace" => Attribute::Namespaces,
+                    "source.serviceAccount" => Attribute::ServiceAccounts,
+                    _ => continue,
+                };
+                in_list(ctx, policy, own, attribute, &condition.values, &mut findings);
+            }
+        }
+    }
+    findings
+}
+
+fn in_list(
+    ctx: &Context<'_>,
+    policy: &Policy<'_>,
+    namespace: Option<&str>,
+    attribute: Attribute,
+    test: &Match,
+    findings: &mut Vec<Finding>,
+) {
+    for value in test.values.iter().chain(test.not_values.iter()) {
+        // Prefixes and stars are shapes, which other lints tell of; here it is about names.
+        if value.value.starts_with("spiffe://") || value.value.contains('*') {
+            continue;
+        }
+        let Some(never) = identity(attribute, value, namespace, &ctx.accounts) else { continue };
+        let field = attribute_name(attribute);
+        let message = format!("{} names nobody in `{field}`: {}", policy.name(), value.value);
+        let confidence = if never.certain { Confidence::Medium } else { Confidence::Low };
+        let mut finding =
+            Finding::new(ID, Level::Warning, Category::Dead, message, Label::new(value.span, never.reason))
+                .with_resource(policy.meta.resource_name())
+                .with_confidence(confidence);
+        finding = match never.fix {
+            Some(fix) => finding.with_help(format!("write {fix}")).with_edit(ctx.inner(value.span), fix),
+            None => finding.with_help(
+                "name an account that pods run under, or declare it under external.serviceAccounts in meshproof.yaml",
+            ),
+        };
+        findings.push(finding);
+    }
+}
