@@ -102,9 +102,7 @@ pub(crate) fn separators(source: SourceId, text: &str, range: Range<usize>, prob
         let start = at;
         at += line.len();
         let content = line.trim_end();
-        let marker = |marker: &str| {
-            content.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
-        };
+        let marker = |marker: &str| content.starts_with(marker) && is_marker(content);
         if let Some(end) = &ended_by {
             // Comments, directives and further end markers after `...` lose nothing.
             if content.trim_start().is_empty() || content.trim_start().starts_with('#') || marker("...") {
@@ -136,6 +134,12 @@ pub(crate) fn separators(source: SourceId, text: &str, range: Range<usize>, prob
             something_before = true;
         }
     }
+}
+
+/// Whether a line begins with `---` or `...` as a word of its own.
+pub(crate) fn is_marker(line: &str) -> bool {
+    let rest = line.strip_prefix("---").or_else(|| line.strip_prefix("..."));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r']))
 }
 
 fn ambiguous(source: SourceId, base: usize, at: Range<usize>, message: String, help: String) -> Problem {

@@ -10,7 +10,7 @@ use meshproof_source::{SourceId, Span};
 use crate::build::MAX_DEPTH;
 use crate::scalar::{self, Scalar, Tag};
 use crate::tree::Node;
-use crate::{NodeRef, Problem, Shape, Style, Tree, syntax};
+use crate::{NodeRef, Problem, Shape, Style, Tree, check, syntax};
 
 /// Nodes that aliases and merge keys may add to one document.
 const ALIAS_BUDGET: usize = 100_000;
@@ -82,7 +82,7 @@ impl<'t> Reader<'t> {
     /// anyway does it not matter.
     fn left_over(&self, error: &ScanError, range: Range<usize>) -> Result<(), Problem> {
         let rest = &self.tree.text[self.last.min(range.end)..range.end];
-        let separated = rest.lines().skip(1).any(|line| line.starts_with("---") || line.starts_with("..."));
+        let separated = rest.lines().skip(1).any(check::is_marker);
         if separated { Ok(()) } else { Err(syntax::scan(&self.tree, error, range)) }
     }
 

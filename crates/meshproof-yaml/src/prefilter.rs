@@ -80,6 +80,13 @@ pub fn may_matter(document: &str) -> Relevance<'_> {
     if !document.is_ascii() && document.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
         return Relevance::Parse;
     }
+    // A document that begins indented ends at the left margin, and what follows does not count.
+    let first = bytes
+        .split(|byte| *byte == b'\n')
+        .find(|line| !matches!(line.trim_ascii().first(), None | Some(b'#')));
+    if first.is_some_and(|line| line[0] == b' ') {
+        return Relevance::Parse;
+    }
     let mut found = None;
     for start in std::iter::once(0).chain(memchr_iter(b'\n', bytes).map(|at| at + 1)) {
         match bytes.get(start) {
@@ -175,6 +182,7 @@ mod tests {
             "kind: {{ .Values.kind }}\n",
             "kind: Secret\n{{- if x }}\nkind: AuthorizationPolicy\n",
             "  kind: AuthorizationPolicy\n",
+            "# c\n kind: AuthorizationPolicy\n---a: b\nkind: Secret\n",
             "kind: Secret\n--- # next\nkind: AuthorizationPolicy\n",
             "kind:\tAuthorizationPolicy\n",
             "- kind: AuthorizationPolicy\n",
