@@ -1,2 +1,50 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask conformance`, `cargo xtask schemas`.
+
+mod schemas;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::conformance;
+
+/// Tasks of the project.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Replay recorded vectors and compare what meshproof says.
+    Conformance {
+        /// Files of vectors (`.jsonl`, `.jsonl.gz`) or folders of them; all of testdata/conformance without any.
+        files: Vec<PathBuf>,
+        /// Show every difference, not only the first ones.
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Write the schema tables of meshproof-resources anew from the published CRDs (needs Go and the network).
+    Schemas,
+}
+
+fn main() -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    let result = match Arguments::parse().task {
+        Task::Conformance { files, verbose } => {
+            conformance::run(&mut out, &files, verbose).map(|summary| summary.failed == 0)
+        }
+        Task::Schemas => schemas::run().map(|()| true),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            use std::io::Write;
+            // Nothing is left to do when standard error is gone too.
+            let _ = writeln!(std::io::stderr(), "xtask: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

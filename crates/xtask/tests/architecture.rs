@@ -21,7 +21,8 @@ fn order() -> Vec<String> {
 
 /// The project's own crates among the normal dependencies of a crate.
 fn own_dependencies(name: &str) -> Vec<String> {
-    let manifest = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).expect("Cargo.toml");
+    let manifest =
+        fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).expect("Cargo.toml");
     let mut inside = false;
     let mut found = Vec::new();
     for line in manifest.lines() {
@@ -46,11 +47,15 @@ fn every_crate_has_its_place_in_the_architecture() {
 #[test]
 fn crates_depend_only_on_crates_before_them() {
     let order = order();
-    let rank: BTreeMap<&str, usize> = order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let rank: BTreeMap<&str, usize> =
+        order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
     let mut checked = 0;
     for name in &order {
         for dependency in own_dependencies(name) {
-            assert!(rank[dependency.as_str()] < rank[name.as_str()], "{name} depends on {dependency}, which comes after it");
+            assert!(
+                rank[dependency.as_str()] < rank[name.as_str()],
+                "{name} depends on {dependency}, which comes after it"
+            );
             checked += 1;
         }
     }

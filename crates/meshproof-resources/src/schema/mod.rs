@@ -16,7 +16,7 @@ pub use path::Path;
 pub use violation::{Violation, ViolationKind};
 
 pub(crate) use suggest::closest;
-pub(crate) use table::Node;
+pub(crate) use table::{Node, Type};
 
 use meshproof_yaml::NodeRef;
 use table::Table;

@@ -1,0 +1,1 @@
+//! Well-known mistakes that admission does not catch.

@@ -1,0 +1,3 @@
+//! Project tasks that tests run as well.
+
+pub mod conformance;
