@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use meshproof_diagnostics::{Category, Finding, Label, Level};
 use meshproof_report::Skipped;
-use meshproof_resources::{Decoded, Issue, Kind, Resource, Text, decode};
+use meshproof_resources::{Decoded, Issue, Kind, Resource, Spec, decode_with_text};
 use meshproof_source::{SourceId, Span};
 use meshproof_yaml::{Problem, ProblemKind, Relevance, TemplateKind, may_matter, template_marker};
 
@@ -21,20 +21,8 @@ pub(crate) struct Job<'a> {
     pub range: Range<usize>,
     /// Where the comments begin that lead up to it, maybe before a `---` line.
     pub lead: usize,
-    /// The namespace of objects without one, or of all objects if a kustomization sets it.
-    pub namespace: Option<&'a Namespace>,
     /// Whether comments are to be looked at.
     pub has_mark: bool,
-}
-
-/// A namespace that does not stand in the object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Namespace {
-    pub name: String,
-    /// Where it is written; nowhere if it comes from the command line.
-    pub place: Option<Span>,
-    /// Whether it replaces what objects say (Kustomize) or only fills in (`-n`).
-    pub replaces: bool,
 }
 
 /// What one document gave.
@@ -109,7 +97,7 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
         return outcome;
     };
     let mut decoded = Decoded::default();
-    decode(tree.root(), &mut decoded);
+    decode_with_text(tree.root(), job.text, &mut decoded);
     outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
     outcome.findings.extend(decoded.issues.into_iter().map(issue_finding));
     if !decoded.resources.is_empty() {
@@ -118,11 +106,14 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     if !outcome.findings.is_empty() || !decoded.resources.is_empty() {
         collect_comments(job, Some(&tree), &mut outcome);
     }
-    for resource in &mut decoded.resources {
-        place_in_namespace(resource, job.namespace);
-        if job.has_mark {
-            outcome.suppressions.extend(suppress::from_annotation(resource));
-        }
+    let patches = decoded.resources.iter().filter(|resource| matches!(resource.spec, Spec::Patch(_))).count();
+    if patches > 0 {
+        outcome.skipped =
+            Some(("kustomize-patch", "it is marked as a kustomize patch, not a whole object".to_owned()));
+        decoded.resources.retain(|resource| !matches!(resource.spec, Spec::Patch(_)));
+    }
+    if job.has_mark {
+        outcome.suppressions.extend(decoded.resources.iter().flat_map(suppress::from_annotation));
     }
     outcome.resources = decoded.resources;
     outcome
@@ -164,18 +155,13 @@ fn collect_comments(job: &Job<'_>, tree: Option<&meshproof_yaml::Tree<'_>>, outc
     outcome.findings.extend(collected.findings);
 }
 
-fn place_in_namespace(resource: &mut Resource, namespace: Option<&Namespace>) {
-    let Some(namespace) = namespace else { return };
-    if is_cluster_wide(resource) || (resource.meta.namespace.is_some() && !namespace.replaces) {
-        return;
-    }
-    let span = namespace.place.unwrap_or_else(|| resource.meta.name_span());
-    resource.meta.namespace = Some(Text::new(namespace.name.clone(), span));
-}
-
 /// Objects that live in no namespace.
-fn is_cluster_wide(resource: &Resource) -> bool {
-    matches!(resource.spec, meshproof_resources::Spec::Namespace)
+pub(crate) fn is_cluster_wide(resource: &Resource) -> bool {
+    match &resource.spec {
+        Spec::Namespace | Spec::GatewayClass(_) => true,
+        Spec::CalicoPolicy(_) => resource.meta.kind.value.starts_with("Global"),
+        _ => false,
+    }
 }
 
 /// Whether the text has a line that gives it a kind we analyse; used where the text does not parse.
@@ -190,7 +176,9 @@ pub(crate) fn names_known_kind(document: &str) -> bool {
             .chars()
             .take_while(char::is_ascii_alphanumeric)
             .collect();
-        word == "List" || Kind::names().any(|name| name == word.strip_suffix("List").unwrap_or(&word))
+        word == "List"
+            || Kind::names()
+                .any(|name| name != "ConfigMap" && name == word.strip_suffix("List").unwrap_or(&word))
     })
 }
 

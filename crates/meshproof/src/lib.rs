@@ -5,12 +5,17 @@
 pub mod config;
 mod document;
 mod gather;
+mod kustomization;
 mod levels;
 pub mod lints;
+mod meshes;
 mod options;
 mod pipeline;
+mod provenance;
+mod render;
 mod session;
 mod suppress;
+mod units;
 
 pub use levels::{ALL, Levels};
 pub use options::{ClusterInput, Error, Input, Options, Outcome, Render};

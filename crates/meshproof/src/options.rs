@@ -68,6 +68,8 @@ pub struct Options {
     pub external: External,
     /// Threads; as many as there are processors if not given.
     pub jobs: Option<usize>,
+    /// How long rendering one folder may take; a minute if not given.
+    pub render_time: Option<std::time::Duration>,
     /// Largest file that is read, in bytes; 256 MiB if not given.
     pub size_limit: Option<u64>,
 }
@@ -147,6 +149,14 @@ pub enum Error {
         lint: String,
         /// What was probably meant.
         suggestion: Option<String>,
+    },
+    /// Rendering is required and no program can do it.
+    #[error("--render require: no program on PATH renders {what}; install {programs}, or pass --render auto")]
+    NoRenderer {
+        /// What was to be rendered.
+        what: &'static str,
+        /// Any of these would do.
+        programs: &'static str,
     },
     /// The threads could not be started.
     #[error("the worker threads cannot be started: {0}; try --jobs 1")]

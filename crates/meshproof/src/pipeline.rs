@@ -3,15 +3,21 @@
 use std::collections::HashSet;
 
 use meshproof_diagnostics::Finding;
+use meshproof_ir::Mesh;
+use meshproof_lints::World;
 use meshproof_report::{Skipped, Summary};
 use meshproof_resources::Resource;
 use meshproof_source::{SourceId, SourceMap, split_documents};
 use rayon::prelude::*;
 
-use crate::document::{self, DocumentOutcome, Job, Namespace, skipped};
+use crate::document::{self, DocumentOutcome, Job, skipped};
 use crate::gather::{File, gather};
+use crate::lints;
+use crate::meshes::{self, Material};
 use crate::options::{Error, Input, Options, Outcome};
+use crate::provenance;
 use crate::suppress::{self, Suppression};
+use crate::units::plan;
 
 /// Fewer bytes than this are done sooner by one thread than by several that must be started first.
 const SMALL: usize = 64 << 10;
@@ -32,42 +38,103 @@ pub(crate) struct Read {
 /// Does it all.
 pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error> {
     let mut sources = SourceMap::new();
-    let gathered = gather(options, inputs, &mut sources)?;
-    let fallback =
-        options.namespace.as_ref().map(|name| Namespace { name: name.clone(), place: None, replaces: false });
-    let mut read = read_documents(&gathered.files, &sources, |_| fallback.as_ref());
+    let mut gathered = gather(options, inputs, &mut sources)?;
+    let read_files = gathered.files.len();
+    let plan = plan(options, &mut gathered, &mut sources)?;
+    let mut read = read_documents(&plan.files, &sources);
+    read.resources.shrink_to_fit();
+    let objects = read.resources.len();
+    let mut skipped = gathered.skipped;
+    skipped.extend(plan.skipped);
+    skipped.extend(read.skipped);
+    skipped.sort_by(|a, b| (&a.file, a.line, a.reason_code).cmp(&(&b.file, b.line, b.reason_code)));
     let mut findings = gathered.findings;
-    findings.append(&mut read.findings);
-    read.skipped.extend(gathered.skipped);
-    let (kept, suppressed) = suppress::apply(&read.suppressions, findings);
+    findings.extend(plan.findings);
+    findings.extend(read.findings);
+    let world = world(options, &skipped, &findings, read.foreign);
+    let material = Material {
+        options,
+        sources: &sources,
+        files: &plan.files,
+        units: &plan.units,
+        world: &world,
+        unrendered: &plan.unrendered,
+        resources: read.resources,
+    };
+    let (meshes, of_meshes) = meshes::analyse(material);
+    findings.extend(of_meshes);
+    meshproof_lints::drop_repeated(&mut findings);
+    let traced = provenance::trace(&mut findings, &plan.units, &sources);
+    let mut suppressions = read.suppressions;
+    suppressions.extend(traced.suppressions);
+    let (mut kept, mut suppressed) = suppress::apply(&suppressions, findings, &traced.written);
+    kept.extend(traced.findings);
     let mut findings: Vec<Finding> =
         kept.into_iter().filter_map(|finding| options.levels.apply(finding)).collect();
     sort(&mut findings, &sources);
+    sort(&mut suppressed, &sources);
     let mut summary = Summary {
         other_files: gathered.other_files,
-        files: gathered.files.len(),
+        files: read_files,
         documents: read.documents,
+        workloads: count_workloads(&meshes),
         suppressed: suppressed.len(),
-        skipped: read.skipped,
+        skipped,
         ..Summary::default()
     };
-    summary.skipped.sort_by(|a, b| (&a.file, a.line, a.reason_code).cmp(&(&b.file, b.line, b.reason_code)));
     summary.count(&findings);
-    Ok(Outcome { findings, suppressed, summary, objects: read.resources.len(), meshes: Vec::new(), sources })
+    Ok(Outcome { findings, suppressed, summary, objects, meshes, sources })
+}
+
+/// Workloads of all meshes, those that several meshes share counted once.
+fn count_workloads(meshes: &[Mesh]) -> usize {
+    match meshes {
+        [mesh] => mesh.workloads.len(),
+        _ => {
+            let span = |mesh: &Mesh, at: usize| mesh.resources[mesh.workloads[at].resource.index()].meta.span;
+            let spans = meshes.iter().flat_map(|mesh| (0..mesh.workloads.len()).map(|at| span(mesh, at)));
+            spans.collect::<HashSet<_>>().len()
+        }
+    }
+}
+
+/// What the lints are to know about the world outside of what was read.
+fn world(
+    options: &Options,
+    skipped: &[Skipped],
+    findings: &[Finding],
+    operator_namespaces: HashSet<String>,
+) -> World {
+    let is_template =
+        |code: &str| code.ends_with("-template") || code == "placeholder" || code == "template-file";
+    let templates = skipped.iter().filter(|skipped| is_template(skipped.reason_code)).count();
+    let unread =
+        ["yaml-syntax", "alias-bomb", "document-too-large", lints::UNREADABLE_FILE, lints::INTERNAL_ERROR];
+    let broken = findings.iter().filter(|finding| unread.contains(&finding.lint)).count();
+    let incomplete = match (templates, broken) {
+        (0, 0) => None,
+        (0, 1) => Some("a file or document could not be read".to_owned()),
+        (0, broken) => Some(format!("{broken} files or documents could not be read")),
+        (1, _) => Some("a templated file was not analysed".to_owned()),
+        (templates, _) => Some(format!("{templates} templated files were not analysed")),
+    };
+    World {
+        incomplete,
+        external_namespaces: options.external.namespaces.clone(),
+        external_accounts: options.external.service_accounts.clone(),
+        external_policies: options.external.policies.clone(),
+        operator_namespaces,
+    }
 }
 
 /// Reads the documents of files, in parallel when it is worth it.
-pub(crate) fn read_documents<'n>(
-    files: &[File],
-    sources: &SourceMap,
-    namespace_of: impl Fn(&File) -> Option<&'n Namespace>,
-) -> Read {
+pub(crate) fn read_documents(files: &[File], sources: &SourceMap) -> Read {
     let mut jobs = Vec::new();
     let mut size = 0;
     for file in files {
         let text = &*sources.get(file.source).text;
         size += text.len();
-        push_jobs(&mut jobs, file.source, text, namespace_of(file));
+        push_jobs(&mut jobs, file.source, text);
     }
     let outcomes: Vec<DocumentOutcome> = if jobs.len() < 2 || size < SMALL {
         jobs.iter().map(document::look_at).collect()
@@ -112,7 +179,7 @@ fn list_skipped(
 }
 
 /// The documents of one text. What holds nothing but comments leads up to the next document.
-fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str, namespace: Option<&'a Namespace>) {
+fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str) {
     let has_mark = memchr::memmem::find(text.as_bytes(), suppress::MARK.as_bytes()).is_some();
     let mut lead = None;
     for document in split_documents(text) {
@@ -122,7 +189,7 @@ fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str, names
             continue;
         }
         let lead = lead.take().unwrap_or(range.start);
-        jobs.push(Job { source, text, range, lead, namespace, has_mark });
+        jobs.push(Job { source, text, range, lead, has_mark });
     }
 }
 

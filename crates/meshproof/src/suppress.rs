@@ -210,13 +210,18 @@ impl Places {
 }
 
 /// Splits findings into those that stand and those that are suppressed, and adds what is to be said about the
-/// suppressions themselves.
-pub(crate) fn apply(suppressions: &[Suppression], findings: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
+/// suppressions themselves. `written` holds for each finding in a rendered text the place it was rendered from, where
+/// a suppression counts too.
+pub(crate) fn apply(
+    suppressions: &[Suppression],
+    findings: Vec<Finding>,
+    written: &[Option<Span>],
+) -> (Vec<Finding>, Vec<Finding>) {
     if suppressions.is_empty() {
         return (findings, Vec::new());
     }
     let mut used = vec![false; suppressions.len()];
-    let covering = cover(suppressions, &findings);
+    let covering = cover(suppressions, &findings, written);
     let (mut kept, mut suppressed) = (Vec::new(), Vec::new());
     for (finding, by) in findings.into_iter().zip(covering) {
         match by {
@@ -233,15 +238,19 @@ pub(crate) fn apply(suppressions: &[Suppression], findings: Vec<Finding>) -> (Ve
 
 /// For each finding the innermost suppression that covers it. Scopes are nodes of trees, so they nest: one sweep over
 /// findings and scopes in text order, with the open scopes on a stack, finds them all.
-fn cover(suppressions: &[Suppression], findings: &[Finding]) -> Vec<Option<usize>> {
-    type Group = (Vec<usize>, Vec<usize>);
+fn cover(suppressions: &[Suppression], findings: &[Finding], written: &[Option<Span>]) -> Vec<Option<usize>> {
+    /// Suppressions of one lint in one text, and findings with their offsets.
+    type Group = (Vec<usize>, Vec<(u32, usize)>);
     let mut groups: HashMap<(SourceId, &str), Group> = HashMap::new();
     for (at, suppression) in suppressions.iter().enumerate() {
         groups.entry((suppression.scope.source, suppression.lint.as_str())).or_default().0.push(at);
     }
     for (at, finding) in findings.iter().enumerate() {
-        if let Some(group) = groups.get_mut(&(finding.primary.span.source, finding.lint)) {
-            group.1.push(at);
+        let places = std::iter::once(finding.primary.span).chain(written.get(at).copied().flatten());
+        for place in places {
+            if let Some(group) = groups.get_mut(&(place.source, finding.lint)) {
+                group.1.push((place.start, at));
+            }
         }
     }
     let mut covering = vec![None; findings.len()];
@@ -250,18 +259,17 @@ fn cover(suppressions: &[Suppression], findings: &[Finding]) -> Vec<Option<usize
             let scope = suppressions[*at].scope;
             (scope.start, std::cmp::Reverse(scope.end), *at)
         });
-        points.sort_by_key(|at| findings[*at].primary.span.start);
+        points.sort_unstable();
         let mut scopes = scopes.into_iter().peekable();
         let mut open: Vec<usize> = Vec::new();
-        for point in points {
-            let place = findings[point].primary.span.start;
+        for (place, finding) in points {
             while let Some(at) = scopes.next_if(|at| suppressions[*at].scope.start <= place) {
                 open.push(at);
             }
             while open.last().is_some_and(|at| suppressions[*at].scope.end < place) {
                 open.pop();
             }
-            covering[point] = open.last().copied();
+            covering[finding] = covering[finding].or(open.last().copied());
         }
     }
     covering
@@ -374,7 +382,7 @@ mod tests {
         };
         let scopes = [suppression(0, 100), suppression(10, 20), suppression(30, 40)];
         let (kept, suppressed) =
-            apply(&scopes, vec![finding("yaml-syntax", 12), finding("yaml-syntax", 200)]);
+            apply(&scopes, vec![finding("yaml-syntax", 12), finding("yaml-syntax", 200)], &[]);
         assert_eq!(suppressed.len(), 1);
         let unused: Vec<u32> = kept[1..].iter().map(|finding| finding.primary.span.start).collect();
         assert_eq!((kept[0].lint, unused), ("yaml-syntax", vec![0, 30]));
@@ -388,7 +396,7 @@ mod tests {
             place: Span::new(SOURCE, 0, 1),
             has_reason: false,
         };
-        let (kept, suppressed) = apply(&[scope], vec![finding("yaml-syntax", 1)]);
+        let (kept, suppressed) = apply(&[scope], vec![finding("yaml-syntax", 1)], &[]);
         assert!(suppressed.is_empty());
         assert!(kept[1].help.as_deref().unwrap_or_default().contains("yaml-syntax"));
         assert_eq!(kept[2].lint, lints::SUPPRESSION_WITHOUT_REASON);

@@ -1,0 +1,272 @@
+//! From objects to meshes and their findings. Overlays that are variants of the same objects (dev and prod) are never
+//! joined in one mesh: each mesh holds what can be applied together.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use meshproof_diagnostics::{Confidence, Finding, Level};
+use meshproof_ir::{BuildOptions, Mesh, ResourceInput, SettingsOverride};
+use meshproof_lints::World;
+use meshproof_resources::{Resource, Text};
+use meshproof_source::{Origin, SourceId, SourceMap, Span};
+
+use crate::config::OutboundMode;
+use crate::document::{internal_error, is_cluster_wide};
+use crate::gather::File;
+use crate::options::Options;
+use crate::units::Unit;
+
+/// Kind, namespace and name: what two variants of an object share.
+type Key = (String, Option<String>, String);
+
+/// Everything that meshes are made of.
+pub(crate) struct Material<'a> {
+    pub options: &'a Options,
+    pub sources: &'a SourceMap,
+    pub files: &'a [File],
+    pub units: &'a [Unit],
+    pub world: &'a World,
+    pub unrendered: &'a HashMap<SourceId, String>,
+    /// Objects, sorted by source.
+    pub resources: Vec<Resource>,
+}
+
+/// Builds the meshes and asks the lints about each.
+pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
+    let Material { options, sources, files, units, world, unrendered, resources } = material;
+    if resources.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let build = build_options(options, sources, files, unrendered);
+    let clusters: HashMap<SourceId, &str> = files
+        .iter()
+        .filter_map(|file| Some((file.source, options.clusters.get(file.cluster?)?.name.as_str())))
+        .collect();
+    let mut pool = Pool::new(resources, units);
+    let groups = groups(&pool, units);
+    let (mut meshes, mut per_mesh) = (Vec::new(), Vec::new());
+    for (at, group) in groups.iter().enumerate() {
+        let last = at + 1 == groups.len();
+        let inputs: Vec<ResourceInput> = pool
+            .take(units, group, last)
+            .into_iter()
+            .map(|resource| {
+                let cluster = clusters.get(&resource.meta.span.source).map(|name| (*name).to_owned());
+                ResourceInput { resource, cluster }
+            })
+            .collect();
+        let first =
+            inputs.first().map_or(Span::new(SourceId(0), 0, 0), |input| input.resource.meta.span.part(0, 0));
+        let built = catch_unwind(AssertUnwindSafe(|| {
+            let mesh = Mesh::build(inputs, &build);
+            let findings = meshproof_lints::run(&meshproof_lints::Context::new(&mesh, sources, world));
+            (mesh, findings)
+        }));
+        match built {
+            Ok((mesh, findings)) => {
+                meshes.push(mesh);
+                per_mesh.push(findings);
+            }
+            Err(payload) => {
+                per_mesh.push(vec![internal_error(first, "the mesh as a whole", payload.as_ref())])
+            }
+        }
+    }
+    (meshes, join(per_mesh, units, &groups, sources))
+}
+
+/// The objects of a run by source, handed out to one or several meshes.
+struct Pool {
+    resources: Vec<Option<Resource>>,
+    by_source: HashMap<SourceId, std::ops::Range<usize>>,
+    /// Objects of no unit, which belong to every mesh.
+    plain: Vec<usize>,
+    /// Texts that stand in more than one unit.
+    shared: HashSet<SourceId>,
+}
+
+impl Pool {
+    fn new(resources: Vec<Resource>, units: &[Unit]) -> Self {
+        let mut by_source: HashMap<SourceId, std::ops::Range<usize>> = HashMap::new();
+        for (at, resource) in resources.iter().enumerate() {
+            by_source.entry(resource.meta.span.source).or_insert(at..at).end = at + 1;
+        }
+        let (mut members, mut shared) = (HashSet::new(), HashSet::new());
+        for (source, _) in units.iter().flat_map(|unit| &unit.members) {
+            if !members.insert(*source) {
+                shared.insert(*source);
+            }
+        }
+        let plain =
+            (0..resources.len()).filter(|at| !members.contains(&resources[*at].meta.span.source)).collect();
+        Pool { resources: resources.into_iter().map(Some).collect(), by_source, plain, shared }
+    }
+
+    fn keys(&self, unit: &Unit) -> HashSet<Key> {
+        let mut keys = HashSet::new();
+        for (source, namespace) in &unit.members {
+            let Some(range) = self.by_source.get(source) else { continue };
+            for resource in self.resources[range.clone()].iter().flatten() {
+                let own = || resource.meta.namespace.as_ref();
+                let namespace =
+                    if is_cluster_wide(resource) { None } else { namespace.as_ref().or_else(own) };
+                keys.insert((
+                    resource.meta.kind.value.clone(),
+                    namespace.map(|namespace| namespace.value.clone()),
+                    resource.meta.name().to_owned(),
+                ));
+            }
+        }
+        keys
+    }
+
+    /// The objects of one mesh. In the last one they are moved out, since copies of everything cost memory.
+    fn take(&mut self, units: &[Unit], group: &[usize], last: bool) -> Vec<Resource> {
+        let mut taken = Vec::new();
+        for at in self.plain.clone() {
+            let resource = &mut self.resources[at];
+            taken.extend(if last { resource.take() } else { resource.clone() });
+        }
+        for (source, namespace) in group.iter().flat_map(|unit| &units[*unit].members) {
+            let Some(range) = self.by_source.get(source).cloned() else { continue };
+            let keep = !last || self.shared.contains(source);
+            for resource in &mut self.resources[range] {
+                let copy = if keep { resource.clone() } else { resource.take() };
+                taken.extend(copy.map(|resource| in_namespace(resource, namespace.as_ref())));
+            }
+        }
+        taken
+    }
+}
+
+/// A kustomization's namespace replaces what objects say.
+fn in_namespace(mut resource: Resource, namespace: Option<&Text>) -> Resource {
+    if let Some(namespace) = namespace
+        && !is_cluster_wide(&resource)
+    {
+        resource.meta.namespace = Some(namespace.clone());
+    }
+    resource
+}
+
+/// Which units make a mesh together. Units that share an object are variants of each other and never meet; those that
+/// share none with any other are in every mesh. Variants are joined by the name of their folder first (`a/prod` with
+/// `b/prod`).
+fn groups(pool: &Pool, units: &[Unit]) -> Vec<Vec<usize>> {
+    let keys: Vec<HashSet<Key>> = units.iter().map(|unit| pool.keys(unit)).collect();
+    let mut owners: HashMap<&Key, usize> = HashMap::new();
+    for key in keys.iter().flatten() {
+        *owners.entry(key).or_default() += 1;
+    }
+    let is_variant = |at: &usize| keys[*at].iter().any(|key| owners.get(key).is_some_and(|count| *count > 1));
+    let (variants, common): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(is_variant);
+    struct Group<'k> {
+        units: Vec<usize>,
+        keys: HashSet<&'k Key>,
+    }
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let last_name = |unit: usize| units[unit].name.rsplit('/').next();
+    for unit in variants {
+        let fits = |group: &Group<'_>| keys[unit].iter().all(|key| !group.keys.contains(key));
+        let alike = |group: &Group<'_>| group.units.iter().any(|other| last_name(*other) == last_name(unit));
+        let found = groups
+            .iter()
+            .position(|group| alike(group) && fits(group))
+            .or_else(|| groups.iter().position(fits));
+        let at = found.unwrap_or_else(|| {
+            groups.push(Group { units: Vec::new(), keys: HashSet::new() });
+            groups.len() - 1
+        });
+        groups[at].units.push(unit);
+        groups[at].keys.extend(&keys[unit]);
+    }
+    if groups.is_empty() {
+        return vec![common];
+    }
+    groups.into_iter().map(|group| common.iter().copied().chain(group.units).collect()).collect()
+}
+
+/// One list out of the findings of every mesh. What is said of a file that belongs to all of them counts in full only
+/// if it holds in all of them; rendered variants say the same thing once.
+fn join(
+    per_mesh: Vec<Vec<Finding>>,
+    units: &[Unit],
+    groups: &[Vec<usize>],
+    sources: &SourceMap,
+) -> Vec<Finding> {
+    let meshes = per_mesh.len();
+    if meshes == 1 {
+        return per_mesh.into_iter().flatten().collect();
+    }
+    let variant_only: HashSet<SourceId> = units
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| groups.iter().any(|group| !group.contains(at)))
+        .flat_map(|(_, unit)| unit.members.iter().map(|(source, _)| *source))
+        .collect();
+    let mut seen: HashMap<(String, Option<Span>), usize> = HashMap::new();
+    let mut joined: Vec<(Finding, usize)> = Vec::new();
+    for finding in per_mesh.into_iter().flatten() {
+        let span = finding.primary.span;
+        let rendered = matches!(sources.get(span.source).origin, Origin::Rendered { .. });
+        let key = (finding.fingerprint(), (!rendered).then_some(span));
+        match seen.get(&key) {
+            Some(at) => joined[*at].1 += 1,
+            None => {
+                seen.insert(key, joined.len());
+                joined.push((finding, 1));
+            }
+        }
+    }
+    joined
+        .into_iter()
+        .map(|(mut finding, times)| {
+            if times < meshes && !variant_only.contains(&finding.primary.span.source) {
+                finding.level = Level::Info;
+                finding.confidence = Confidence::Low;
+            }
+            finding
+        })
+        .collect()
+}
+
+fn build_options(
+    options: &Options,
+    sources: &SourceMap,
+    files: &[File],
+    unrendered: &HashMap<SourceId, String>,
+) -> BuildOptions {
+    let mut build = BuildOptions::for_sources(sources);
+    build.namespace = options.namespace.clone();
+    build.settings = settings(options);
+    for file in files {
+        // A rendered text is named after its folder, not after a file in it.
+        if matches!(sources.get(file.source).origin, Origin::Rendered { .. }) {
+            build.folders[file.source.0 as usize] = sources.get(file.source).name.clone();
+        }
+    }
+    let mut folders: Vec<(String, String)> = unrendered
+        .iter()
+        .filter_map(|(source, reason)| Some((build.folders.get(source.0 as usize)?.clone(), reason.clone())))
+        .collect();
+    folders.sort();
+    folders.dedup_by(|a, b| a.0 == b.0);
+    build.unrendered = folders;
+    build
+}
+
+fn settings(options: &Options) -> SettingsOverride {
+    let mesh = &options.mesh;
+    SettingsOverride {
+        trust_domain: mesh.trust_domain.clone(),
+        trust_domain_aliases: (!mesh.trust_domain_aliases.is_empty())
+            .then(|| mesh.trust_domain_aliases.clone()),
+        root_namespace: mesh.root_namespace.clone(),
+        auto_mtls: mesh.enable_auto_mtls,
+        allow_any_outbound: mesh
+            .outbound_traffic_policy
+            .as_ref()
+            .map(|policy| policy.mode == OutboundMode::AllowAny),
+        ..SettingsOverride::default()
+    }
+}
