@@ -12,8 +12,8 @@ pub(crate) const MAX_DEPTH: usize = 255;
 impl<'t> Tree<'t> {
     /// An empty tree over `text` with room for the nodes of `length` bytes of manifest.
     pub(crate) fn with_room(source: SourceId, text: &'t str, length: usize) -> Self {
-        // Ordinary manifests have one node per 12 to 20 bytes.
-        Tree { source, text, nodes: Vec::with_capacity((length / 12).min(1 << 20) + 4), decoded: Vec::new() }
+        // Ordinary manifests have one node per 10 to 20 bytes.
+        Tree { source, text, nodes: Vec::with_capacity((length / 10).min(1 << 20) + 8), decoded: Vec::new() }
     }
 
     pub(crate) fn at(&self, start: usize, end: usize) -> Span {

@@ -13,37 +13,61 @@ use crate::{NodeRef, Problem, ProblemKind, Shape, Style, Tree, syntax};
 /// Mappings with more keys are checked with a hash map.
 const FEW_KEYS: usize = 16;
 
+/// A key and what tells it from most others without looking at its text again.
+struct Key<'t> {
+    node: NodeRef<'t>,
+    /// Length and first bytes; equal for equal texts.
+    print: u64,
+    /// Whether its text in JSON may be another than the one written.
+    may_change: bool,
+}
+
+impl<'t> Key<'t> {
+    fn new(node: NodeRef<'t>, text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut first = [0; 8];
+        let length = bytes.len().min(7);
+        first[..length].copy_from_slice(&bytes[..length]);
+        first[7] = bytes.len() as u8;
+        let may_change = node.style() == Style::Plain && !starts_like_a_name(text);
+        Key { node, print: u64::from_le_bytes(first), may_change }
+    }
+}
+
 /// Reports duplicate keys. False when a key is one that Kubernetes' reader refuses, so that the document is not read.
 pub(crate) fn keys(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> bool {
     let mut readable = true;
-    let mut keys: Vec<NodeRef<'_>> = Vec::new();
+    let mut keys: Vec<Key<'_>> = Vec::with_capacity(FEW_KEYS);
     for (index, node) in tree.nodes.iter().enumerate() {
         if node.shape != Shape::Mapping || node.flags & Node::COPIED != 0 {
             continue;
         }
         keys.clear();
         for (key, _) in NodeRef::new(tree, index as u32).entries() {
-            if key.shape() != Shape::Scalar {
+            let Some(text) = key.str() else {
                 let span = key.span();
                 let content = tree.text.get(node.start as usize..span.end as usize).unwrap_or("");
                 problems.push(syntax::key_is_collection(span, content));
                 readable = false;
-            } else if key.style() == Style::Plain && key.is_null() {
+                continue;
+            };
+            let entry = Key::new(key, text);
+            if entry.may_change && key.is_null() {
                 problems.push(syntax::key_is_null(key.span()));
                 readable = false;
             } else if key.node().flags & Node::MERGED == 0 {
-                keys.push(key);
+                keys.push(entry);
             }
         }
         if keys.len() <= FEW_KEYS {
             for (at, key) in keys.iter().enumerate().skip(1) {
-                if let Some(first) = keys[..at].iter().find(|earlier| same(**earlier, *key)) {
-                    problems.push(duplicate(*first, *key));
+                if let Some(first) = keys[..at].iter().find(|earlier| same(earlier, key)) {
+                    problems.push(duplicate(first.node, key.node));
                 }
             }
         } else {
             let mut seen: HashMap<Cow<'_, str>, NodeRef<'_>> = HashMap::with_capacity(keys.len());
-            for key in &keys {
+            for Key { node: key, .. } in &keys {
                 let first = seen.entry(key.key_text().unwrap_or_default()).or_insert(*key);
                 if first.node() != key.node() {
                     problems.push(duplicate(*first, *key));
@@ -55,13 +79,11 @@ pub(crate) fn keys(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> bool {
 }
 
 /// Whether two keys are one key in JSON. Only plain scalars that are no strings have another text there.
-fn same(left: NodeRef<'_>, right: NodeRef<'_>) -> bool {
-    if left.str() == right.str() {
+fn same(left: &Key<'_>, right: &Key<'_>) -> bool {
+    if left.print == right.print && left.node.str() == right.node.str() {
         return true;
     }
-    let may_change =
-        |key: NodeRef<'_>| key.style() == Style::Plain && !key.str().is_some_and(starts_like_a_name);
-    (may_change(left) || may_change(right)) && left.key_text() == right.key_text()
+    (left.may_change || right.may_change) && left.node.key_text() == right.node.key_text()
 }
 
 /// A plain scalar that surely is a string: longer than `false`, or not beginning like a boolean, number or null.

@@ -60,7 +60,6 @@ pub fn parse_with(source: SourceId, text: &str, range: Range<usize>, reader: Rea
     if tree.as_ref().is_some_and(|tree| !check::keys(tree, &mut problems)) {
         tree = None;
     }
-    check::separators(source, text, start..end, &mut problems);
     check::invisible(source, text, start..end, tree.as_ref(), &mut problems);
     problems.sort_by_key(|problem| problem.span.start);
     Parsed { tree, problems }
@@ -83,5 +82,8 @@ fn read(
             return (None, Vec::new());
         }
     }
-    events::read(source, text, range)
+    let (tree, mut problems) = events::read(source, text, range.clone());
+    // The other readers take no document with such lines.
+    check::separators(source, text, range, &mut problems);
+    (tree, problems)
 }

@@ -29,9 +29,9 @@ pub(crate) fn read(source: SourceId, text: &str, range: Range<usize>) -> Option<
         bytes: &text.as_bytes()[..range.end],
         at: range.start,
         last: range.start,
-        frames: Vec::with_capacity(16),
+        frames: Vec::with_capacity(12),
         pending: None,
-        flow: Vec::new(),
+        flow: Vec::with_capacity(8),
     };
     reader.document()?;
     Some(reader.tree)
@@ -124,7 +124,10 @@ impl Reader<'_> {
             }
             if top.indentation == column {
                 match (top.is_mapping, self.is_dash(pos)) {
-                    (true, false) => return self.entry(pos),
+                    (true, false) => {
+                        let colon = self.key_end(pos)??;
+                        return self.entry(pos, colon);
+                    }
                     (true, true) => return None,
                     (false, true) => return self.item(pos, column),
                     // A list in the column of its key has ended.
@@ -147,9 +150,9 @@ impl Reader<'_> {
             return self.rest_of_line(end);
         }
         match self.key_end(pos)? {
-            Some(_) => {
+            Some(colon) => {
                 self.open(Shape::Mapping, pos, column)?;
-                self.entry(pos)
+                self.entry(pos, colon)
             }
             None => self.leaf(pos),
         }
@@ -174,9 +177,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A key and what stands behind it in its line.
-    fn entry(&mut self, pos: usize) -> Option<()> {
-        let colon = self.key_end(pos)??;
+    /// A key, whose colon is known, and what stands behind it in its line.
+    fn entry(&mut self, pos: usize, colon: usize) -> Option<()> {
         if colon - pos > LONG_KEY {
             return None;
         }
