@@ -30,6 +30,8 @@ mod service;
 mod service_entry;
 mod sidecar;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod virtual_service;
 mod workload_entry;
 

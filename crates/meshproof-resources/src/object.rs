@@ -4,7 +4,7 @@ use meshproof_diagnostics::ResourceName;
 use meshproof_source::{Span, Spanned};
 use meshproof_yaml::NodeRef;
 
-use crate::read::{entries, key_name, text, text_map};
+use crate::read::{entries, is_true, key_name, text, text_at, text_map};
 
 /// A string with its place.
 pub type Text = Spanned<String>;
@@ -76,6 +76,8 @@ pub struct Meta {
     pub annotations: TextMap,
     /// `metadata.creationTimestamp`, in dumps of live clusters.
     pub creation_timestamp: Option<Text>,
+    /// Kind and name of the controller that made it (`metadata.ownerReferences`), in dumps of live clusters.
+    pub owner: Option<Box<(Text, Text)>>,
     /// The whole object.
     pub span: Span,
 }
@@ -127,6 +129,12 @@ pub struct TargetRef {
     pub namespace: Option<Text>,
 }
 
+/// The owner that is marked as controller.
+fn controller(owners: NodeRef<'_>) -> Option<Box<(Text, Text)>> {
+    let owner = owners.items().find(|owner| owner.get("controller").is_some_and(is_true))?;
+    Some(Box::new((text_at(owner, "kind")?, text_at(owner, "name")?)))
+}
+
 /// What `kubectl apply` leaves behind: a copy of the object, of no interest and large.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -141,6 +149,7 @@ impl Meta {
             labels: TextMap::default(),
             annotations: TextMap::default(),
             creation_timestamp: None,
+            owner: None,
             span: object.span(),
         };
         for (key, value) in entries(object.get("metadata")) {
@@ -153,6 +162,7 @@ impl Meta {
                     meta.annotations.entries.retain(|(name, _)| name.value != LAST_APPLIED);
                 }
                 "creationTimestamp" => meta.creation_timestamp = text(value),
+                "ownerReferences" => meta.owner = controller(value),
                 _ => {}
             }
         }
