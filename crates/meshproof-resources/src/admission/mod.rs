@@ -34,8 +34,10 @@ use issue::Collector;
 pub struct Review {
     /// Everything that is wrong, each place once.
     pub issues: Vec<Issue>,
-    /// The CRD refuses the object.
-    pub crd_refuses: bool,
+    /// The structural schema of the CRD refuses the object, or its version is not served.
+    pub schema_refuses: bool,
+    /// A CEL rule of the CRD refuses the object. API servers ask the rules about objects that the schema takes.
+    pub rules_refuse: bool,
     /// The webhook refuses the object, or would, were it asked.
     pub webhook_refuses: bool,
 }
@@ -58,7 +60,7 @@ pub fn review(object: NodeRef<'_>) -> Review {
             schema
         }
         Found::OtherVersion(served) => {
-            review.crd_refuses = true;
+            review.schema_refuses = true;
             review.issues.push(not_served(object, group, kind, served));
             // The webhook does not look at the version, and all versions are alike to it.
             match served.first().map(|version| schema::find(&format!("{group}/{version}"), kind)) {
@@ -82,7 +84,13 @@ impl Review {
                 ViolationKind::Null => (Stage::Crd, "null-field"),
                 _ => (Stage::Crd, "invalid-object"),
             };
-            self.crd_refuses |= stage == Stage::Crd;
+            if stage == Stage::Crd {
+                let refuses = match violation.kind {
+                    ViolationKind::Rule => &mut self.rules_refuse,
+                    _ => &mut self.schema_refuses,
+                };
+                *refuses = true;
+            }
             let Violation { path, span, message, help, .. } = violation;
             self.issues.push(Issue { lint, stage, path, span, message, help });
         }
