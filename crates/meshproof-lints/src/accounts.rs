@@ -32,7 +32,7 @@ struct Namespace<'a> {
     uses_unlisted: bool,
     /// Something beyond the input adds to it.
     open: bool,
-    /// Something may turn other objects into accounts: Istio's own installation, or operators.
+    /// Accounts may come from elsewhere: Istio's own installation, operators, other clusters of the mesh.
     managed: bool,
     /// It shows up with workloads, services or accounts, or as an object.
     real: bool,
@@ -51,6 +51,14 @@ pub(crate) struct Accounts<'a> {
 impl<'a> Accounts<'a> {
     pub(crate) fn new(mesh: &'a Mesh, world: &'a World, incomplete: &HashSet<NamespaceId>) -> Self {
         let mut namespaces: HashMap<&'a str, Namespace<'a>> = HashMap::new();
+        // One cluster of several: equal namespaces of the others may hold more accounts.
+        let other_clusters = mesh.clusters.len() == 1
+            && mesh.namespaces.iter().any(|namespace| {
+                namespace
+                    .labels
+                    .known()
+                    .is_some_and(|labels| labels.get("topology.istio.io/network").is_some())
+            });
         let mut examples: BTreeMap<(&'a str, &'a str), ()> = BTreeMap::new();
         for (at, namespace) in mesh.namespaces.iter().enumerate() {
             let Some(name) = namespace.name.as_deref() else { continue };
@@ -61,7 +69,8 @@ impl<'a> Accounts<'a> {
                 || !namespace.services.is_empty()
                 || !namespace.service_accounts.is_empty();
             entry.has_objects |= !namespace.service_accounts.is_empty();
-            entry.managed |= world.operator_namespaces.contains(name)
+            entry.managed |= other_clusters
+                || world.operator_namespaces.contains(name)
                 || mesh.settings.root_namespace.known().map(String::as_str) == Some(name);
             let mut objects = HashSet::new();
             for id in &namespace.service_accounts {

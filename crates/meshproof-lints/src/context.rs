@@ -125,12 +125,15 @@ fn incomplete_namespaces(mesh: &Mesh) -> HashSet<NamespaceId> {
     found
 }
 
-/// Ports of a workload whose traffic its enforcement point sees.
+/// Ports that a workload serves, as far as a container or a Service says so.
+pub(crate) fn served_ports(workload: &Workload) -> impl Iterator<Item = &WorkloadPort> {
+    let served = |port: &&WorkloadPort| port.declared.is_some() || !port.bindings.is_empty();
+    workload.ports.iter().filter(served).filter(|port| !port.protocol.is(&ProtocolClass::Udp))
+}
+
+/// Those of them whose traffic the enforcement point sees.
 pub(crate) fn captured_ports(workload: &Workload) -> impl Iterator<Item = &WorkloadPort> {
-    workload
-        .ports
-        .iter()
-        .filter(|port| port.capture == PortCapture::Captured && !port.protocol.is(&ProtocolClass::Udp))
+    served_ports(workload).filter(|port| port.capture == PortCapture::Captured)
 }
 
 /// Whether a workload's ports are those that its enforcement point listens on. Gateways listen on what Gateway objects

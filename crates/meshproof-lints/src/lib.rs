@@ -10,7 +10,7 @@ mod default_open;
 mod deny_all_gap;
 mod never_matches;
 mod patterns;
-//mod permissive_mtls;
+mod permissive_mtls;
 mod policies;
 pub mod registry;
 mod selector_matches_nothing;

@@ -193,6 +193,13 @@ impl<'a> RuleFacts<'a> {
         Some(Never { span, reason, cause: Cause::Token, certain: false, fix: None })
     }
 
+    /// Whether its port lists leave this port in.
+    pub(crate) fn is_about(&self, port: &WorkloadPort) -> bool {
+        let by_operation = self.operations.is_empty()
+            || self.operations.iter().any(|operation| !excludes(operation.test, port.number));
+        by_operation && !self.port_conditions.iter().any(|test| excludes(test, port.number))
+    }
+
     /// Whether the rule, in a DENY policy, matches every request of the HTTP chain at this port.
     pub(crate) fn denies_everything(&self, port: Option<&WorkloadPort>) -> bool {
         self.rule.from.is_empty()

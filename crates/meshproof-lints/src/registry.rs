@@ -40,6 +40,8 @@ pub static LINTS: &[Lint] = lints! {
         "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);
         "a port that nobody may reach although somebody is clearly meant to";
+    "permissive-mtls" Error Hole Some(crate::permissive_mtls::check);
+        "a port that takes plaintext although identity rules or a STRICT nearby say otherwise";
     "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
         "a selector that finds no pod";
     "split-rule" Error Hole Some(crate::split_rule::check);

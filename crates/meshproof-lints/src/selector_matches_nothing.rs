@@ -59,9 +59,10 @@ fn object(ctx: &Context<'_>, id: ResourceId) -> Option<Finding> {
     let name = meta.resource_name();
     let (_, first) = labels.entries.first()?;
     let (span, label) = match &near {
-        Some(near) => {
-            (near.value.span, format!("no pod has this label; did you mean {}: {}?", near.key.value, near.meant))
-        }
+        Some(near) => (
+            near.value.span,
+            format!("no pod has this label; did you mean {}: {}?", near.key.value, near.meant),
+        ),
         None => (first.span, "no pod has this label".to_owned()),
     };
     let message = format!("{name} {effect}: its selector finds no pod");
@@ -73,8 +74,14 @@ fn object(ctx: &Context<'_>, id: ResourceId) -> Option<Finding> {
         let kind = &object.kind.value;
         return Some(
             finding
-                .with_related(object.labels.key.unwrap_or(object.name_span()), format!("these labels are the {kind}'s own; its pods do not have them"))
-                .with_help(format!("add the label to the pod template of {kind} {}, where selectors look", object.name())),
+                .with_related(
+                    object.labels.key.unwrap_or(object.name_span()),
+                    format!("these labels are the {kind}'s own; its pods do not have them"),
+                )
+                .with_help(format!(
+                    "add the label to the pod template of {kind} {}, where selectors look",
+                    object.name()
+                )),
         );
     }
     if let Some(near) = near {

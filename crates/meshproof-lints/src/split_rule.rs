@@ -7,7 +7,7 @@ use meshproof_source::Span;
 
 use crate::Context;
 use crate::accounts::principal;
-use crate::context::{captured_ports, knows_ports};
+use crate::context::{captured_ports, knows_ports, served_ports};
 use crate::never_matches::RuleFacts;
 use crate::patterns::covers_text;
 use crate::policies::Policy;
@@ -17,9 +17,38 @@ const ID: &str = "split-rule";
 
 /// Parts of paths that are commonly open to everybody on purpose.
 const PUBLIC: &[&str] = &[
-    "health", "ready", "readiness", "live", "liveness", "ping", "status", "metrics", "prometheus", "version",
-    ".well-known", "static", "assets", "docs", "swagger", "openapi", "login", "logout", "signin", "signup", "auth",
-    "oauth", "oidc", "callback", "favicon", "robots.txt", "public", "webhook", "hook", "jwks", "dex", "grpc.health",
+    "health",
+    "ready",
+    "readiness",
+    "live",
+    "liveness",
+    "ping",
+    "status",
+    "metrics",
+    "prometheus",
+    "version",
+    ".well-known",
+    "static",
+    "assets",
+    "docs",
+    "swagger",
+    "openapi",
+    "login",
+    "logout",
+    "signin",
+    "signup",
+    "auth",
+    "oauth",
+    "oidc",
+    "callback",
+    "favicon",
+    "robots.txt",
+    "public",
+    "webhook",
+    "hook",
+    "jwks",
+    "dex",
+    "grpc.health",
 ];
 
 /// Runs the lint.
@@ -132,7 +161,7 @@ fn opened_port<'w>(
     if others.any(refuses) || !workload.envoy_filters.is_empty() {
         return None;
     }
-    if workload.ports.is_empty() {
+    if served_ports(workload).next().is_none() {
         return rule.may_allow(workload, None).then_some(None);
     }
     captured_ports(workload).find(|port| rule.may_allow(workload, Some(port))).map(Some)
@@ -151,7 +180,9 @@ fn stranger(ctx: &Context<'_>, workload: &Workload, port: Option<&WorkloadPort>,
     let found = others.find(|(namespace, account)| !is_named(from, namespace, account));
     match found {
         Some((namespace, account)) => format!("{namespace}/{account}"),
-        None if mode.mode.is(&MtlsMode::Permissive) || mode.mode.is(&MtlsMode::Disable) => "plaintext".to_owned(),
+        None if mode.mode.is(&MtlsMode::Permissive) || mode.mode.is(&MtlsMode::Disable) => {
+            "plaintext".to_owned()
+        }
         None => "elsewhere/anybody".to_owned(),
     }
 }
@@ -160,7 +191,9 @@ fn stranger(ctx: &Context<'_>, workload: &Workload, port: Option<&WorkloadPort>,
 fn is_named(rule: &Rule, namespace: &str, account: &str) -> bool {
     rule.from.iter().any(|source| {
         let in_principals = source.principals.values.iter().any(|value| match principal(&value.value) {
-            Some(parts) if !value.value.contains('*') => parts.namespace == namespace && parts.account == account,
+            Some(parts) if !value.value.contains('*') => {
+                parts.namespace == namespace && parts.account == account
+            }
             _ => covers_text(&value.value, &format!("cluster.local/ns/{namespace}/sa/{account}")),
         });
         let in_namespaces = source.namespaces.values.iter().any(|value| covers_text(&value.value, namespace));

@@ -7,7 +7,7 @@ use meshproof_ir::{Capture, EnforcementPoint, ResourceId, Workload, WorkloadId, 
 use meshproof_resources::Action;
 
 use crate::Context;
-use crate::context::{captured_ports, knows_ports};
+use crate::context::{captured_ports, knows_ports, served_ports};
 use crate::policies::Policy;
 
 /// What a policy does at one workload.
@@ -140,7 +140,7 @@ fn refuses_all(policy: &Policy<'_>, workload: &Workload, port: Option<&WorkloadP
 pub(super) fn judged_ports(workload: &Workload) -> Vec<Option<usize>> {
     let listens = workload.enforcement_point().is_none_or(knows_ports);
     let numbers: Vec<u16> = captured_ports(workload).map(|port| port.number).collect();
-    if !listens || workload.ports.is_empty() {
+    if !listens || served_ports(workload).next().is_none() {
         return vec![None];
     }
     let known = workload.ports.iter().enumerate();

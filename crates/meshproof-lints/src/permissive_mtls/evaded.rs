@@ -1,0 +1,223 @@
+//! Rules about identities that a caller without one gets around.
+
+use std::collections::BTreeMap;
+
+use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
+use meshproof_ir::{Capture, Origin, ResourceId, Workload, WorkloadId, WorkloadPort};
+use meshproof_resources::{Action, MtlsMode, Source};
+use meshproof_source::Span;
+
+use super::ID;
+use crate::Context;
+use crate::context::captured_ports;
+use crate::never_matches::RuleFacts;
+use crate::policies::Policy;
+use crate::witnesses::request;
+
+/// How plaintext fares at a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plaintext {
+    Passes,
+    Refused,
+    Unknown,
+}
+
+/// One policy and where it is evaded.
+struct Place {
+    workload: WorkloadId,
+    port: u16,
+    rule: usize,
+    passes: Plaintext,
+}
+
+pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut places: BTreeMap<ResourceId, Vec<Place>> = BTreeMap::new();
+    for (at, workload) in ctx.mesh.workloads.iter().enumerate() {
+        if !workload.policies.is_empty() && is_captured(workload) {
+            look_at(ctx, WorkloadId(at as u32), workload, &mut places);
+        }
+    }
+    places.iter().filter_map(|(id, places)| finding(ctx, ctx.policies.get(*id)?, places)).collect()
+}
+
+fn is_captured(workload: &Workload) -> bool {
+    matches!(workload.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone | Capture::Ambient))
+}
+
+pub(super) fn takes_plaintext(port: &WorkloadPort) -> bool {
+    matches!(port.mode.mode.known(), Some(MtlsMode::Permissive | MtlsMode::Disable))
+}
+
+fn look_at(
+    ctx: &Context<'_>,
+    id: WorkloadId,
+    workload: &Workload,
+    places: &mut BTreeMap<ResourceId, Vec<Place>>,
+) {
+    for port in captured_ports(workload).filter(|port| takes_plaintext(port)) {
+        let mut fate = None;
+        for policy in attached(ctx, workload) {
+            let Some(rule) = policy.rules.iter().position(|rule| is_evaded(policy, rule, port)) else {
+                continue;
+            };
+            let passes = *fate.get_or_insert_with(|| plaintext(ctx, workload, port));
+            if passes != Plaintext::Refused {
+                places.entry(policy.id).or_default().push(Place {
+                    workload: id,
+                    port: port.number,
+                    rule,
+                    passes,
+                });
+            }
+        }
+    }
+}
+
+fn attached<'c>(ctx: &'c Context<'_>, workload: &'c Workload) -> impl Iterator<Item = &'c Policy<'c>> {
+    workload
+        .policies
+        .iter()
+        .filter_map(|attachment| ctx.policies.get(attachment.policy))
+        .filter(|policy| !policy.dry_run)
+}
+
+/// A DENY that only callers with an identity can meet, or an ALLOW that asks only what a caller is not.
+fn is_evaded(policy: &Policy<'_>, rule: &RuleFacts<'_>, port: &WorkloadPort) -> bool {
+    if !rule.dead.is_empty() || !rule.is_about(port) {
+        return false;
+    }
+    match policy.action {
+        Action::Deny => rule.wants_identity.is_some(),
+        Action::Allow => rule.rule.from.iter().any(|source| negative_identity(source).is_some()),
+        Action::Audit | Action::Custom => false,
+    }
+}
+
+/// A source that tests identities only by what they are not, and tests nothing else.
+fn negative_identity(source: &Source) -> Option<Span> {
+    let identity = [&source.principals, &source.namespaces, &source.service_accounts, &source.trust_domains];
+    let other = [&source.request_principals, &source.ip_blocks, &source.remote_ip_blocks];
+    let positive = identity.iter().any(|test| !test.values.is_empty());
+    if positive || other.iter().any(|test| !test.is_empty()) {
+        return None;
+    }
+    identity.iter().find_map(|test| test.not_values.first()).map(|value| value.span)
+}
+
+/// Whether some request without an identity gets through, for certain.
+fn plaintext(ctx: &Context<'_>, workload: &Workload, port: &WorkloadPort) -> Plaintext {
+    let mut allows = false;
+    let mut admitted = false;
+    let mut unsure = !workload.envoy_filters.is_empty();
+    for policy in attached(ctx, workload) {
+        for rule in policy.rules.iter().filter(|rule| rule.dead.is_empty() && rule.is_about(port)) {
+            let bare = rule.rule.to.iter().all(|operation| {
+                operation.hosts.is_empty() && operation.methods.is_empty() && operation.paths.is_empty()
+            }) && rule.rule.when.is_empty();
+            let anybody = rule.rule.from.is_empty()
+                || rule.rule.from.iter().any(|source| negative_identity(source).is_some());
+            match policy.action {
+                Action::Deny if anybody && bare => return Plaintext::Refused,
+                Action::Deny => unsure |= rule.wants_identity.is_none(),
+                Action::Allow => {
+                    admitted |= anybody && rule.rule.when.is_empty() && rule.may_allow(workload, Some(port));
+                    unsure |= !anybody && rule.wants_identity.is_none();
+                }
+                Action::Custom => unsure = true,
+                Action::Audit => {}
+            }
+        }
+        allows |= policy.action == Action::Allow;
+    }
+    match (allows && !admitted, unsure) {
+        (true, false) => Plaintext::Refused,
+        (_, true) => Plaintext::Unknown,
+        (false, false) => Plaintext::Passes,
+    }
+}
+
+fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+    let proven = |place: &&Place| {
+        place.passes == Plaintext::Passes
+            && is_explicit(ctx, &ctx.mesh.workloads[place.workload.index()], place.port)
+    };
+    let sure = places.iter().find(proven);
+    let place = sure.or(places.first())?;
+    let workload = &ctx.mesh.workloads[place.workload.index()];
+    let port = workload.ports.iter().find(|port| port.number == place.port)?;
+    let rule = policy.rules.get(place.rule)?;
+    let deny = policy.action == Action::Deny;
+    let span = if deny { rule.wants_identity? } else { rule.rule.from.iter().find_map(negative_identity)? };
+    let name = ctx.workload_name(workload);
+    let mode = port.mode.mode.known().map_or("PERMISSIVE", |mode| mode.as_str());
+    let message = if deny {
+        format!(
+            "plaintext gets around {}: {name}:{} is {mode}, and a caller without mTLS has no identity to deny",
+            policy.name(),
+            port.number
+        )
+    } else {
+        format!(
+            "{} lets plaintext in: {name}:{} is {mode}, and a caller without mTLS is none of those excluded",
+            policy.name(),
+            port.number
+        )
+    };
+    let label = if deny {
+        "only callers with an identity are denied"
+    } else {
+        "everybody without an identity passes this"
+    };
+    let level = if sure.is_some() { Level::Error } else { Level::Warning };
+    let because = vec![
+        format!("{name}:{} is {mode}, so plaintext is accepted and carries no identity", port.number),
+        if deny {
+            format!(
+                "{} rule {} asks for an identity and does not match; no other policy refuses it",
+                policy.name(),
+                place.rule + 1
+            )
+        } else {
+            format!(
+                "{} rule {} excludes identities only, and matches a caller without one",
+                policy.name(),
+                place.rule + 1
+            )
+        },
+    ];
+    let mut finding = Finding::new(ID, level, Category::Hole, message, Label::new(span, label))
+        .with_resource(policy.meta.resource_name())
+        .with_confidence(if sure.is_some() { Confidence::High } else { Confidence::Low })
+        .with_help("set mTLS to STRICT for the workload (PeerAuthentication), or add a DENY rule with notPrincipals: [\"*\"]");
+    if let Some(decider) = port.mode.decided_by {
+        let span = port.mode.mode.span().unwrap_or_else(|| ctx.resource(decider).meta.name_span());
+        finding = finding.with_related(span, format!("{mode} is set here"));
+    }
+    finding = finding.with_related(ctx.workload_span(workload), "this workload takes plaintext");
+    if sure.is_some() {
+        let wanted = if deny { None } else { Some(rule.rule) };
+        finding = finding.with_witness(request(
+            ctx,
+            "plaintext".to_owned(),
+            workload,
+            Some(port),
+            wanted,
+            Decision::Allow,
+            because,
+        ));
+    }
+    Some(finding)
+}
+
+/// Capture and mode are written down, and nothing unseen can change them.
+fn is_explicit(ctx: &Context<'_>, workload: &Workload, port: u16) -> bool {
+    let captured =
+        matches!(&workload.capture, meshproof_ir::Fact::Known(_, Origin::Written(_) | Origin::Inherited(_)));
+    let decided = workload.ports.iter().any(|at| at.number == port && at.mode.decided_by.is_some());
+    let attached = workload.policies.iter().all(|attachment| attachment.certain.is_ok());
+    captured
+        && decided
+        && attached
+        && !ctx.is_incomplete(workload.namespace)
+        && !ctx.has_external_policies(workload.namespace)
+}
