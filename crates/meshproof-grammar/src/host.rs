@@ -18,6 +18,8 @@ use crate::text::{pieces, shown};
 
 /// The longest host name.
 const MAX: usize = 255;
+/// The longest first label, its wildcard included.
+const LABEL_MAX: usize = 63;
 
 /// A host name, possibly with a leading wildcard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +87,8 @@ impl Host {
             && labels.len() > 1
             && !last.is_empty()
             && last.bytes().all(|byte| byte.is_ascii_digit())
+            // Istio asks whether the label reads as an integer, and a longer one does not.
+            && last.parse::<i64>().is_ok()
         {
             let error =
                 ParseError::new(*at..text.len(), format!("the last label {} is a number", shown(last)));
@@ -145,6 +149,10 @@ impl Host {
 
 /// Checks the first label; tells whether it is a wildcard.
 fn check_first(label: &str) -> Result<bool, ParseError> {
+    if label.len() > LABEL_MAX {
+        let message = format!("the first label has {} characters, {LABEL_MAX} are allowed", label.len());
+        return Err(ParseError::new(0..label.len(), message));
+    }
     match wildcard(label) {
         Ok(("", ())) => Ok(true),
         Ok((rest, ())) => {
