@@ -101,6 +101,9 @@ impl<'t> Reader<'t> {
                 }
                 let Some(frame) = self.frames.pop() else { return Ok(()) };
                 self.tree.close(frame.index, self.last);
+                if at.is_empty() {
+                    self.pair_is_scalar(frame.index);
+                }
                 self.define(frame.anchor, Some(frame.index));
                 self.complete(frame.index, false)
             }
@@ -156,7 +159,11 @@ impl<'t> Reader<'t> {
         let bytes = self.tree.text.as_bytes();
         let missing = style == Style::Plain && at.is_empty();
         let mut place = at;
-        if missing {
+        if missing && self.colon_belongs_to_key(place.start) {
+            let key = self.frames.last().and_then(|frame| frame.key).unwrap_or(0);
+            self.tree.nodes[key].end += 1;
+            place = place.start + 1..place.start + 1;
+        } else if missing {
             let after = self.missing_place(place.start);
             place = after..after;
         } else if matches!(style, Style::Literal | Style::Folded) {
@@ -190,6 +197,41 @@ impl<'t> Reader<'t> {
             }
         }
         Ok(index)
+    }
+
+    /// In `[fd00::]` and `{a:}` YAML 1.2 sees a key without a value. For go-yaml v2 a colon ends a plain scalar only
+    /// before white space, so it belongs to the text: an address stays an address.
+    fn colon_belongs_to_key(&self, at: usize) -> bool {
+        let bytes = self.tree.text.as_bytes();
+        let key = self.frames.last().filter(|frame| frame.is_mapping).and_then(|frame| frame.key);
+        let plain = key.map(|key| self.tree.nodes[key]).is_some_and(|key| {
+            let plain =
+                key.shape == Shape::Scalar && key.style == Style::Plain && key.decoded == Node::AS_WRITTEN;
+            plain && key.end as usize == at && key.start < key.end
+        });
+        plain && bytes.get(at) == Some(&b':') && matches!(bytes.get(at + 1), Some(b',' | b']' | b'}'))
+    }
+
+    /// Undoes the mapping around such a text in a list.
+    fn pair_is_scalar(&mut self, index: usize) {
+        let [mapping, key, value] = self.tree.nodes[index..] else { return };
+        let in_list = self.frames.last().is_some_and(|frame| !frame.is_mapping);
+        let ends_in_colon = key.end > key.start && self.tree.text.as_bytes()[key.end as usize - 1] == b':';
+        let plain =
+            key.shape == Shape::Scalar && key.style == Style::Plain && key.decoded == Node::AS_WRITTEN;
+        if mapping.shape == Shape::Mapping
+            && in_list
+            && plain
+            && ends_in_colon
+            && value.start == key.end
+            && value.end == key.end
+        {
+            self.tree.nodes.truncate(index);
+            self.tree.nodes.push(Node { next: index as u32 + 1, ..key });
+            for anchor in self.anchors.iter_mut().flatten() {
+                *anchor = (*anchor).min(index);
+            }
+        }
     }
 
     /// Where a missing value is: after the colon of its key, after the dash of its item, or where the parser says.

@@ -160,6 +160,7 @@ impl Place<'_> {
             ErrorKind::UnexpectedEofFlowSequence
             | ErrorKind::UnexpectedEofFlowMapping
             | ErrorKind::UnexpectedEofImplicitFlowMapping
+            | ErrorKind::InvalidColonPlacement
             | ErrorKind::ExpectedFlowMappingSeparator
             | ErrorKind::ExpectedFlowSequenceSeparator => {
                 let message = "`,` or the closing bracket is missing in a `[…]` or `{…}`".to_owned();
@@ -195,9 +196,12 @@ impl Place<'_> {
                 )
             }
             ErrorKind::UnknownQuotedScalarEscape => {
-                let message =
-                    "a backslash in double quotes begins an escape, and this one is unknown".to_owned();
-                (self.character(), message, "write `\\\\` for a backslash, or use single quotes".to_owned())
+                let at = self.unknown_escape();
+                let message = format!(
+                    "`{}` is no escape, and in double quotes a backslash begins one",
+                    &self.text[at.clone()]
+                );
+                (at, message, "write `\\\\` for a backslash, or use single quotes".to_owned())
             }
             ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
                 let message = format!("`{open}` is closed by `{close}`");
@@ -249,6 +253,25 @@ impl Place<'_> {
         let start = bounds.start + (line.len() - line.trim_start().len());
         let end = start.max(bounds.start + line.trim_end().len());
         start..end
+    }
+
+    /// The first escape behind the error's place that YAML does not know.
+    fn unknown_escape(&self) -> Range<usize> {
+        let mut characters = self.text[self.at..self.range.end].char_indices();
+        while let Some((offset, character)) = characters.next() {
+            if character != '\\' {
+                continue;
+            }
+            match characters.next() {
+                Some((_, known)) if "0abt\tnvfre \"/\\N_LPxuU\r\n".contains(known) => {}
+                Some((_, unknown)) => {
+                    let start = self.at + offset;
+                    return start..start + 1 + unknown.len_utf8();
+                }
+                None => break,
+            }
+        }
+        self.character()
     }
 
     /// The tabs that begin the line or stand before the error.
