@@ -182,8 +182,10 @@ fn tokenize(text: &str) -> Result<Vec<Spot<'_>>, ParseError> {
     while !rest.is_empty() {
         let after_label = matches!(tokens.last(), Some((Token::Label(_), _)));
         let word = if after_label { operator } else { operand };
-        let (after, token) =
-            alt((symbol, word)).parse(rest).map_err(|_| bad_token(text, rest, after_label))?;
+        let (after, token) = alt((symbol, word)).parse(rest).map_err(|_| match tokens.as_slice() {
+            [_, .., (Token::Label(word @ ("and" | "or")), at)] => word_operator(word, at.clone()),
+            _ => bad_token(text, rest, after_label),
+        })?;
         let start = offset(text, rest);
         // After an unreadable call such as `has(` a plain label is what is left over.
         if let Token::Label(name @ ("has" | "all" | "global")) = token
@@ -200,6 +202,11 @@ fn tokenize(text: &str) -> Result<Vec<Spot<'_>>, ParseError> {
         rest = after.trim_start_matches([' ', '\t']);
     }
     Ok(tokens)
+}
+
+fn word_operator(word: &str, at: Range<usize>) -> ParseError {
+    let symbol = if word == "and" { "&&" } else { "||" };
+    ParseError::new(at, format!("`{word}` is no operator")).with_help(format!("write `{symbol}`"))
 }
 
 fn bad_token(text: &str, rest: &str, after_label: bool) -> ParseError {

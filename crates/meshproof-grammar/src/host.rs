@@ -157,6 +157,9 @@ fn check_first(label: &str) -> Result<bool, ParseError> {
         Ok(("", ())) => Ok(true),
         Ok((rest, ())) => {
             let name = rest.strip_prefix('-').unwrap_or(rest);
+            if name.is_empty() {
+                return Err(ParseError::new(2..2, "the label after `*-` is missing"));
+            }
             check_host_label(name, true).map_err(|error| error.shifted(label.len() - name.len()))?;
             Ok(true)
         }
