@@ -9,6 +9,9 @@ use crate::{Shape, Style, Tree};
 /// Deeper documents are not read. Enough for any real manifest, and small enough for recursive readers.
 pub(crate) const MAX_DEPTH: usize = 255;
 
+/// More problems of one kind are not told for one document; nobody reads them, and they take memory.
+pub(crate) const MAX_PROBLEMS: usize = 100;
+
 impl<'t> Tree<'t> {
     /// An empty tree over `text` with room for the nodes of `length` bytes of manifest.
     pub(crate) fn with_room(source: SourceId, text: &'t str, length: usize) -> Self {

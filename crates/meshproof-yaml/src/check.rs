@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use meshproof_source::{SourceId, Span};
 
+use crate::build::MAX_PROBLEMS;
 use crate::tree::Node;
 use crate::{NodeRef, Problem, ProblemKind, Shape, Style, Tree, syntax};
 
@@ -34,6 +35,12 @@ impl<'t> Key<'t> {
     }
 }
 
+fn add(problems: &mut Vec<Problem>, problem: Problem) {
+    if problems.len() < MAX_PROBLEMS {
+        problems.push(problem);
+    }
+}
+
 /// Reports duplicate keys. False when a key is one that Kubernetes' reader refuses, so that the document is not read.
 pub(crate) fn keys(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> bool {
     let mut readable = true;
@@ -47,13 +54,13 @@ pub(crate) fn keys(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> bool {
             let Some(text) = key.str() else {
                 let span = key.span();
                 let content = tree.text.get(node.start as usize..span.end as usize).unwrap_or("");
-                problems.push(syntax::key_is_collection(span, content));
+                add(problems, syntax::key_is_collection(span, content));
                 readable = false;
                 continue;
             };
             let entry = Key::new(key, text);
             if entry.may_change && key.is_null() {
-                problems.push(syntax::key_is_null(key.span()));
+                add(problems, syntax::key_is_null(key.span()));
                 readable = false;
             } else if key.node().flags & Node::MERGED == 0 {
                 keys.push(entry);
@@ -62,7 +69,7 @@ pub(crate) fn keys(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> bool {
         if keys.len() <= FEW_KEYS {
             for (at, key) in keys.iter().enumerate().skip(1) {
                 if let Some(first) = keys[..at].iter().find(|earlier| same(earlier, key)) {
-                    problems.push(duplicate(first.node, key.node));
+                    add(problems, duplicate(first.node, key.node));
                 }
             }
         } else {
@@ -70,7 +77,7 @@ pub(crate) fn keys(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> bool {
             for Key { node: key, .. } in &keys {
                 let first = seen.entry(key.key_text().unwrap_or_default()).or_insert(*key);
                 if first.node() != key.node() {
-                    problems.push(duplicate(*first, *key));
+                    add(problems, duplicate(*first, *key));
                 }
             }
         }
@@ -205,6 +212,9 @@ pub(crate) fn invisible(
     let Some(tree) = tree else { return };
     let mut next_key = KeyWalk::default();
     for (index, node) in tree.nodes.iter().enumerate() {
+        if problems.len() >= 2 * MAX_PROBLEMS {
+            return;
+        }
         let is_key = next_key.step(index, node);
         if node.shape != Shape::Scalar
             || node.flags & Node::COPIED != 0

@@ -7,7 +7,7 @@ use std::ops::Range;
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError};
 use meshproof_source::{SourceId, Span};
 
-use crate::build::MAX_DEPTH;
+use crate::build::{MAX_DEPTH, MAX_PROBLEMS};
 use crate::scalar::{self, Scalar, Tag};
 use crate::tree::Node;
 use crate::{NodeRef, Problem, Shape, Style, Tree, check, syntax};
@@ -114,7 +114,9 @@ impl<'t> Reader<'t> {
             }
             Event::UnresolvedAlias(_) => {
                 self.last = at.end;
-                self.problems.push(syntax::unknown_alias(&self.tree, at.clone()));
+                if self.problems.len() < MAX_PROBLEMS {
+                    self.problems.push(syntax::unknown_alias(&self.tree, at.clone()));
+                }
                 let index = self.tree.written(Style::Plain, at.start, at.end);
                 self.complete(index, false)
             }
@@ -228,8 +230,12 @@ impl<'t> Reader<'t> {
         {
             self.tree.nodes.truncate(index);
             self.tree.nodes.push(Node { next: index as u32 + 1, ..key });
-            for anchor in self.anchors.iter_mut().flatten() {
-                *anchor = (*anchor).min(index);
+            // Anchors inside the pair are the latest ones.
+            for anchor in self.anchors.iter_mut().rev() {
+                match anchor {
+                    Some(at) if *at > index => *at = index,
+                    _ => break,
+                }
             }
         }
     }
@@ -301,10 +307,11 @@ impl<'t> Reader<'t> {
         let Some(index) = self.anchors.get(id).copied().flatten() else {
             return Err(syntax::alias_to_itself(&self.tree, span));
         };
-        if self.frames.len() + self.height(index) > MAX_DEPTH {
+        let copied = self.copy(index, span)?;
+        if self.frames.len() + self.height(copied) > MAX_DEPTH {
             return Err(syntax::too_deep(span));
         }
-        self.copy(index, span)
+        Ok(copied)
     }
 
     /// How many collections lie inside each other at and below a node.

@@ -320,14 +320,12 @@ fn variable(text: &str) -> Option<Range<usize>> {
     while let Some(offset) = text[from..].find("${") {
         let start = from + offset;
         let inside = &text[start + 2..];
-        let end = inside.find('}')?;
-        let name_length = inside[..end]
-            .bytes()
-            .take_while(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte))
-            .count();
-        let named = name_length > 0 && !inside.as_bytes()[0].is_ascii_digit();
-        if named && (name_length == end || inside[name_length..].starts_with([':', '-', '='])) {
-            return Some(start..start + 2 + end + 1);
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+        let length = inside.bytes().take_while(is_name).count();
+        let named = length > 0 && !inside.starts_with(|first: char| first.is_ascii_digit());
+        if named && inside[length..].starts_with(['}', ':', '-', '=']) {
+            let end = inside[length..].find('}')?;
+            return Some(start..start + 2 + length + end + 1);
         }
         from = start + 2;
     }

@@ -517,5 +517,13 @@ fn large_documents_take_linear_time() {
     let mut comments = "# x\n".repeat(200_000);
     comments += "a: \"\\x41\"\n";
     assert!(read(&comments).tree.is_some());
+    let big_alias = format!("a: &a [{}]\n{}", "x, ".repeat(90_000), "b: *a\n".repeat(3_000));
+    assert!(read(&big_alias).tree.is_none());
+    let pairs = format!("p: [{}]\n", "f::, ".repeat(50_000));
+    assert!(read(&pairs).tree.is_some());
+    let twice: String = (0..50_000).map(|at| format!("k{at}: &a{at} x\nk{at}: [f::]\n")).collect();
+    assert!(read(&twice).problems.len() <= 50_000);
+    assert!(meshproof_yaml::template_marker(&format!("a: {}}}\n", "${".repeat(500_000))).is_none());
+    assert!(meshproof_yaml::template_marker(&"a: [\"{{\", ".repeat(100_000)).is_some());
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
