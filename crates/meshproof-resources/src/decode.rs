@@ -6,7 +6,7 @@ use meshproof_source::{Span, Spanned};
 use meshproof_yaml::{NodeRef, Shape};
 
 use crate::mesh_config::istiod_values;
-use crate::read::{mapping_at, text_at};
+use crate::read::{key_name, mapping, mapping_at, text};
 use crate::{
     AuthorizationPolicy, CalicoPolicy, DestinationRule, Endpoints, EnvoyFilter, Gateway, GatewayClass, Kind,
     KubernetesGateway, MeshConfig, MeshConfigOrigin, Meta, NetworkPolicy, Patch, PeerAuthentication,
@@ -97,8 +97,18 @@ impl Decoder<'_> {
             return;
         }
         let inherited = |of: fn(&ItemType) -> &Text| item_type.map(|item| of(item).clone());
-        let api_version = text_at(object, "apiVersion").or_else(|| inherited(|item| &item.api_version));
-        let kind = text_at(object, "kind").or_else(|| inherited(|item| &item.kind));
+        let (mut api_version, mut kind, mut metadata, mut spec) = (None, None, None, None);
+        for (key, value) in object.entries() {
+            match key_name(key) {
+                "apiVersion" => api_version = text(value),
+                "kind" => kind = text(value),
+                "metadata" => metadata = Some(value),
+                "spec" => spec = mapping(value),
+                _ => {}
+            }
+        }
+        let api_version = api_version.or_else(|| inherited(|item| &item.api_version));
+        let kind = kind.or_else(|| inherited(|item| &item.kind));
         let (api_version, kind) = match (api_version, kind) {
             (Some(api_version), Some(kind)) => (api_version, kind),
             (api_version, kind) => return self.not_an_object(object, api_version, kind),
@@ -106,8 +116,12 @@ impl Decoder<'_> {
         let (group, version) = group_and_version(&api_version.value);
         if let Some(known) = Kind::of(group, &kind.value) {
             check_version(group, version, &api_version, &kind.value, self.out);
-            let meta = Meta::decode(api_version, kind, object);
-            match self.spec(known, &meta, object) {
+            let meta = Meta::decode(api_version, kind, metadata, object);
+            let spec = match Patch::find([Some(object), metadata, spec]) {
+                Some(patch) => Some(Spec::Patch(Box::new(patch))),
+                None => self.spec(known, &meta, spec, object),
+            };
+            match spec {
                 Some(spec) => self.out.resources.push(Resource { meta, spec }),
                 None => self.unknown_kind("", meta.kind.value),
             }
@@ -198,11 +212,13 @@ impl Decoder<'_> {
     }
 
     /// The spec by kind; `None` for a ConfigMap that holds no mesh settings.
-    fn spec(&mut self, known: Kind, meta: &Meta, object: NodeRef<'_>) -> Option<Spec> {
-        if let Some(patch) = Patch::find(object) {
-            return Some(Spec::Patch(Box::new(patch)));
-        }
-        let spec = mapping_at(object, "spec");
+    fn spec<'t>(
+        &mut self,
+        known: Kind,
+        meta: &Meta,
+        spec: Option<NodeRef<'t>>,
+        object: NodeRef<'t>,
+    ) -> Option<Spec> {
         let route = |kind| Spec::Route(Box::new(Route::decode(kind, spec, object)));
         let calico = |global| Spec::CalicoPolicy(Box::new(CalicoPolicy::decode(global, spec, object)));
         let settings = |origin| MeshConfig::empty(origin, spec.unwrap_or(object).span());

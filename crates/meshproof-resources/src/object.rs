@@ -139,8 +139,13 @@ fn controller(owners: NodeRef<'_>) -> Option<Box<(Text, Text)>> {
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 impl Meta {
-    /// Reads `metadata` of `object`.
-    pub(crate) fn decode(api_version: Text, kind: Text, object: NodeRef<'_>) -> Self {
+    /// Reads the `metadata` of `object`.
+    pub(crate) fn decode(
+        api_version: Text,
+        kind: Text,
+        metadata: Option<NodeRef<'_>>,
+        object: NodeRef<'_>,
+    ) -> Self {
         let mut meta = Meta {
             api_version,
             kind,
@@ -152,7 +157,7 @@ impl Meta {
             owner: None,
             span: object.span(),
         };
-        for (key, value) in entries(object.get("metadata")) {
+        for (key, value) in entries(metadata) {
             match key_name(key) {
                 "name" => meta.name = text(value),
                 "namespace" => meta.namespace = text(value).filter(|namespace| !namespace.value.is_empty()),

@@ -3,7 +3,7 @@
 use meshproof_source::Span;
 use meshproof_yaml::NodeRef;
 
-use crate::read::{mapping_at, text};
+use crate::read::text;
 use crate::{Resource, Spec, Text};
 
 /// A strategic merge patch that says so itself.
@@ -16,10 +16,8 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// The directive of an object, looked for where kustomize users write it: beside `kind`, in `metadata` and in
-    /// `spec`.
-    pub(crate) fn find(object: NodeRef<'_>) -> Option<Patch> {
-        let places = [Some(object), mapping_at(object, "metadata"), mapping_at(object, "spec")];
+    /// The directive in one of the places where kustomize users write it: beside `kind`, in `metadata`, in `spec`.
+    pub(crate) fn find(places: [Option<NodeRef<'_>>; 3]) -> Option<Patch> {
         places.into_iter().flatten().find_map(|place| {
             let (key, value) = place.entry("$patch")?;
             Some(Patch { span: key.span(), directive: text(value)? })

@@ -5,8 +5,8 @@ use meshproof_source::{Span, Spanned};
 use meshproof_yaml::NodeRef;
 
 use crate::read::{
-    entries, is_true, key_name, mapping, mapping_at, number, port_ref, text, text_at, text_map, text_map_at,
-    transport,
+    entries, is_true, items, key_name, mapping, mapping_at, number, port_ref, text, text_at, text_map,
+    text_map_at, transport,
 };
 use crate::{Text, TextMap};
 
@@ -160,7 +160,7 @@ impl PodTemplate {
 }
 
 fn containers(list: NodeRef<'_>, init: bool) -> Vec<Container> {
-    list.items().filter_map(mapping).map(|item| container(item, init)).collect()
+    items(list, |item| mapping(item).map(|item| container(item, init)))
 }
 
 fn container(node: NodeRef<'_>, init: bool) -> Container {
@@ -177,7 +177,7 @@ fn container(node: NodeRef<'_>, init: bool) -> Container {
         match key_name(key) {
             "name" => container.name = text(value),
             "image" => container.image = text(value),
-            "ports" => container.ports = value.items().filter_map(container_port).collect(),
+            "ports" => container.ports = items(value, container_port),
             "restartPolicy" => container.sidecar = init && value.str() == Some("Always"),
             "securityContext" => container.run_as_user = value.get("runAsUser").and_then(number),
             "livenessProbe" | "readinessProbe" | "startupProbe" => container.probes.extend(probe(value)),

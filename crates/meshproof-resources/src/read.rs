@@ -63,13 +63,21 @@ pub(crate) fn word<T: Copy>(node: NodeRef<'_>, words: &[(&str, T)]) -> Option<Sp
     words.iter().find(|(name, _)| *name == written).map(|(_, value)| Spanned::new(*value, node.span()))
 }
 
-/// The items of a list that `read` can read.
+/// The items of a list that `read` can read. They are counted first: most lists have one item, and a vector that
+/// grows by itself takes room for four.
+pub(crate) fn items<'t, T>(node: NodeRef<'t>, read: impl FnMut(NodeRef<'t>) -> Option<T>) -> Vec<T> {
+    let mut items = Vec::with_capacity(node.items().count());
+    items.extend(node.items().filter_map(read));
+    items
+}
+
+/// A list field with the items that `read` can read.
 pub(crate) fn list<'t, T>(
     key: NodeRef<'t>,
     value: NodeRef<'t>,
     read: impl FnMut(NodeRef<'t>) -> Option<T>,
 ) -> Field<T> {
-    Field { key: Some(key.span()), items: value.items().filter_map(read).collect() }
+    Field { key: Some(key.span()), items: items(value, read) }
 }
 
 /// The objects of a list. A dangling `-` counts as `{}`, as it does for Istio's JSON decoder.
@@ -98,8 +106,10 @@ pub(crate) fn mapping_at<'t>(node: NodeRef<'t>, key: &str) -> Option<NodeRef<'t>
 
 /// A map of strings. Keys are spelled as Kubernetes spells them after its conversion to JSON (`on` is `true`).
 pub(crate) fn text_map(key: NodeRef<'_>, value: NodeRef<'_>) -> TextMap {
-    let entries = value.entries().filter_map(|(name, value)| Some((map_key(name)?, text(value))));
-    TextMap { key: Some(key.span()), entries: last_of_equal(entries.collect()) }
+    let count = value.entries().count();
+    let pairs = value.entries().filter_map(|(name, value)| Some((map_key(name)?, text(value))));
+    let entries = if count <= 16 { few_pairs(pairs, count) } else { many_pairs(pairs.collect()) };
+    TextMap { key: Some(key.span()), entries }
 }
 
 /// The map of strings at a key of `node`.
@@ -111,23 +121,24 @@ fn map_key(key: NodeRef<'_>) -> Option<Text> {
     Some(Spanned::new(key.key_text()?.into_owned(), key.span()))
 }
 
-/// Keeps the last of equal keys, then drops keys without a readable value: a later `a: null` hides an earlier `a: x`.
-fn last_of_equal<V>(mut entries: Vec<(Text, Option<V>)>) -> Vec<(Text, V)> {
-    let few = entries.len() <= 8;
-    let keep: Vec<bool> = if few {
-        (0..entries.len())
-            .map(|at| entries[at + 1..].iter().all(|(later, _)| later.value != entries[at].0.value))
-            .collect()
-    } else {
-        let mut seen = HashSet::with_capacity(entries.len());
-        let mut keep: Vec<bool> =
-            entries.iter().rev().map(|(name, _)| seen.insert(name.value.as_str())).collect();
-        keep.reverse();
-        keep
-    };
+/// Keeps the last of equal keys and drops keys without a readable value: a later `a: null` hides an earlier `a: x`.
+fn few_pairs(pairs: impl Iterator<Item = (Text, Option<Text>)>, count: usize) -> Vec<(Text, Text)> {
+    let mut kept: Vec<(Text, Text)> = Vec::with_capacity(count);
+    for (name, value) in pairs {
+        kept.retain(|(earlier, _)| earlier.value != name.value);
+        kept.extend(value.map(|value| (name, value)));
+    }
+    kept
+}
+
+/// The same for maps in which looking at every pair of keys would take long.
+fn many_pairs(mut pairs: Vec<(Text, Option<Text>)>) -> Vec<(Text, Text)> {
+    let mut seen = HashSet::with_capacity(pairs.len());
+    let mut keep: Vec<bool> = pairs.iter().rev().map(|(name, _)| seen.insert(name.value.as_str())).collect();
+    keep.reverse();
     let mut keep = keep.into_iter();
-    entries.retain(|_| keep.next().unwrap_or(true));
-    entries.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+    pairs.retain(|_| keep.next().unwrap_or(true));
+    pairs.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
 }
 
 /// A workload port as the key of a map: an integer or digits in quotes. Out of range gives nothing.

@@ -4,7 +4,7 @@ use meshproof_source::Span;
 use meshproof_yaml::NodeRef;
 
 use crate::read::{
-    entries, is_true, key_name, objects, selector, spec_span, target_refs, text, text_at, texts,
+    entries, is_true, items, key_name, objects, selector, spec_span, target_refs, text, text_at, texts,
 };
 use crate::{Field, Selector, TargetRef, Text};
 
@@ -91,7 +91,7 @@ fn jwt_rule(item: NodeRef<'_>) -> JwtRule {
             "jwks" => rule.jwks = text(value),
             "fromHeaders" => {
                 let header = |item| Some((text_at(item, "name")?, text_at(item, "prefix")));
-                rule.from_headers = value.items().filter_map(header).collect();
+                rule.from_headers = items(value, header);
             }
             "fromParams" => rule.from_params = texts(key, value),
             "fromCookies" => rule.from_cookies = texts(key, value),

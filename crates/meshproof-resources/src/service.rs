@@ -3,7 +3,7 @@
 use meshproof_source::Spanned;
 use meshproof_yaml::NodeRef;
 
-use crate::read::{entries, key_name, number, port_ref, text, text_at, text_map, transport};
+use crate::read::{entries, items, key_name, number, port_ref, text, text_at, text_map, transport};
 use crate::{PortRef, Text, TextMap, Transport};
 
 /// The spec of a Service.
@@ -49,7 +49,7 @@ impl Service {
         for (key, value) in entries(spec) {
             match key_name(key) {
                 "selector" => service.selector = text_map(key, value),
-                "ports" => service.ports = value.items().filter_map(service_port).collect(),
+                "ports" => service.ports = items(value, service_port),
                 "clusterIP" => service.headless = value.str() == Some("None"),
                 "type" => service.service_type = text(value),
                 "externalName" => service.external_name = text(value),
