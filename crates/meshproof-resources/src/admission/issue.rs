@@ -25,8 +25,8 @@ pub enum Stage {
 /// One thing that is wrong, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
-    /// The stable id of the rule family: `invalid-object`, `null-field`, `unknown-field`, `admission-warning`, or
-    /// one of the ids in [`mistakes`](super::mistakes).
+    /// The stable id of the rule family: `invalid-object`, `null-field`, `unquoted-scalar`, `unknown-field`,
+    /// `admission-warning`, or one of the ids in [`mistakes`](super::mistakes).
     pub lint: &'static str,
     /// Who objects.
     pub stage: Stage,

@@ -82,6 +82,7 @@ impl Review {
             let (stage, lint) = match violation.kind {
                 ViolationKind::UnknownField { .. } => (Stage::Pruned, "unknown-field"),
                 ViolationKind::Null => (Stage::Crd, "null-field"),
+                ViolationKind::UnquotedScalar => (Stage::Crd, "unquoted-scalar"),
                 _ => (Stage::Crd, "invalid-object"),
             };
             if stage == Stage::Crd {

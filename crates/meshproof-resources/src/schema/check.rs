@@ -256,7 +256,11 @@ impl Walk {
         self.found.push(Violation {
             path: path.to_string(),
             span: visible(holder, value).span(),
-            kind: ViolationKind::WrongType,
+            kind: if is_unquoted(value, expected) {
+                ViolationKind::UnquotedScalar
+            } else {
+                ViolationKind::WrongType
+            },
             message,
             help: advice(value, expected),
         });
@@ -324,15 +328,16 @@ fn describe(value: NodeRef<'_>) -> Cow<'static, str> {
     }
 }
 
+fn is_unquoted(value: NodeRef<'_>, expected: Type) -> bool {
+    expected == Type::String && !matches!(value.scalar(), None | Some(Scalar::Null | Scalar::Str(_)))
+}
+
 fn advice(value: NodeRef<'_>, expected: Type) -> Option<String> {
     let written = value.str().filter(|text| text.len() <= 40);
     match (value.shape(), expected) {
-        (Shape::Scalar, Type::String) => match value.scalar()? {
-            Scalar::Bool(_) | Scalar::Int(_) | Scalar::Uint(_) | Scalar::Float(_) => {
-                written.map(|text| format!("put it in quotes: \"{text}\""))
-            }
-            _ => None,
-        },
+        (Shape::Scalar, Type::String) if is_unquoted(value, expected) => {
+            written.map(|text| format!("put it in quotes: \"{text}\""))
+        }
         (Shape::Scalar, Type::Array) => {
             written.filter(|text| !text.is_empty()).map(|text| format!("write a list: [\"{text}\"]"))
         }

@@ -30,6 +30,8 @@ pub enum ViolationKind {
     Null,
     /// `null` as a list item or map value that nothing drops, or another type than the schema has.
     WrongType,
+    /// A number or boolean without quotes where the schema has a string.
+    UnquotedScalar,
     /// Not one of the allowed values.
     NotAllowed,
     /// A required field is missing.
