@@ -37,7 +37,8 @@ impl NamespacePattern {
     }
 
     /// Whether Envoy and ztunnel read the value differently for some identity: more than one star, or one inside; or a
-    /// leading star before text that the `/sa` of every identity ends with, such as `*a`.
+    /// leading star before text that the `/sa` of every identity ends with, such as `*a`. (A namespace that is itself named
+    /// `ns` is a further exception, for Envoy finds `/ns/` twice in its identities.)
     pub fn differs_between_engines(&self) -> bool {
         let text = self.text.as_str();
         let stars = text.matches('*').count();

@@ -10,7 +10,7 @@ use crate::dns;
 use crate::error::ParseError;
 use crate::pattern::Pattern;
 use crate::spiffe::SCHEME;
-use crate::text::{pieces, shown};
+use crate::text::pieces;
 
 /// A trust domain as MeshConfig accepts it: DNS labels with dots between, possibly a dot at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,15 +129,6 @@ pub(crate) fn overlaps(written: &str, known: &str) -> bool {
             || pattern.strip_prefix('*').is_some_and(|ending| text.ends_with(ending))
     };
     written == known || known == "*" || fits(written, known) || fits(known, written)
-}
-
-/// Whether a value reads like a whole identity or URL instead of a trust domain; used for advice only.
-pub fn mistaken_identity(text: &str) -> Option<ParseError> {
-    let at = text.find('/')?;
-    Some(
-        ParseError::new(at..text.len(), format!("{} is more than a trust domain", shown(text)))
-            .with_help("use `principals` for whole identities"),
-    )
 }
 
 #[cfg(test)]
