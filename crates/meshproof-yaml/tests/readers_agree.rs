@@ -196,3 +196,11 @@ fn ordinary_manifests_take_the_fast_reader() {
     }
     assert!(!compare(MANIFESTS[3]).unwrap());
 }
+
+/// Texts on which the readers once differed.
+#[test]
+fn earlier_differences() {
+    for text in ["a:\n- -1", "- |+\n  |\n  ", "- |+\n  x\n\n", "a: [fd00::]\n"] {
+        assert!(compare(text).is_ok(), "{text:?}");
+    }
+}

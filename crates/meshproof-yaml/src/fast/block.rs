@@ -22,9 +22,9 @@ impl Reader<'_> {
         while at < self.bytes.len() {
             let first = self.skip_spaces(at);
             let line_end = self.line_end(first);
-            if line_end == self.bytes.len() && first < line_end {
+            if line_end == self.bytes.len() {
                 // Readers differ on the line break that is not there.
-                let ends_before = inner > 0 && first - at < inner;
+                let ends_before = inner > 0 && first - at < inner && first < line_end;
                 if !ends_before {
                     return None;
                 }
