@@ -4,7 +4,7 @@
 //! [`LINTS`]. A lint is two lines in [`registry`], one file here, and one page in `docs/lints/`.
 
 mod accounts;
-//mod conflicting_rules;
+mod conflicting_rules;
 mod context;
 mod default_open;
 mod deny_all_gap;

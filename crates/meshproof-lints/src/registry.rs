@@ -36,6 +36,8 @@ macro_rules! lints {
 /// Every lint, sorted by id.
 #[rustfmt::skip]
 pub static LINTS: &[Lint] = lints! {
+    "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);
+        "two objects that cannot both have their way, where one silently loses";
     "default-open" Warning Hole Some(crate::default_open::check);
         "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);

@@ -1,0 +1,38 @@
+//! `conflicting-rules`: two objects that cannot both have their way, where one silently loses.
+
+mod client_tls;
+mod covered;
+mod duplicates;
+
+use meshproof_diagnostics::{Finding, Level};
+use meshproof_ir::ResourceId;
+
+use crate::Context;
+
+const ID: &str = "conflicting-rules";
+
+/// Runs the lint.
+pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut findings = duplicates::findings(ctx);
+    findings.extend(client_tls::findings(ctx));
+    findings.extend(covered::findings(ctx));
+    findings
+}
+
+/// How sure it is that two objects are applied together: one file for certain, one folder probably; different folders
+/// often hold variants of which one is applied.
+fn together(ctx: &Context<'_>, one: ResourceId, other: ResourceId) -> Level {
+    let source = |id: ResourceId| ctx.resource(id).meta.span.source;
+    let (one, other) = (source(one), source(other));
+    let folder = |id| {
+        let name = &ctx.sources.get(id).name;
+        name.rsplit_once('/').map_or("", |(folder, _)| folder)
+    };
+    if one == other {
+        Level::Error
+    } else if folder(one) == folder(other) {
+        Level::Warning
+    } else {
+        Level::Info
+    }
+}

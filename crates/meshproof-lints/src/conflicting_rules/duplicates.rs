@@ -1,0 +1,204 @@
+//! Objects of which only one counts: equal names, PeerAuthentications of one scope, DestinationRules of one host.
+
+use std::collections::HashMap;
+
+use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
+use meshproof_grammar::host::resolve;
+use meshproof_ir::{ClusterId, NamespaceId, ResourceId};
+use meshproof_resources::{DestinationRule, Spec};
+
+use super::{ID, together};
+use crate::Context;
+
+pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut findings = names(ctx);
+    findings.extend(peer_authentications(ctx));
+    findings.extend(destination_rules(ctx));
+    findings
+}
+
+/// Groups resources by a key, in the order of the input.
+fn groups<K: std::hash::Hash + Eq>(
+    ctx: &Context<'_>,
+    key: impl Fn(ResourceId) -> Option<K>,
+) -> Vec<Vec<ResourceId>> {
+    let mut index: HashMap<K, usize> = HashMap::new();
+    let mut found: Vec<Vec<ResourceId>> = Vec::new();
+    for at in 0..ctx.mesh.resources.len() as u32 {
+        let id = ResourceId(at);
+        let Some(key) = key(id) else { continue };
+        let group = *index.entry(key).or_insert_with(|| {
+            found.push(Vec::new());
+            found.len() - 1
+        });
+        found[group].push(id);
+    }
+    found.retain(|group| group.len() > 1);
+    found
+}
+
+/// One kind, namespace and name twice: whichever is applied last replaces the other.
+fn names(ctx: &Context<'_>) -> Vec<Finding> {
+    let key = |id: ResourceId| {
+        let resource = ctx.resource(id);
+        let meta = &resource.meta;
+        let (cluster, namespace) = ctx.mesh.placement[id.index()];
+        if let Some(namespace) = namespace
+            && ctx.mesh.namespaces[namespace.index()].name.is_none()
+        {
+            return None;
+        }
+        let whole = !matches!(resource.spec, Spec::Patch(_)) && ctx.mesh.unrendered(id).is_none();
+        let named = whole && !meta.name().is_empty();
+        let group = meta.api_version.value.split_once('/').map_or("", |(group, _)| group);
+        named.then(|| (cluster, namespace, group, meta.kind.value.as_str(), meta.name()))
+    };
+    let mut findings = Vec::new();
+    for group in groups(ctx, key) {
+        let Some((first, rest)) = group.split_first() else { continue };
+        for other in rest {
+            let (one, two) = (&ctx.resource(*first).meta, &ctx.resource(*other).meta);
+            let same = same_text(ctx.sources.snippet(one.span), ctx.sources.snippet(two.span));
+            let level = if same { Level::Info } else { together(ctx, *first, *other).min(Level::Warning) };
+            let name = two.resource_name();
+            let message = match same {
+                true => format!("{name} is written twice, with the same content"),
+                false => format!("{name} is written twice with different content; the one applied last wins"),
+            };
+            findings.push(
+                Finding::new(
+                    ID,
+                    level,
+                    Category::Conflict,
+                    message,
+                    Label::new(two.name_span(), "the second one"),
+                )
+                .with_resource(name)
+                .with_related(one.name_span(), "the first one")
+                .with_confidence(Confidence::Medium)
+                .with_help("keep one, or check the folders of different environments one by one"),
+            );
+        }
+    }
+    findings
+}
+
+/// Equal apart from white space at the line ends.
+fn same_text(one: &str, two: &str) -> bool {
+    one.trim_end().lines().map(str::trim_end).eq(two.trim_end().lines().map(str::trim_end))
+}
+
+/// Of several PeerAuthentications of a namespace or the mesh only the oldest counts, whole.
+fn peer_authentications(ctx: &Context<'_>) -> Vec<Finding> {
+    let key = |id: ResourceId| {
+        let resource = ctx.resource(id);
+        let Spec::PeerAuthentication(policy) = &resource.spec else { return None };
+        let namespace = ctx.namespace_of(id)?;
+        let root = ctx.is_root(namespace);
+        let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
+        // Selectors in the root namespace are ignored.
+        if selector.is_some() && root {
+            return None;
+        }
+        let mut labels: Vec<(&str, &str)> = selector
+            .map(|selector| {
+                let pairs = selector.match_labels.entries.iter();
+                pairs.map(|(key, value)| (key.value.as_str(), value.value.as_str())).collect()
+            })
+            .unwrap_or_default();
+        labels.sort_unstable();
+        Some((namespace, labels))
+    };
+    let mut findings = Vec::new();
+    for group in groups(ctx, key) {
+        let Some((first, rest)) = group.split_first() else { continue };
+        for other in rest {
+            findings.extend(peer_pair(ctx, *first, *other));
+        }
+    }
+    findings
+}
+
+fn peer_pair(ctx: &Context<'_>, first: ResourceId, other: ResourceId) -> Option<Finding> {
+    let (one, two) = (ctx.resource(first), ctx.resource(other));
+    let (Spec::PeerAuthentication(left), Spec::PeerAuthentication(right)) = (&one.spec, &two.spec) else {
+        return None;
+    };
+    // Equal names are told of as such.
+    if one.meta.name() == two.meta.name() {
+        return None;
+    }
+    let mode = |policy: &meshproof_resources::PeerAuthentication| policy.mode.as_ref().map(|mode| mode.value);
+    let ports = |policy: &meshproof_resources::PeerAuthentication| {
+        policy.port_level.iter().map(|(port, mode)| (port.value, mode.value)).collect::<Vec<_>>()
+    };
+    let same = mode(left) == mode(right) && ports(left) == ports(right);
+    let level = if same { Level::Info } else { together(ctx, first, other) };
+    let (name, older) = (two.meta.resource_name(), one.meta.resource_name());
+    let message = format!("{name} and {older} have one scope, and only the older one counts");
+    let place = right.mode.as_ref().map_or(two.meta.name_span(), |mode| mode.span);
+    let before = left.mode.as_ref().map_or(one.meta.name_span(), |mode| mode.span);
+    Some(
+        Finding::new(ID, level, Category::Conflict, message, Label::new(place, "nothing is merged: one of the two has no effect"))
+            .with_resource(name)
+            .with_related(before, "the other one")
+            .with_help("keep one object per scope; which is older is decided by creation time, and by name when both are created in one second"),
+    )
+}
+
+/// Of several rules for one host in one namespace only one traffic policy survives (mutual-TLS reference §2.4).
+fn destination_rules(ctx: &Context<'_>) -> Vec<Finding> {
+    type Key = (ClusterId, NamespaceId, String, Vec<String>);
+    let key = |id: ResourceId| -> Option<Key> {
+        let Spec::DestinationRule(rule) = &ctx.resource(id).spec else { return None };
+        let (cluster, namespace) = ctx.mesh.placement[id.index()];
+        let namespace = namespace?;
+        let name = ctx.mesh.namespaces[namespace.index()].name.as_deref()?;
+        if rule.workload_selector.is_some() || rule.traffic_policy.is_none() {
+            return None;
+        }
+        let mut export: Vec<String> = rule.export_to.iter().map(|to| to.value.clone()).collect();
+        export.sort_unstable();
+        Some((cluster, namespace, resolve(&rule.host.as_ref()?.value, name, "cluster.local"), export))
+    };
+    let mut findings = Vec::new();
+    for group in groups(ctx, key) {
+        let Some((first, rest)) = group.split_first() else { continue };
+        findings.extend(rest.iter().filter_map(|other| rule_pair(ctx, *first, *other)));
+    }
+    findings
+}
+
+fn rule_pair(ctx: &Context<'_>, first: ResourceId, other: ResourceId) -> Option<Finding> {
+    let (one, two) = (&ctx.resource(first).meta, &ctx.resource(other).meta);
+    let (left, right) = (policy_span(ctx, first)?, policy_span(ctx, other)?);
+    if one.name() == two.name() || same_text(ctx.sources.snippet(left), ctx.sources.snippet(right)) {
+        return None;
+    }
+    let name = two.resource_name();
+    let message = format!(
+        "{name} and {} are for one host; only the trafficPolicy of the older one is used",
+        one.resource_name()
+    );
+    let point = |span: meshproof_source::Span| {
+        span.part(0, ctx.sources.snippet(span).lines().next().map_or(0, str::len))
+    };
+    Some(
+        Finding::new(
+            ID,
+            together(ctx, first, other),
+            Category::Conflict,
+            message,
+            Label::new(point(right), "not merged with the other one, field by field or otherwise"),
+        )
+        .with_resource(name)
+        .with_related(point(left), "the other one")
+        .with_help("write one DestinationRule per host, or merge the two trafficPolicies"),
+    )
+}
+
+fn policy_span(ctx: &Context<'_>, id: ResourceId) -> Option<meshproof_source::Span> {
+    let Spec::DestinationRule(rule) = &ctx.resource(id).spec else { return None };
+    let rule: &DestinationRule = rule;
+    rule.traffic_policy.as_ref().map(|policy| policy.span)
+}
