@@ -5,17 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use meshproof_resources::{Action, Resource, Selector, Spec, TargetRef};
+use meshproof_resources::{Action, Resource, Selector, Spec, TargetRef, TextMap};
 
 use crate::capture::GATEWAY_NAME;
+use crate::floating::{Floating, MAYBE_LISTED};
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
 use crate::pods::Pods;
 use crate::scopes::Scopes;
 use crate::{Attachment, Attachments, Capture, ClusterId, Fact, NamespaceId, ResourceId, Settings};
-
-/// How many policies that only may be attached are listed per workload; one is enough to make the set uncertain.
-const MAYBE_LISTED: usize = 32;
 
 /// Which kind of policy a table holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +31,13 @@ struct Candidate<'a> {
     target_refs: &'a [TargetRef],
     /// istiod sends it to ztunnel.
     for_ztunnel: bool,
+}
+
+impl<'a> Candidate<'a> {
+    /// Cluster, selector and id, for policies that may stand in any namespace.
+    fn anywhere(&self) -> (ClusterId, Option<&'a TextMap>, u32) {
+        (self.cluster, self.selector.map(|selector| &selector.match_labels), self.id.0)
+    }
 }
 
 /// Policies that one kind of engine takes, by selector.
@@ -53,18 +58,12 @@ pub(crate) struct Policies<'a> {
     /// Policies of the root namespace that refer to the class of waypoints.
     by_class: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
     /// Policies that may be attached: those whose namespace is not known, by cluster.
-    floating: Maybe<'a>,
+    floating: Floating<'a>,
     /// And those of named namespaces, for workloads whose namespace is not known.
-    named: Maybe<'a>,
+    named: Floating<'a>,
     resources: &'a [Resource],
     places: &'a [(ClusterId, Option<NamespaceId>)],
     empty: Arc<[Attachment]>,
-}
-
-#[derive(Default)]
-struct Maybe<'a> {
-    everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
-    selecting: SelectorIndex<'a>,
 }
 
 impl<'a> Policies<'a> {
@@ -74,7 +73,7 @@ impl<'a> Policies<'a> {
         placement: &'a Placement,
         scopes: &Scopes,
     ) -> Self {
-        let candidates = candidates(kind, resources, placement);
+        let candidates = candidates(kind, resources, placement, scopes);
         let symbolic =
             |candidate: &&Candidate<'_>| placement.namespaces[candidate.namespace.index()].name.is_none();
         let workloads_unplaced = placement.namespaces.iter().any(|namespace| namespace.name.is_none());
@@ -91,8 +90,8 @@ impl<'a> Policies<'a> {
             ztunnel_selecting: HashMap::default(),
             by_gateway: HashMap::default(),
             by_class: HashMap::default(),
-            floating: Maybe::new(plain().filter(symbolic)),
-            named: Maybe::new(named),
+            floating: Floating::new(plain().filter(symbolic).map(Candidate::anywhere)),
+            named: Floating::new(named.map(Candidate::anywhere)),
             resources,
             places: &placement.places,
             empty: Arc::new([]),
@@ -205,17 +204,14 @@ impl<'a> Policies<'a> {
         tried: &mut u64,
     ) {
         let elsewhere = |id: &ResourceId| self.places[id.index()].1 != Some(pods.namespace);
-        let mut found = self.floating.at(pods.cluster, labels, elsewhere, tried);
-        found.truncate(MAYBE_LISTED);
-        for id in found {
+        let maybe = |found: Vec<u32>| found.into_iter().map(ResourceId).filter(elsewhere).take(MAYBE_LISTED);
+        for id in maybe(self.floating.at(pods.cluster, labels, tried)) {
             let meta = &self.resources[id.index()].meta;
             let reason = format!("the namespace of {} {} is not known", meta.kind.value, meta.name());
             own.push(Attachment { policy: id, certain: Err(reason) });
         }
         if scopes.is_unnamed(pods.namespace) {
-            let mut found = self.named.at(pods.cluster, labels, elsewhere, tried);
-            found.truncate(MAYBE_LISTED);
-            for id in found {
+            for id in maybe(self.named.at(pods.cluster, labels, tried)) {
                 let reason = format!("the namespace of {} is not known", pods.name);
                 own.push(Attachment { policy: id, certain: Err(reason) });
             }
@@ -239,48 +235,6 @@ impl<'a> Table<'a> {
     }
 }
 
-impl<'a> Maybe<'a> {
-    fn new<'c>(candidates: impl Iterator<Item = &'c Candidate<'a>>) -> Self
-    where
-        'a: 'c,
-    {
-        let mut everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState> = HashMap::default();
-        let mut selecting = Vec::new();
-        for candidate in candidates {
-            match candidate.selector.filter(|selector| !selector.match_labels.is_empty()) {
-                Some(selector) => {
-                    selecting.push((candidate.cluster.0, &selector.match_labels, candidate.id.0))
-                }
-                None => {
-                    let list = everywhere.entry(candidate.cluster).or_default();
-                    // Twice the limit leaves enough after those of the workload's own namespace are taken out.
-                    if list.len() < 2 * MAYBE_LISTED {
-                        list.push(candidate.id);
-                    }
-                }
-            }
-        }
-        Maybe { everywhere, selecting: SelectorIndex::new(selecting.into_iter()) }
-    }
-
-    fn at(
-        &self,
-        cluster: ClusterId,
-        labels: &LabelSet<'a>,
-        wanted: impl Fn(&ResourceId) -> bool,
-        tried: &mut u64,
-    ) -> Vec<ResourceId> {
-        let everywhere = self.everywhere.get(&cluster).into_iter().flatten().copied();
-        let mut all: Vec<ResourceId> = everywhere.collect();
-        let mut found = Vec::new();
-        *tried += self.selecting.matching(cluster.0, labels, 2 * MAYBE_LISTED, &mut found);
-        all.extend(found.into_iter().map(ResourceId));
-        all.retain(wanted);
-        all.sort_unstable();
-        all
-    }
-}
-
 fn shared<'a: 'c, 'c>(
     candidates: impl Iterator<Item = &'c Candidate<'a>>,
 ) -> HashMap<NamespaceId, Arc<[Attachment]>, RandomState> {
@@ -295,7 +249,12 @@ fn certainly(policy: ResourceId) -> Attachment {
     Attachment { policy, certain: Ok(()) }
 }
 
-fn candidates<'a>(kind: PolicyKind, resources: &'a [Resource], placement: &Placement) -> Vec<Candidate<'a>> {
+fn candidates<'a>(
+    kind: PolicyKind,
+    resources: &'a [Resource],
+    placement: &Placement,
+    scopes: &Scopes,
+) -> Vec<Candidate<'a>> {
     let candidate = |(at, resource): (usize, &'a Resource)| {
         let (cluster, namespace) = placement.places[at];
         let (selector, target_refs, for_ztunnel) = match (&resource.spec, kind) {
@@ -311,7 +270,7 @@ fn candidates<'a>(kind: PolicyKind, resources: &'a [Resource], placement: &Place
         Some(Candidate {
             id: ResourceId(at as u32),
             cluster,
-            namespace: namespace?,
+            namespace: namespace.filter(|id| scopes.is_discovered(*id))?,
             selector: selector.as_ref(),
             target_refs,
             for_ztunnel,

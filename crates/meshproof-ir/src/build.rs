@@ -8,14 +8,19 @@ use meshproof_source::{SourceId, SourceMap};
 use crate::ambient::AmbientPeerAuthentication;
 use crate::attachment::{Policies, PolicyKind};
 use crate::capture::capture;
+use crate::envoy_filter::EnvoyFilters;
 use crate::identity::{DEFAULT_ACCOUNT, Identities};
+use crate::inbound::InboundCapture;
+use crate::index::Index;
 use crate::labels::LabelSet;
+use crate::mesh_config;
 use crate::peer_authentication::PeerAuthentications;
 use crate::placement::{Placement, place};
-use crate::pods::{Pods, collect};
-use crate::ports::{InboundCapture, ports};
+use crate::pods::{Account, Pods, collect};
+use crate::ports::PortSources;
 use crate::scopes::Scopes;
 use crate::services::Services;
+use crate::sidecars::Sidecars;
 use crate::{
     Capture, EffectiveMode, Fact, Mesh, Origin, Settings, SettingsOverride, Workload, WorkloadId,
     WorkloadPort,
@@ -89,7 +94,7 @@ impl Mesh {
         }
         let placement = place(&resources, &clusters, options);
         drop(clusters);
-        let settings: Vec<Settings> = placement.clusters.iter().map(|_| settings_of(options)).collect();
+        let settings = mesh_config::settings(&resources, &placement, &options.settings);
         let scopes = Scopes::new(&placement, &settings);
         let (workloads, services, tried) = analyse(&resources, &placement, &settings, &scopes);
         let identities = Identities::new(&resources, &placement.namespaces, &workloads, &settings);
@@ -104,10 +109,12 @@ impl Mesh {
             cluster_settings: settings,
             identities,
             selectors_tried: tried,
+            index: Index::default(),
             folders: options.folders.clone(),
             unrendered: options.unrendered.clone(),
         };
         mesh.link();
+        mesh.index = Index::new(&mesh);
         mesh
     }
 
@@ -126,12 +133,6 @@ impl Mesh {
     }
 }
 
-fn settings_of(options: &BuildOptions) -> Settings {
-    let mut settings = Settings::default();
-    options.settings.apply(&mut settings);
-    settings
-}
-
 /// What every workload is looked up in.
 struct Tables<'a> {
     resources: &'a [Resource],
@@ -142,6 +143,8 @@ struct Tables<'a> {
     peers: PeerAuthentications<'a>,
     policies: Policies<'a>,
     requests: Policies<'a>,
+    sidecars: Sidecars<'a>,
+    filters: EnvoyFilters<'a>,
 }
 
 fn analyse(
@@ -150,15 +153,28 @@ fn analyse(
     settings: &[Settings],
     scopes: &Scopes,
 ) -> (Vec<Workload>, Vec<crate::Service>, u64) {
+    let policies = |kind| Policies::new(kind, resources, placement, scopes);
     let ((pods, services), (peers, (policies, requests))) = rayon::join(
-        || (collect(resources, placement), Services::new(resources, placement)),
+        || (collect(resources, placement), Services::new(resources, placement, scopes)),
         || {
             let peers = PeerAuthentications::new(resources, placement, scopes);
-            let policies = |kind| Policies::new(kind, resources, placement, scopes);
             (peers, (policies(PolicyKind::Authorization), policies(PolicyKind::Request)))
         },
     );
-    let tables = Tables { resources, placement, settings, scopes, services, peers, policies, requests };
+    let sidecars = Sidecars::new(resources, placement);
+    let filters = EnvoyFilters::new(resources, placement);
+    let tables = Tables {
+        resources,
+        placement,
+        settings,
+        scopes,
+        services,
+        peers,
+        policies,
+        requests,
+        sidecars,
+        filters,
+    };
     let built: Vec<(Workload, u64)> =
         pods.par_iter().with_min_len(64).map(|pods| tables.workload(pods)).collect();
     let tried = built.iter().map(|(_, tried)| tried).sum();
@@ -167,50 +183,68 @@ fn analyse(
     (workloads, services, tried)
 }
 
-impl<'a> Tables<'a> {
-    fn workload(&self, pods: &Pods<'a>) -> (Workload, u64) {
+impl Tables<'_> {
+    fn workload(&self, pods: &Pods<'_>) -> (Workload, u64) {
         let mut tried = 0;
         let settings = &self.settings[pods.cluster.index()];
         let namespace = &self.placement.namespaces[pods.namespace.index()];
-        let labels = LabelSet::new(pods.labels);
+        let labels = LabelSet::new(&pods.labels);
         let capture = capture(pods, namespace, settings);
         let place = (pods.cluster, pods.namespace);
         let in_force = self.peers.in_force(place, self.scopes, &labels, &mut tried);
         let ambient = capture.is(&Capture::Ambient).then(|| self.peers.ambient(place, self.scopes, &labels));
-        let services = self.services.selecting(pods.namespace, &labels, &mut tried);
+        let selecting = self.services.selecting(pods, &labels, self.scopes, &mut tried);
         let inbound = InboundCapture::new(pods, &capture, settings);
-        let mut ports = ports(pods, &services, &self.services, self.resources, &inbound, &in_force);
-        let mut mode = in_force.mode;
+        let ingress = match capture.known() {
+            Some(Capture::Sidecar | Capture::SidecarHbone) | None => {
+                self.sidecars.ingress(place, self.scopes, &labels, &mut tried)
+            }
+            Some(_) => None,
+        };
+        let sources = PortSources {
+            pods,
+            selecting: &selecting,
+            services: &self.services,
+            resources: self.resources,
+            inbound: &inbound,
+            ingress: ingress.as_deref(),
+            in_force: &in_force,
+        };
+        let mut ports = sources.ports();
+        let mut mode = in_force.mode.clone();
         if let Some(ambient) = &ambient {
             as_enforced_by_ztunnel(ambient, &mut mode, &mut ports);
         }
-        let service_account = match pods.service_account {
-            Some(account) => Fact::Known(account.value.clone(), Origin::Written(account.span)),
-            None => Fact::Known(DEFAULT_ACCOUNT.to_owned(), Origin::Default),
-        };
-        let attached = |policies: &Policies<'a>, tried: &mut u64| {
-            policies.at(pods, &capture, &labels, self.scopes, settings, tried)
-        };
-        let (policies, requests) =
-            (attached(&self.policies, &mut tried), attached(&self.requests, &mut tried));
+        let mut attached =
+            |policies: &Policies<'_>| policies.at(pods, &capture, &labels, self.scopes, settings, &mut tried);
+        let (policies, request_authentications) = (attached(&self.policies), attached(&self.requests));
+        let envoy_filters = self.filters.at(pods, &capture, &labels, self.scopes, &mut tried);
         let workload = Workload {
             resource: pods.resource,
-            name: pods.name.to_owned(),
+            name: pods.name.clone().into_owned(),
             namespace: pods.namespace,
-            labels: pods.labels.clone(),
-            service_account,
+            labels: pods.labels.clone().into_owned(),
+            service_account: service_account(pods),
             host_network: pods.host_network,
             ports,
             other_ports: inbound.of_others(),
             mode,
             ambient,
             policies,
-            request_authentications: requests,
-            envoy_filters: Vec::new(),
-            services,
+            request_authentications,
+            envoy_filters,
+            services: selecting.services,
             capture,
         };
         (workload, tried)
+    }
+}
+
+fn service_account(pods: &Pods<'_>) -> Fact<String> {
+    match &pods.service_account {
+        Account::Written(account) => Fact::Known(account.value.clone(), Origin::Written(account.span)),
+        Account::Generated(name) => Fact::Known(name.clone(), Origin::Default),
+        Account::Default => Fact::Known(DEFAULT_ACCOUNT.to_owned(), Origin::Default),
     }
 }
 

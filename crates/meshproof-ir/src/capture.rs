@@ -2,7 +2,7 @@
 
 use meshproof_resources::{Container, Text, TextMap};
 
-use crate::pods::Pods;
+use crate::pods::{PodKind, Pods};
 use crate::{Capture, Fact, Namespace, Origin, Settings};
 
 const INJECT: &str = "sidecar.istio.io/inject";
@@ -10,8 +10,10 @@ const REVISION: &str = "istio.io/rev";
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
 const TEMPLATES: &str = "inject.istio.io/templates";
 pub(crate) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// The label that names the controller of a deployed gateway.
+pub(crate) const MANAGED: &str = "gateway.istio.io/managed";
 /// The controller that istiod names on the waypoints it deploys.
-const MESH_CONTROLLER: &str = "istio.io-mesh-controller";
+pub(crate) const MESH_CONTROLLER: &str = "istio.io-mesh-controller";
 /// Namespaces in which the injector never acts (Istio 1.32, pkg/kube/inject/inject.go).
 const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 /// The namespace that the CNI agent leaves out by default (istio-cni chart, `excludeNamespaces`).
@@ -21,6 +23,9 @@ const NOT_AMBIENT: &str = "kube-system";
 pub(crate) fn capture(pods: &Pods<'_>, namespace: &Namespace, settings: &Settings) -> Fact<Capture> {
     if let Some(gateway) = gateway(pods) {
         return gateway;
+    }
+    if let PodKind::Machine { joins_mesh, .. } = pods.kind {
+        return machine(pods, joins_mesh, settings);
     }
     if pods.host_network {
         return Fact::Known(Capture::None, Origin::Written(pods.span));
@@ -35,10 +40,20 @@ pub(crate) fn capture(pods: &Pods<'_>, namespace: &Namespace, settings: &Setting
     }
 }
 
+/// A virtual machine. What it runs is not in any manifest; one that has a workload identity got it for its proxy.
+fn machine(pods: &Pods<'_>, joins_mesh: bool, settings: &Settings) -> Fact<Capture> {
+    let mark = pods.labels.get("security.istio.io/tlsMode");
+    match mark {
+        Some(mode) if mode.value == "disabled" => Fact::Known(Capture::None, Origin::Written(mode.span)),
+        _ if joins_mesh => Fact::Known(sidecar_kind(pods, settings), Origin::Written(pods.span)),
+        _ => Fact::Unknown(format!("whether a proxy runs beside {} is not in the input", pods.name)),
+    }
+}
+
 /// Proxies that are servers of their own, not helpers of an application.
 fn gateway(pods: &Pods<'_>) -> Option<Fact<Capture>> {
     if let Some(name) = pods.labels.get(GATEWAY_NAME) {
-        let managed = pods.labels.get("gateway.istio.io/managed");
+        let managed = pods.labels.get(MANAGED);
         let waypoint = managed.is_some_and(|controller| controller.value == MESH_CONTROLLER);
         let kind = if waypoint { Capture::Waypoint } else { Capture::Gateway };
         return Some(Fact::Known(kind, Origin::Written(name.span)));
@@ -119,6 +134,12 @@ fn injection(pods: &Pods<'_>, namespace: &Namespace, settings: &Settings) -> Inj
         && choice.value == "false"
     {
         return Injection::No(Origin::Written(choice.span));
+    }
+    let asks = label.or_else(|| pods.annotations.get(INJECT)).is_some_and(|choice| choice.value == "true");
+    match &settings.auto_inject {
+        Fact::Known(false, origin) if !asks => return Injection::No(*origin),
+        Fact::Unknown(reason) if !asks => return Injection::Unknown(reason.clone()),
+        _ => {}
     }
     let of_namespace = match &namespace.labels {
         Fact::Known(labels, _) => labels,

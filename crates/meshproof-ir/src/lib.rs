@@ -9,11 +9,16 @@ mod attachment;
 mod attachments;
 mod build;
 mod capture;
+mod envoy_filter;
 mod fact;
+mod floating;
 mod identity;
 mod ids;
+mod inbound;
+mod index;
 mod labels;
 mod mesh;
+mod mesh_config;
 mod peer_authentication;
 mod placement;
 mod pods;
@@ -22,6 +27,7 @@ mod query;
 mod scopes;
 mod services;
 mod settings;
+mod sidecars;
 mod workload;
 
 pub use ambient::AmbientPeerAuthentication;
@@ -33,5 +39,6 @@ pub use ids::{ClusterId, NamespaceId, ResourceId, ServiceId, WorkloadId};
 pub use mesh::{Cluster, Mesh, Namespace, Service};
 pub use settings::{Settings, SettingsOverride};
 pub use workload::{
-    Attachment, Capture, EffectiveMode, EnforcementPoint, PortBinding, PortCapture, Workload, WorkloadPort,
+    Attachment, Capture, EffectiveMode, EnforcementPoint, EntryBinding, PortBinding, PortCapture, Workload,
+    WorkloadPort,
 };

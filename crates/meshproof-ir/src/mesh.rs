@@ -3,6 +3,7 @@
 use meshproof_resources::{Resource, TextMap};
 
 use crate::identity::Identities;
+use crate::index::Index;
 use crate::{ClusterId, Fact, NamespaceId, ResourceId, ServiceId, Settings, Workload, WorkloadId};
 
 /// Everything the input says, joined.
@@ -26,6 +27,7 @@ pub struct Mesh {
     pub(crate) cluster_settings: Vec<Settings>,
     pub(crate) identities: Identities,
     pub(crate) selectors_tried: u64,
+    pub(crate) index: Index,
     pub(crate) folders: Vec<String>,
     pub(crate) unrendered: Vec<(String, String)>,
 }

@@ -56,6 +56,9 @@ impl<'a> PeerAuthentications<'a> {
         for (at, resource) in resources.iter().enumerate() {
             let Spec::PeerAuthentication(policy) = &resource.spec else { continue };
             let (cluster, Some(namespace)) = placement.places[at] else { continue };
+            if !scopes.is_discovered(namespace) {
+                continue;
+            }
             let id = ResourceId(at as u32);
             let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
             let root = scopes.is_root(namespace);

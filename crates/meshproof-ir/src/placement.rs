@@ -82,6 +82,16 @@ impl<'a> Placer<'a> {
             self.out.places.push((cluster, None));
             return;
         }
+        let cluster_wide = match &resource.spec {
+            Spec::GatewayClass(_) | Spec::Patch(_) => true,
+            Spec::MeshConfig(_) => resource.meta.namespace.is_none(),
+            Spec::CalicoPolicy(_) => resource.meta.kind.value == "GlobalNetworkPolicy",
+            _ => false,
+        };
+        if cluster_wide {
+            self.out.places.push((cluster, None));
+            return;
+        }
         let written = resource.meta.namespace.as_ref().map(|namespace| namespace.value.as_str());
         let namespace = match written.or(self.options.namespace.as_deref()) {
             Some(name) => self.named(cluster, name),

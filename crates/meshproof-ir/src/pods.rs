@@ -1,60 +1,262 @@
-//! One view of everything that makes pods (or stands for a virtual machine).
+//! One view of everything that makes pods or stands for a virtual machine.
 
-use meshproof_resources::{Container, PodTemplate, Resource, Spec, Text, TextMap};
-use meshproof_source::Span;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+use meshproof_resources::{
+    Container, KubernetesGateway, PodTemplate, Resource, Spec, Text, TextMap, WorkloadEntry, WorkloadGroup,
+};
+use meshproof_source::{Span, Spanned};
+
+use crate::capture::{GATEWAY_NAME, MANAGED, MESH_CONTROLLER};
 use crate::placement::Placement;
 use crate::{ClusterId, NamespaceId, ResourceId};
+
+const GATEWAY_CONTROLLER: &str = "istio.io-gateway-controller";
+
+static NO_LABELS: TextMap = TextMap { key: None, entries: Vec::new() };
 
 /// Pods of one template, as written.
 pub(crate) struct Pods<'a> {
     pub(crate) resource: ResourceId,
-    pub(crate) name: &'a str,
+    pub(crate) name: Cow<'a, str>,
     pub(crate) cluster: ClusterId,
     pub(crate) namespace: NamespaceId,
-    pub(crate) labels: &'a TextMap,
+    pub(crate) labels: Cow<'a, TextMap>,
     pub(crate) annotations: &'a TextMap,
-    pub(crate) service_account: Option<&'a Text>,
+    pub(crate) service_account: Account<'a>,
     pub(crate) host_network: bool,
     pub(crate) containers: &'a [Container],
+    /// What kind of thing runs.
+    pub(crate) kind: PodKind<'a>,
     /// The template.
     pub(crate) span: Span,
 }
 
-impl<'a> Pods<'a> {
-    fn of_template(
-        resource: ResourceId,
-        name: &'a str,
-        place: (ClusterId, NamespaceId),
-        template: &'a PodTemplate,
-    ) -> Self {
-        Pods {
-            resource,
-            name,
-            cluster: place.0,
-            namespace: place.1,
-            labels: &template.labels,
-            annotations: &template.annotations,
-            service_account: template.service_account.as_ref(),
-            host_network: template.host_network,
-            containers: &template.containers,
-            span: template.span,
-        }
+/// What kind of thing runs.
+pub(crate) enum PodKind<'a> {
+    /// Containers.
+    Containers,
+    /// A machine whose ports have names.
+    Machine { ports: &'a [(Text, Spanned<u16>)], joins_mesh: bool },
+    /// A proxy that istiod deploys for a Gateway.
+    Deployed,
+}
+
+/// The account of pods.
+pub(crate) enum Account<'a> {
+    /// Written down.
+    Written(&'a Text),
+    /// Nothing is written.
+    Default,
+    /// istiod makes one.
+    Generated(String),
+}
+
+impl<'a> Account<'a> {
+    fn of(written: Option<&'a Text>) -> Self {
+        written.filter(|account| !account.value.is_empty()).map_or(Account::Default, Account::Written)
     }
 }
 
-/// All pods of the input, in resource order. A Rollout that takes its template from a Deployment is that Deployment;
-/// a Rollout whose Deployment is not in the input makes pods that nothing is known of.
+/// All pods of the input, in resource order. Objects made by another one of the input are left out: they are its
+/// pods. A Rollout that takes its template from a Deployment is that Deployment; when that is not in the input,
+/// nothing is known of the pods.
 pub(crate) fn collect<'a>(resources: &'a [Resource], placement: &Placement) -> Vec<Pods<'a>> {
+    let owners = owners(resources, placement);
     let mut found = Vec::new();
     for (at, resource) in resources.iter().enumerate() {
         let (cluster, Some(namespace)) = placement.places[at] else { continue };
         let id = ResourceId(at as u32);
-        if let Spec::Workload(workload) = &resource.spec
-            && let Some(template) = &workload.template
-        {
-            found.push(Pods::of_template(id, resource.meta.name(), (cluster, namespace), template));
+        let base = || Pods {
+            resource: id,
+            name: Cow::Borrowed(resource.meta.name()),
+            cluster,
+            namespace,
+            labels: Cow::Borrowed(&NO_LABELS),
+            annotations: &NO_LABELS,
+            service_account: Account::Default,
+            host_network: false,
+            containers: &[],
+            kind: PodKind::Containers,
+            span: resource.meta.span,
+        };
+        match &resource.spec {
+            Spec::Workload(workload) => {
+                let owner = resource.meta.owner.as_deref();
+                let is_made = owner.is_some_and(|(kind, name)| {
+                    owners.contains(&(namespace, kind.value.as_str(), name.value.as_str()))
+                });
+                if let Some(template) = workload.template.as_ref().filter(|_| !is_made) {
+                    found.push(base().with_template(template));
+                }
+            }
+            Spec::WorkloadEntry(entry) => found.push(base().with_entry(entry, &resource.meta.labels)),
+            Spec::WorkloadGroup(group) => found.push(base().with_group(group)),
+            _ => {}
         }
     }
+    add_gateways(&mut found, resources, placement);
+    found.sort_by_key(|pods| pods.resource);
     found
+}
+
+type ObjectKey<'a> = (NamespaceId, &'a str, &'a str);
+
+/// Objects that may own others; empty when nothing in the input has an owner.
+fn owners<'a>(resources: &'a [Resource], placement: &Placement) -> HashSet<ObjectKey<'a>, RandomState> {
+    if resources.iter().all(|resource| resource.meta.owner.is_none()) {
+        return HashSet::default();
+    }
+    let key = |(at, resource): (usize, &'a Resource)| {
+        let namespace = placement.places[at].1?;
+        let is_workload = matches!(resource.spec, Spec::Workload(_));
+        is_workload.then(|| (namespace, resource.meta.kind.value.as_str(), resource.meta.name()))
+    };
+    resources.iter().enumerate().filter_map(key).collect()
+}
+
+impl<'a> Pods<'a> {
+    fn with_template(self, template: &'a PodTemplate) -> Self {
+        Pods {
+            labels: Cow::Borrowed(&template.labels),
+            annotations: &template.annotations,
+            service_account: Account::of(template.service_account.as_ref()),
+            host_network: template.host_network,
+            containers: &template.containers,
+            span: template.span,
+            ..self
+        }
+    }
+
+    /// A machine. Labels of the object win over those of its spec; an account or the mark of a proxy says that one
+    /// runs there.
+    fn with_entry(self, entry: &'a WorkloadEntry, of_object: &'a TextMap) -> Self {
+        let mut labels = entry.labels.clone();
+        for (key, value) in &of_object.entries {
+            labels.entries.retain(|(known, _)| known.value != key.value);
+            labels.entries.push((key.clone(), value.clone()));
+        }
+        let mark = labels.get("security.istio.io/tlsMode").map(|mode| mode.value == "istio");
+        let joins_mesh = mark.unwrap_or(entry.service_account.is_some());
+        Pods {
+            labels: Cow::Owned(labels),
+            service_account: Account::of(entry.service_account.as_ref()),
+            kind: PodKind::Machine { ports: &entry.ports, joins_mesh },
+            span: entry.span,
+            ..self
+        }
+    }
+
+    fn with_group(self, group: &'a WorkloadGroup) -> Self {
+        let template = group.template.as_ref();
+        Pods {
+            labels: Cow::Borrowed(&group.labels),
+            annotations: &group.annotations,
+            service_account: Account::of(template.and_then(|template| template.service_account.as_ref())),
+            kind: PodKind::Machine {
+                ports: template.map_or(&[], |template| template.ports.as_slice()),
+                joins_mesh: true,
+            },
+            span: group.span,
+            ..self
+        }
+    }
+}
+
+/// Proxies that istiod deploys for Gateways of its classes, unless the input holds their pods (Istio 1.32,
+/// config/kube/gatewaycommon/deploymentcontroller.go).
+fn add_gateways<'a>(found: &mut Vec<Pods<'a>>, resources: &'a [Resource], placement: &Placement) {
+    let mut gateways = Vec::new();
+    {
+        let served: HashSet<(NamespaceId, &str), RandomState> = found
+            .iter()
+            .filter_map(|pods| Some((pods.namespace, pods.labels.get(GATEWAY_NAME)?.value.as_str())))
+            .collect();
+        let classes = classes(resources);
+        for (at, resource) in resources.iter().enumerate() {
+            let Spec::KubernetesGateway(gateway) = &resource.spec else { continue };
+            let (cluster, Some(namespace)) = placement.places[at] else { continue };
+            let Some(name) = &resource.meta.name else { continue };
+            if is_deployed(gateway) && !served.contains(&(namespace, name.value.as_str())) {
+                let of_class = gateway.class.as_ref().and_then(|class| classes.get(class.value.as_str()));
+                if let Some(controller) = of_class {
+                    gateways.push((ResourceId(at as u32), cluster, namespace, gateway, *controller));
+                }
+            }
+        }
+    }
+    for (id, cluster, namespace, gateway, controller) in gateways {
+        let resource = &resources[id.index()];
+        let name = deployment_name(resource, gateway, controller);
+        let account = resource.meta.annotations.get("gateway.istio.io/service-account");
+        found.push(Pods {
+            resource: id,
+            cluster,
+            namespace,
+            labels: Cow::Owned(gateway_labels(resource, gateway, controller)),
+            annotations: &NO_LABELS,
+            service_account: account.map_or_else(|| Account::Generated(name.clone()), Account::Written),
+            name: Cow::Owned(name),
+            host_network: false,
+            containers: &[],
+            kind: PodKind::Deployed,
+            span: resource.meta.span,
+        });
+    }
+}
+
+/// istiod deploys nothing for a Gateway that names a host of its own or several addresses.
+fn is_deployed(gateway: &KubernetesGateway) -> bool {
+    match gateway.addresses.as_slice() {
+        [] => true,
+        [(kind, _)] => kind.as_ref().is_none_or(|kind| kind.value == "IPAddress"),
+        _ => false,
+    }
+}
+
+/// Classes that are istiod's, with the controller as it is written on the pods.
+fn classes(resources: &[Resource]) -> HashMap<&str, &'static str, RandomState> {
+    let written = resources.iter().filter_map(|resource| {
+        let Spec::GatewayClass(class) = &resource.spec else { return None };
+        let controller = match class.controller.as_ref()?.value.as_str() {
+            "istio.io/gateway-controller" => GATEWAY_CONTROLLER,
+            "istio.io/mesh-controller" => MESH_CONTROLLER,
+            _ => return None,
+        };
+        Some((resource.meta.name(), controller))
+    });
+    written.chain([("istio", GATEWAY_CONTROLLER), ("istio-waypoint", MESH_CONTROLLER)]).collect()
+}
+
+fn deployment_name(resource: &Resource, gateway: &KubernetesGateway, controller: &str) -> String {
+    let name = resource.meta.name();
+    if let Some(name) = resource.meta.annotations.get("gateway.istio.io/name-override") {
+        return name.value.clone();
+    }
+    match &gateway.class {
+        Some(class) if controller != MESH_CONTROLLER => format!("{name}-{}", class.value),
+        _ => name.to_owned(),
+    }
+}
+
+fn gateway_labels(resource: &Resource, gateway: &KubernetesGateway, controller: &str) -> TextMap {
+    let infrastructure = &gateway.infrastructure_labels;
+    let mut labels =
+        if infrastructure.is_empty() { resource.meta.labels.clone() } else { infrastructure.clone() };
+    let at = resource.meta.name_span();
+    let added = [
+        (GATEWAY_NAME, resource.meta.name()),
+        (
+            "gateway.networking.k8s.io/gateway-class-name",
+            gateway.class.as_ref().map_or("", |class| &class.value),
+        ),
+        (MANAGED, controller),
+    ];
+    for (key, value) in added {
+        labels.entries.retain(|(known, _)| known.value != key);
+        labels.entries.push((Spanned::new(key.to_owned(), at), Spanned::new(value.to_owned(), at)));
+    }
+    labels
 }

@@ -1,21 +1,20 @@
-//! The ports of a workload: which Services lead there, which protocol is spoken, whether the proxy sees them.
+//! The ports of a workload: what leads there, which protocol is spoken, whether the proxy sees them.
 
 use std::collections::BTreeMap;
 
-use meshproof_grammar::protocol::{Protocol, ProtocolClass};
-use meshproof_resources::{Resource, ServicePort, Transport};
+use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_resources::{Meta, Resource, Transport};
 use meshproof_source::Span;
 
-use crate::age::{all_dated, created};
+use crate::age::created;
+use crate::inbound::InboundCapture;
 use crate::peer_authentication::{InForce, inherited};
 use crate::pods::Pods;
-use crate::services::{Services, target_port};
-use crate::{Capture, Fact, Origin, PortBinding, PortCapture, ServiceId, Settings, WorkloadPort};
-
-/// Ports of the proxy itself: never redirected (tools/istio-iptables/pkg/capture/run.go), the last one being the
-/// default status port. 15008 has a listener of its own.
-const PROXY_PORTS: [u16; 4] = [15090, 15021, 15008, STATUS_PORT];
-const STATUS_PORT: u16 = 15020;
+use crate::services::{
+    Selecting, Services, class_of, class_origin, entry_class, entry_target_port, target_port,
+};
+use crate::sidecars::Ingress;
+use crate::{EntryBinding, Fact, Origin, PortBinding, PortCapture, WorkloadPort};
 
 #[derive(Default)]
 struct Draft<'a> {
@@ -23,57 +22,122 @@ struct Draft<'a> {
     name: Option<&'a str>,
     transport: Transport,
     bindings: Vec<PortBinding>,
+    entries: Vec<EntryBinding>,
+    votes: Vec<Vote<'a>>,
 }
 
-/// Every port of `pods` that anything says something of, sorted by number.
-pub(crate) fn ports(
-    pods: &Pods<'_>,
-    selecting: &[ServiceId],
-    services: &Services<'_>,
-    resources: &[Resource],
-    capture: &InboundCapture,
-    in_force: &InForce,
-) -> Vec<WorkloadPort> {
-    let mut drafts = declared(pods);
-    for id in selecting {
-        let (_, spec) = &services.all[id.index()];
-        for (at, port) in spec.ports.iter().enumerate() {
-            let Some(number) = target_port(port, pods.containers) else { continue };
-            let draft = drafts
-                .entry(number)
-                .or_insert_with(|| Draft { transport: port.protocol, ..Draft::default() });
-            draft.bindings.push(PortBinding { service: *id, port: at });
+/// What one Service or ServiceEntry says of the protocol of a port.
+struct Vote<'a> {
+    by: &'a Meta,
+    class: ProtocolClass,
+    origin: Origin,
+    /// It only may lead here.
+    maybe: bool,
+}
+
+/// What ports are made from.
+pub(crate) struct PortSources<'a, 't> {
+    pub(crate) pods: &'t Pods<'t>,
+    pub(crate) selecting: &'t Selecting,
+    pub(crate) services: &'t Services<'a>,
+    pub(crate) resources: &'a [Resource],
+    pub(crate) inbound: &'t InboundCapture,
+    pub(crate) ingress: Option<&'t [Ingress]>,
+    pub(crate) in_force: &'t InForce,
+}
+
+impl<'a> PortSources<'a, '_> {
+    /// Every port that anything says something of, sorted by number.
+    pub(crate) fn ports(&self) -> Vec<WorkloadPort> {
+        let mut drafts = declared(self.pods);
+        self.add_services(&mut drafts);
+        self.add_entries(&mut drafts);
+        let listeners = self.ingress.unwrap_or_default();
+        let named = self.in_force.ports.keys().chain(self.inbound.named());
+        for number in named.copied().chain(listeners.iter().map(|listener| listener.port)) {
+            drafts.entry(number).or_default();
+        }
+        drafts.into_iter().map(|(number, draft)| self.finish(number, draft)).collect()
+    }
+
+    fn add_services<'d>(&self, drafts: &mut BTreeMap<u16, Draft<'d>>)
+    where
+        'a: 'd,
+    {
+        let certain = self.selecting.services.iter().map(|id| (id, false));
+        for (id, maybe) in certain.chain(self.selecting.maybe.iter().map(|id| (id, true))) {
+            let (service, spec) = &self.services.all[id.index()];
+            let by = &self.resources[service.resource.index()].meta;
+            for (at, port) in spec.ports.iter().enumerate() {
+                let Some(number) = target_port(port, self.pods) else { continue };
+                if maybe && !drafts.contains_key(&number) {
+                    continue;
+                }
+                let fresh = || Draft { transport: port.protocol, ..Draft::default() };
+                let draft = drafts.entry(number).or_insert_with(fresh);
+                draft.vote(Vote { by, class: class_of(port), origin: class_origin(port), maybe });
+                if !maybe {
+                    draft.bindings.push(PortBinding { service: *id, port: at });
+                }
+            }
         }
     }
-    for number in in_force.ports.keys().chain(capture.named()) {
-        drafts.entry(*number).or_default();
+
+    fn add_entries<'d>(&self, drafts: &mut BTreeMap<u16, Draft<'d>>)
+    where
+        'a: 'd,
+    {
+        for id in &self.selecting.entries {
+            let Some(entry) = self.services.entry(*id) else { continue };
+            let by = &self.resources[id.index()].meta;
+            for (at, port) in entry.ports.iter().enumerate() {
+                let Some(number) = entry_target_port(port, self.pods) else { continue };
+                let draft = drafts.entry(number).or_default();
+                let origin =
+                    Origin::Inherited(port.protocol.as_ref().map_or(port.span, |protocol| protocol.span));
+                draft.vote(Vote { by, class: entry_class(port), origin, maybe: false });
+                draft.entries.push(EntryBinding { entry: *id, port: at });
+            }
+        }
     }
-    let finish = |(number, draft): (u16, Draft<'_>)| {
-        let protocol = protocol(&draft, services, resources);
-        let mode = in_force.ports.get(&number).cloned();
+
+    fn finish(&self, number: u16, draft: Draft<'_>) -> WorkloadPort {
+        let protocol = match self.ingress {
+            Some(listeners) => of_listeners(number, listeners),
+            None => draft.protocol(),
+        };
+        let mode = self.in_force.ports.get(&number).cloned();
         let is_datagram = protocol.is(&ProtocolClass::Udp);
         WorkloadPort {
             number,
             declared: draft.declared,
             name: draft.name.map(str::to_owned),
-            mode: mode.unwrap_or_else(|| inherited(&in_force.mode)),
-            capture: if is_datagram { PortCapture::Excluded { by: None } } else { capture.of(number) },
+            mode: mode.unwrap_or_else(|| inherited(&self.in_force.mode)),
+            capture: if is_datagram { PortCapture::Excluded { by: None } } else { self.inbound.of(number) },
             protocol,
             bindings: draft.bindings,
+            service_entries: draft.entries,
         }
-    };
-    drafts.into_iter().map(finish).collect()
+    }
+}
+
+/// With listeners written in a Sidecar, Services no longer say the protocol; other ports are sniffed.
+fn of_listeners(number: u16, listeners: &[Ingress]) -> Fact<ProtocolClass> {
+    let found = listeners.iter().find(|listener| listener.port == number);
+    found.map_or(Fact::Known(ProtocolClass::Auto, Origin::Default), |listener| {
+        Fact::Known(listener.class, Origin::Inherited(listener.span))
+    })
 }
 
 /// Ports that containers declare. Of two entries for one number the one with TCP counts, else the first.
-fn declared<'a>(pods: &Pods<'a>) -> BTreeMap<u16, Draft<'a>> {
+fn declared<'a>(pods: &'a Pods<'_>) -> BTreeMap<u16, Draft<'a>> {
     let mut drafts: BTreeMap<u16, Draft<'a>> = BTreeMap::new();
     for port in pods.containers.iter().flat_map(|container| &container.ports) {
         let fresh = Draft {
             declared: Some(port.number.span),
             name: port.name.as_ref().map(|name| name.value.as_str()),
             transport: port.protocol,
-            bindings: Vec::new(),
+            ..Draft::default()
         };
         match drafts.get(&port.number.value) {
             Some(old) if old.transport == Transport::Tcp || fresh.transport != Transport::Tcp => {}
@@ -85,156 +149,52 @@ fn declared<'a>(pods: &Pods<'a>) -> BTreeMap<u16, Draft<'a>> {
     drafts
 }
 
-/// The chains of a port: what the oldest Service that leads here says; without a Service, the proxy looks at the
-/// bytes (Istio 1.32, networking/core/listener_inbound.go).
-fn protocol(draft: &Draft<'_>, services: &Services<'_>, resources: &[Resource]) -> Fact<ProtocolClass> {
-    let mut by_service: Vec<(ServiceId, ProtocolClass, Origin)> = Vec::new();
-    for binding in &draft.bindings {
-        let (_, spec) = &services.all[binding.service.index()];
-        let Some(port) = spec.ports.get(binding.port) else { continue };
-        let class = class_of(port);
-        let of_same_service = by_service.last().is_some_and(|(service, ..)| *service == binding.service);
-        if class != ProtocolClass::Udp && !of_same_service {
-            by_service.push((binding.service, class, origin_of(port)));
+impl<'a> Draft<'a> {
+    /// Of several ports of one Service the first counts; datagrams never meet a chain.
+    fn vote(&mut self, vote: Vote<'a>) {
+        let again = self.votes.last().is_some_and(|last| std::ptr::eq(last.by, vote.by));
+        if vote.class != ProtocolClass::Udp && !again {
+            self.votes.push(vote);
         }
     }
-    let Some((_, class, origin)) = by_service.first().copied() else {
-        let datagrams = draft.transport != Transport::Tcp;
-        let class = if datagrams { ProtocolClass::Udp } else { ProtocolClass::Auto };
-        return Fact::Known(class, Origin::Default);
-    };
-    if by_service.iter().all(|(_, other, _)| *other == class) {
-        return Fact::Known(class, origin);
-    }
-    let meta = |id: ServiceId| &resources[services.all[id.index()].0.resource.index()].meta;
-    if all_dated(by_service.iter().map(|(id, ..)| meta(*id))) {
-        let oldest = by_service.iter().min_by_key(|(id, ..)| (created(meta(*id)), meta(*id).name(), *id));
-        if let Some((_, class, origin)) = oldest {
-            return Fact::Known(*class, *origin);
+
+    /// The chains of the port: what the oldest of those that lead here says; where nothing leads, the proxy looks at
+    /// the bytes (Istio 1.32, networking/core/listener_inbound.go; proxies order their Services by creation time).
+    fn protocol(&self) -> Fact<ProtocolClass> {
+        if !self.votes.iter().any(|vote| !vote.maybe) {
+            let datagrams = self.transport != Transport::Tcp;
+            let class = if datagrams { ProtocolClass::Udp } else { ProtocolClass::Auto };
+            let others = self.votes.iter().filter(|vote| vote.class != class && !datagrams);
+            let other = others.min_by_key(|vote| vote.by.name());
+            return other.map_or(Fact::Known(class, Origin::Default), doubtful);
         }
-    }
-    let mut names: Vec<&str> = by_service.iter().map(|(id, ..)| meta(*id).name()).collect();
-    names.sort_unstable();
-    names.truncate(4);
-    Fact::Unknown(format!(
-        "Services {} send different protocols to this port, and the oldest of them decides",
-        names.join(", ")
-    ))
-}
-
-/// The class of a Service port.
-pub(crate) fn class_of(port: &ServicePort) -> ProtocolClass {
-    let transport = match port.protocol {
-        Transport::Tcp => "TCP",
-        Transport::Udp => "UDP",
-        // Istio takes SCTP for TCP, but no proxy ever sees such traffic.
-        Transport::Sctp => return ProtocolClass::Udp,
-    };
-    let name = port.name.as_ref().map_or("", |name| name.value.as_str());
-    let app_protocol = port.app_protocol.as_ref().map(|protocol| protocol.value.as_str());
-    Protocol::select(u32::from(port.port.value), name, app_protocol, Some(transport)).class()
-}
-
-fn origin_of(port: &ServicePort) -> Origin {
-    let deciding = port.app_protocol.as_ref().or(port.name.as_ref());
-    Origin::Inherited(deciding.map_or(port.port.span, |text| text.span))
-}
-
-/// Which inbound ports reach the proxy.
-pub(crate) struct InboundCapture {
-    rule: Rule,
-    /// The status port of the proxy, when it is not the usual one.
-    status_port: u16,
-}
-
-enum Rule {
-    /// All, but for these.
-    All { except: Vec<u16>, by: Option<Span> },
-    /// These only.
-    Only { ports: Vec<u16>, by: Option<Span> },
-}
-
-impl InboundCapture {
-    /// From the annotations of the pods and the values of the installation.
-    pub(crate) fn new(pods: &Pods<'_>, capture: &Fact<Capture>, settings: &Settings) -> Self {
-        let status = pods.annotations.get("status.sidecar.istio.io/port");
-        let status_port = status.and_then(|port| port.value.trim().parse().ok()).unwrap_or(STATUS_PORT);
-        let rule = match capture.known() {
-            Some(Capture::Ambient) => of_ambient(pods),
-            Some(Capture::Sidecar | Capture::SidecarHbone) | None => of_sidecar(pods, settings),
-            Some(_) => Rule::All { except: Vec::new(), by: None },
+        let oldest_time = self.votes.iter().map(|vote| created(vote.by)).min().flatten();
+        let mut oldest: Vec<&Vote<'_>> =
+            self.votes.iter().filter(|vote| created(vote.by) == oldest_time || vote.maybe).collect();
+        oldest.sort_by_key(|vote| (vote.maybe, vote.by.name()));
+        let first = oldest[0];
+        let Some(other) = oldest.iter().find(|vote| vote.class != first.class) else {
+            return Fact::Known(first.class, first.origin);
         };
-        InboundCapture { rule, status_port }
-    }
-
-    /// Ports that the rule names one by one.
-    fn named(&self) -> &[u16] {
-        match &self.rule {
-            Rule::All { except: ports, .. } | Rule::Only { ports, .. } => ports,
+        if other.maybe {
+            return doubtful(other);
         }
-    }
-
-    /// Whether the proxy sees a port.
-    pub(crate) fn of(&self, port: u16) -> PortCapture {
-        if PROXY_PORTS.contains(&port) && (port != STATUS_PORT || self.status_port == STATUS_PORT)
-            || port == self.status_port
-        {
-            return PortCapture::Excluded { by: None };
+        if oldest_time.is_some() {
+            // Created in one second: the host name decides.
+            return Fact::Known(first.class, first.origin);
         }
-        match &self.rule {
-            Rule::All { except, by } if except.binary_search(&port).is_ok() => {
-                PortCapture::Excluded { by: *by }
-            }
-            Rule::Only { ports, by } if ports.binary_search(&port).is_err() => {
-                PortCapture::Excluded { by: *by }
-            }
-            _ => PortCapture::Captured,
-        }
-    }
-
-    /// Whether the proxy sees ports that nothing names.
-    pub(crate) fn of_others(&self) -> PortCapture {
-        match &self.rule {
-            Rule::All { .. } => PortCapture::Captured,
-            Rule::Only { by, .. } => PortCapture::Excluded { by: *by },
-        }
+        let mut names: Vec<&str> = oldest.iter().map(|vote| vote.by.name()).collect();
+        names.truncate(4);
+        Fact::Unknown(format!(
+            "{} send different protocols to this port, and the oldest of them decides",
+            names.join(", ")
+        ))
     }
 }
 
-fn of_ambient(pods: &Pods<'_>) -> Rule {
-    match pods.annotations.get("ambient.istio.io/bypass-inbound-capture") {
-        Some(bypass) if bypass.value == "true" => Rule::Only { ports: Vec::new(), by: Some(bypass.span) },
-        _ => Rule::All { except: Vec::new(), by: None },
-    }
-}
-
-/// `includeInboundPorts` with anything but `*` makes `excludeInboundPorts` void.
-fn of_sidecar(pods: &Pods<'_>, settings: &Settings) -> Rule {
-    if let Some(mode) = pods.annotations.get("sidecar.istio.io/interceptionMode")
-        && mode.value == "NONE"
-    {
-        return Rule::Only { ports: Vec::new(), by: Some(mode.span) };
-    }
-    let (included, by) = port_setting(pods, "includeInboundPorts", &settings.include_inbound_ports);
-    if included != "*" {
-        return Rule::Only { ports: port_list(included), by };
-    }
-    let (excluded, by) = port_setting(pods, "excludeInboundPorts", &settings.exclude_inbound_ports);
-    Rule::All { except: port_list(excluded), by }
-}
-
-fn port_setting<'a>(pods: &Pods<'a>, name: &str, mesh_wide: &'a Fact<String>) -> (&'a str, Option<Span>) {
-    let key = format!("traffic.sidecar.istio.io/{name}");
-    if let Some(own) = pods.annotations.get(&key) {
-        return (own.value.trim(), Some(own.span));
-    }
-    let unset = if name.starts_with("include") { "*" } else { "" };
-    (mesh_wide.known().map_or(unset, String::as_str), mesh_wide.span())
-}
-
-fn port_list(text: &str) -> Vec<u16> {
-    let mut ports: Vec<u16> = text.split(',').filter_map(|port| port.trim().parse().ok()).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
+fn doubtful(vote: &Vote<'_>) -> Fact<ProtocolClass> {
+    Fact::Unknown(format!(
+        "the namespace of Service {} is not known, and it may lead to this port",
+        vote.by.name()
+    ))
 }

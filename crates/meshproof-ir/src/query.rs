@@ -1,7 +1,7 @@
 //! Questions that analyses ask of the mesh.
 
 use meshproof_resources::{
-    AuthorizationPolicy, PeerAuthentication, RequestAuthentication, Resource, Spec, TextMap,
+    AuthorizationPolicy, PeerAuthentication, RequestAuthentication, Resource, Spec, TargetRef, TextMap,
 };
 
 use crate::attachment::is_dry_run;
@@ -74,13 +74,6 @@ impl Mesh {
         self.workloads.iter().enumerate().map(|(at, workload)| (WorkloadId(at as u32), workload))
     }
 
-    /// A namespace by name.
-    pub fn namespace_by_name(&self, cluster: ClusterId, name: &str) -> Option<NamespaceId> {
-        let found =
-            |namespace: &Namespace| namespace.cluster == cluster && namespace.name.as_deref() == Some(name);
-        self.namespaces.iter().position(found).map(|at| NamespaceId(at as u32))
-    }
-
     /// The settings of a cluster.
     pub fn settings_of(&self, cluster: ClusterId) -> &Settings {
         self.cluster_settings.get(cluster.index()).unwrap_or(&self.settings)
@@ -92,11 +85,20 @@ impl Mesh {
         namespace.name.as_deref() == Some(self.settings_of(namespace.cluster).root())
     }
 
-    /// Whether any object stands in the root namespace, so that mesh-wide defaults can be expected in the input.
-    pub fn root_is_visible(&self, cluster: ClusterId) -> bool {
-        self.placement
-            .iter()
-            .any(|(of, namespace)| *of == cluster && namespace.is_some_and(|id| self.is_root(id)))
+    /// The object that an entry of `targetRefs` of `policy` means, where the input has it.
+    pub fn target(&self, policy: ResourceId, reference: &TargetRef) -> Option<ResourceId> {
+        let (cluster, namespace) = self.placement[policy.index()];
+        let kind = reference.kind.value.as_str();
+        let namespace = namespace.filter(|_| kind != "GatewayClass");
+        let fits = |id: &ResourceId| {
+            matches!(
+                (reference.group.as_str(), &self.resource(*id).spec),
+                ("" | "core", Spec::Service(_))
+                    | ("networking.istio.io", Spec::ServiceEntry(_))
+                    | ("gateway.networking.k8s.io", Spec::KubernetesGateway(_) | Spec::GatewayClass(_))
+            )
+        };
+        self.objects(cluster, namespace, kind, &reference.name.value).find(fits)
     }
 
     /// Why an object may not be what is applied: it stands in a folder that would have to be rendered first.

@@ -1,64 +1,184 @@
-//! Which Services select which pods, and to which of their ports they send.
+//! Which Services and ServiceEntries select which pods, and to which of their ports they send.
 
-use meshproof_resources::{Container, PortRef, Resource, Service as ServiceSpec, ServicePort, Spec};
+use meshproof_grammar::protocol::{Protocol, ProtocolClass};
+use meshproof_resources::{
+    IstioPort, PortRef, Resource, Service as ServiceSpec, ServiceEntry, ServicePort, Spec, Transport,
+};
 
+use crate::floating::Floating;
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
-use crate::{NamespaceId, ResourceId, Service, ServiceId};
+use crate::pods::{PodKind, Pods};
+use crate::scopes::Scopes;
+use crate::{NamespaceId, Origin, ResourceId, Service, ServiceId};
 
-/// Services and the index over their selectors.
+/// Services and ServiceEntries with the indexes over their selectors.
 pub(crate) struct Services<'a> {
     pub(crate) all: Vec<(Service, &'a ServiceSpec)>,
+    resources: &'a [Resource],
     selectors: SelectorIndex<'a>,
+    entries: SelectorIndex<'a>,
+    /// Services whose namespace is not known, and those of named namespaces for pods whose namespace is not known.
+    floating: Floating<'a>,
+    named: Floating<'a>,
+}
+
+/// What sends to pods.
+#[derive(Default)]
+pub(crate) struct Selecting {
+    pub(crate) services: Vec<ServiceId>,
+    pub(crate) entries: Vec<ResourceId>,
+    /// Services that may select them.
+    pub(crate) maybe: Vec<ServiceId>,
 }
 
 impl<'a> Services<'a> {
-    pub(crate) fn new(resources: &'a [Resource], placement: &Placement) -> Self {
-        let mut all = Vec::new();
+    pub(crate) fn new(resources: &'a [Resource], placement: &Placement, scopes: &Scopes) -> Self {
+        let (mut all, mut entries) = (Vec::new(), Vec::new());
         for (at, resource) in resources.iter().enumerate() {
-            let Spec::Service(spec) = &resource.spec else { continue };
             let (_, Some(namespace)) = placement.places[at] else { continue };
-            let of_namespace = placement.namespaces[namespace.index()].name.as_deref();
-            let fqdn = of_namespace.map(|name| format!("{}.{name}.svc.cluster.local", resource.meta.name()));
-            let resource = ResourceId(at as u32);
-            all.push((Service { resource, namespace, fqdn, workloads: Vec::new() }, spec.as_ref()));
+            match &resource.spec {
+                Spec::Service(spec) => {
+                    let of = placement.namespaces[namespace.index()].name.as_deref();
+                    let fqdn = of.map(|of| format!("{}.{of}.svc.cluster.local", resource.meta.name()));
+                    let resource = ResourceId(at as u32);
+                    all.push((Service { resource, namespace, fqdn, workloads: Vec::new() }, spec.as_ref()));
+                }
+                Spec::ServiceEntry(entry) => {
+                    if let Some(selector) = &entry.workload_selector {
+                        entries.push((namespace.0, &selector.labels, at as u32));
+                    }
+                }
+                _ => {}
+            }
         }
+        let rows = || all.iter().enumerate().filter(|(_, (_, spec))| !spec.selector.is_empty());
         let selectors = SelectorIndex::new(
-            all.iter()
-                .enumerate()
-                .map(|(at, (service, spec))| (service.namespace.0, &spec.selector, at as u32)),
+            rows().map(|(at, (service, spec))| (service.namespace.0, &spec.selector, at as u32)),
         );
-        Services { all, selectors }
+        let anywhere = |unnamed: bool| {
+            let of_kind =
+                rows().filter(move |(_, (service, _))| scopes.is_unnamed(service.namespace) == unnamed);
+            Floating::new(of_kind.map(|(at, (service, spec))| {
+                let cluster = placement.places[service.resource.index()].0;
+                (cluster, Some(&spec.selector), at as u32)
+            }))
+        };
+        let floating = anywhere(true);
+        let any_unnamed = placement.namespaces.iter().any(|namespace| namespace.name.is_none());
+        let named = if any_unnamed { anywhere(false) } else { Floating::default() };
+        Services {
+            resources,
+            selectors,
+            entries: SelectorIndex::new(entries.into_iter()),
+            floating,
+            named,
+            all,
+        }
     }
 
-    /// Services that select pods with `labels` in `namespace`, in resource order. A Service without a selector has
-    /// endpoints of its own and selects none.
+    /// What sends to `pods`, each list in resource order. A Service without a selector has endpoints of its own and
+    /// selects none; a ServiceEntry whose selector is empty selects none either.
     pub(crate) fn selecting(
         &self,
-        namespace: NamespaceId,
+        pods: &Pods<'_>,
         labels: &LabelSet<'a>,
+        scopes: &Scopes,
         tried: &mut u64,
-    ) -> Vec<ServiceId> {
-        let mut found = Vec::new();
-        *tried += self.selectors.matching(namespace.0, labels, usize::MAX, &mut found);
-        found.sort_unstable();
-        found.into_iter().map(ServiceId).collect()
+    ) -> Selecting {
+        let mut lookup = |index: &SelectorIndex<'a>, namespace: NamespaceId| {
+            let mut found = Vec::new();
+            *tried += index.matching(namespace.0, labels, usize::MAX, &mut found);
+            found.sort_unstable();
+            found
+        };
+        let services = lookup(&self.selectors, pods.namespace).into_iter().map(ServiceId).collect();
+        let entries = lookup(&self.entries, pods.namespace).into_iter().map(ResourceId).collect();
+        let mut maybe = self.floating.at(pods.cluster, labels, tried);
+        if scopes.is_unnamed(pods.namespace) {
+            maybe.extend(self.named.at(pods.cluster, labels, tried));
+        }
+        let maybe = maybe.into_iter().map(ServiceId);
+        let elsewhere = maybe.filter(|id| self.all[id.index()].0.namespace != pods.namespace);
+        Selecting { services, entries, maybe: elsewhere.collect() }
+    }
+
+    /// A ServiceEntry.
+    pub(crate) fn entry(&self, id: ResourceId) -> Option<&'a ServiceEntry> {
+        match &self.resources[id.index()].spec {
+            Spec::ServiceEntry(entry) => Some(entry),
+            _ => None,
+        }
     }
 }
 
 /// The port of the pods that a Service port sends to; none when it names a port that they do not declare (Istio 1.32,
 /// serviceregistry/kube/controller/util.go `FindPort`).
-pub(crate) fn target_port(port: &ServicePort, containers: &[Container]) -> Option<u16> {
+pub(crate) fn target_port(port: &ServicePort, pods: &Pods<'_>) -> Option<u16> {
+    if let PodKind::Machine { ports, .. } = &pods.kind {
+        let by_name =
+            |name: &str| ports.iter().find(|(known, _)| known.value == name).map(|(_, port)| port.value);
+        return match &port.target {
+            Some(PortRef::Name(name)) => by_name(&name.value),
+            Some(PortRef::Number(number)) => {
+                let own = port.name.as_ref().and_then(|name| by_name(&name.value));
+                Some(own.unwrap_or(number.value))
+            }
+            None => {
+                let own = port.name.as_ref().and_then(|name| by_name(&name.value));
+                Some(own.unwrap_or(port.port.value))
+            }
+        };
+    }
     let name = match &port.target {
         None => return Some(port.port.value),
         Some(PortRef::Number(number)) => return Some(number.value),
         Some(PortRef::Name(name)) => name,
     };
-    let serving = containers.iter().filter(|container| !container.init || container.sidecar);
+    let serving = pods.containers.iter().filter(|container| !container.init || container.sidecar);
     let mut ports = serving.flat_map(|container| &container.ports);
     let found = ports.find(|candidate| {
         candidate.protocol == port.protocol
             && candidate.name.as_ref().is_some_and(|candidate| candidate.value == name.value)
     });
     found.map(|port| port.number.value)
+}
+
+/// The port of the pods that a ServiceEntry port sends to.
+pub(crate) fn entry_target_port(port: &IstioPort, pods: &Pods<'_>) -> Option<u16> {
+    let named = match &pods.kind {
+        PodKind::Machine { ports, .. } => port
+            .name
+            .as_ref()
+            .and_then(|name| ports.iter().find(|(known, _)| known.value == name.value))
+            .map(|(_, number)| number.value),
+        PodKind::Containers | PodKind::Deployed => None,
+    };
+    let written = port.target_port.as_ref().or(port.number.as_ref()).map(|number| number.value);
+    named.or(written)
+}
+
+/// The class of a Service port.
+pub(crate) fn class_of(port: &ServicePort) -> ProtocolClass {
+    let transport = match port.protocol {
+        Transport::Tcp => "TCP",
+        Transport::Udp => "UDP",
+        // Istio takes SCTP for TCP, but no proxy ever sees such traffic.
+        Transport::Sctp => return ProtocolClass::Udp,
+    };
+    let name = port.name.as_ref().map_or("", |name| name.value.as_str());
+    let app_protocol = port.app_protocol.as_ref().map(|protocol| protocol.value.as_str());
+    Protocol::select(u32::from(port.port.value), name, app_protocol, Some(transport)).class()
+}
+
+/// The class of a ServiceEntry port.
+pub(crate) fn entry_class(port: &IstioPort) -> ProtocolClass {
+    let written = port.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
+    Protocol::parse(written).map_or(ProtocolClass::Auto, Protocol::class)
+}
+
+/// Where the class of a Service port is written.
+pub(crate) fn class_origin(port: &ServicePort) -> Origin {
+    let deciding = port.app_protocol.as_ref().or(port.name.as_ref());
+    Origin::Inherited(deciding.map_or(port.port.span, |text| text.span))
 }

@@ -1,12 +1,16 @@
 //! MeshConfig and installation values in force.
 
+use meshproof_resources::{ExtensionProvider, LabelSelector, PathNormalization};
+use meshproof_source::Span;
+
 use crate::{Fact, Origin};
 
 /// Where the control plane stands unless told otherwise (Istio 1.32, pkg/config/mesh/mesh.go).
 pub(crate) const DEFAULT_ROOT_NAMESPACE: &str = "istio-system";
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
-/// MeshConfig in force, each value with its origin.
+/// MeshConfig and installation values in force, each value with its origin. Where places in the input disagree, the
+/// value is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `trustDomain`.
@@ -29,8 +33,46 @@ pub struct Settings {
     pub exclude_inbound_ports: Fact<String>,
     /// `defaultConfig.proxyMetadata.ISTIO_META_ENABLE_HBONE`: sidecars listen on HBONE too.
     pub sidecar_hbone: Fact<bool>,
-    /// `PILOT_SELECTOR_BASED_K8S_GATEWAY_POLICY`: selectors reach Gateway API gateways.
+    /// `ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY`: selectors reach Gateway API gateways.
     pub selectors_reach_gateways: Fact<bool>,
+    /// `global.proxy.autoInject` is not `disabled`.
+    pub auto_inject: Fact<bool>,
+    /// `pathNormalization.normalization`.
+    pub path_normalization: Fact<PathNormalization>,
+    /// `extensionProviders` as written; of equal names the first place counts.
+    pub extension_providers: Vec<ExtensionProvider>,
+    /// Names of all providers that are known, written or told by the user.
+    pub provider_names: Vec<String>,
+    /// `discoverySelectors`; empty means that every namespace is looked at.
+    pub discovery_selectors: Vec<LabelSelector>,
+    /// `caCertificates[].trustDomains`: further trust domains whose certificates are taken.
+    pub ca_trust_domains: Vec<String>,
+    /// `defaultServiceExportTo`; empty means everywhere.
+    pub default_service_export_to: Vec<String>,
+    /// `defaultVirtualServiceExportTo`.
+    pub default_virtual_service_export_to: Vec<String>,
+    /// `defaultDestinationRuleExportTo`.
+    pub default_destination_rule_export_to: Vec<String>,
+    /// `defaultConfig.proxyMetadata`.
+    pub proxy_metadata: Vec<(String, String)>,
+    /// `defaultConfig.interceptionMode` is NONE: no pod is captured unless it says otherwise.
+    pub interception_none: Fact<bool>,
+    /// Environment of istiod: flags with their values.
+    pub features: Vec<(String, Fact<String>)>,
+    /// `global.network`.
+    pub network: Option<String>,
+    /// Whether probes are rewritten (`sidecarInjectorWebhook.rewriteAppHTTPProbe`).
+    pub rewrite_probes: Fact<bool>,
+    /// `global.proxy.excludeOutboundPorts`.
+    pub exclude_outbound_ports: Fact<String>,
+    /// `global.proxy.includeOutboundPorts`.
+    pub include_outbound_ports: Fact<String>,
+    /// `global.proxy.excludeIPRanges`.
+    pub exclude_ip_ranges: Fact<String>,
+    /// `global.proxy.includeIPRanges`; `*` means all.
+    pub include_ip_ranges: Fact<String>,
+    /// Where something of this is written.
+    pub written_at: Vec<Span>,
 }
 
 impl Default for Settings {
@@ -50,6 +92,25 @@ impl Default for Settings {
             exclude_inbound_ports: by_default(String::new()),
             sidecar_hbone: by_default(false),
             selectors_reach_gateways: by_default(true),
+            auto_inject: by_default(true),
+            path_normalization: by_default(PathNormalization::Default),
+            extension_providers: Vec::new(),
+            provider_names: Vec::new(),
+            discovery_selectors: Vec::new(),
+            ca_trust_domains: Vec::new(),
+            default_service_export_to: Vec::new(),
+            default_virtual_service_export_to: Vec::new(),
+            default_destination_rule_export_to: Vec::new(),
+            proxy_metadata: Vec::new(),
+            interception_none: by_default(false),
+            features: Vec::new(),
+            network: None,
+            rewrite_probes: by_default(true),
+            exclude_outbound_ports: by_default(String::new()),
+            include_outbound_ports: by_default(String::new()),
+            exclude_ip_ranges: by_default(String::new()),
+            include_ip_ranges: by_default("*".to_owned()),
+            written_at: Vec::new(),
         }
     }
 }
@@ -58,6 +119,17 @@ impl Settings {
     /// The root namespace, or Istio's default where the input leaves it open.
     pub fn root(&self) -> &str {
         self.root_namespace.known().map_or(DEFAULT_ROOT_NAMESPACE, String::as_str)
+    }
+
+    /// The value of a feature flag of istiod, where the input gives one.
+    pub fn feature(&self, name: &str) -> Option<&Fact<String>> {
+        self.features.iter().find(|(flag, _)| flag == name).map(|(_, value)| value)
+    }
+
+    /// The trust domain with its aliases, the domain itself first; empty when it is not known.
+    pub fn trust_domains(&self) -> impl Iterator<Item = &str> {
+        let own = self.trust_domain.known().into_iter();
+        own.chain(&self.trust_domain_aliases).map(String::as_str)
     }
 }
 
@@ -76,6 +148,9 @@ pub struct SettingsOverride {
     pub exclude_inbound_ports: Option<String>,
     pub sidecar_hbone: Option<bool>,
     pub selectors_reach_gateways: Option<bool>,
+    pub path_normalization: Option<PathNormalization>,
+    /// Names of extension providers that exist beside the ones written in manifests.
+    pub extension_providers: Vec<String>,
 }
 
 impl SettingsOverride {
@@ -96,6 +171,8 @@ impl SettingsOverride {
         set(&mut settings.exclude_inbound_ports, &self.exclude_inbound_ports);
         set(&mut settings.sidecar_hbone, &self.sidecar_hbone);
         set(&mut settings.selectors_reach_gateways, &self.selectors_reach_gateways);
+        set(&mut settings.path_normalization, &self.path_normalization);
+        settings.provider_names.extend(self.extension_providers.iter().cloned());
         if let Some(aliases) = &self.trust_domain_aliases {
             settings.trust_domain_aliases.clone_from(aliases);
         }

@@ -77,7 +77,7 @@ pub struct Workload {
     pub policies: Attachments,
     /// RequestAuthentications that the enforcement point evaluates, sorted by resource.
     pub request_authentications: Attachments,
-    /// EnvoyFilters that touch it: what is said of it is unverified.
+    /// EnvoyFilters that change what it receives (the first few): what is said of it is unverified.
     pub envoy_filters: Vec<ResourceId>,
     /// Services that select it.
     pub services: Vec<ServiceId>,
@@ -117,6 +117,15 @@ pub struct PortBinding {
     pub port: usize,
 }
 
+/// A ServiceEntry port that leads to a workload port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryBinding {
+    /// The ServiceEntry.
+    pub entry: ResourceId,
+    /// Index into its `ports`.
+    pub port: usize,
+}
+
 /// Whether the proxy sees traffic to a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortCapture {
@@ -124,7 +133,7 @@ pub enum PortCapture {
     Captured,
     /// It goes around the proxy: no PeerAuthentication, no AuthorizationPolicy.
     Excluded {
-        /// The annotation (or mesh value) that says so; absent for Istio's own ports.
+        /// The annotation (or mesh value) that says so; absent for Istio's own ports and for datagrams.
         by: Option<Span>,
     },
 }
@@ -142,6 +151,8 @@ pub struct WorkloadPort {
     pub protocol: Fact<ProtocolClass>,
     /// Service ports that lead here.
     pub bindings: Vec<PortBinding>,
+    /// ServiceEntry ports that lead here.
+    pub service_entries: Vec<EntryBinding>,
     /// Mode of this port.
     pub mode: EffectiveMode,
     /// Whether the proxy sees it.
