@@ -1,16 +1,23 @@
 //! One document: parsed, judged, decoded, and its tree dropped again.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use meshproof_diagnostics::{Category, Finding, Label, Level};
 use meshproof_report::Skipped;
+use meshproof_resources::admission::{self, Stage};
 use meshproof_resources::{Decoded, Issue, Kind, Resource, Spec, decode_with_text};
 use meshproof_source::{SourceId, Span};
-use meshproof_yaml::{Problem, ProblemKind, Relevance, TemplateKind, may_matter, template_marker};
+use meshproof_yaml::{
+    NodeRef, Problem, ProblemKind, Relevance, Shape, TemplateKind, may_matter, template_marker,
+};
 
 use crate::lints;
 use crate::suppress::{self, Suppression};
+
+/// Lists inside lists beyond this depth are not read by the decoder either.
+const MAX_LIST_DEPTH: usize = 8;
 
 /// One document and what is known of its file.
 pub(crate) struct Job<'a> {
@@ -99,9 +106,15 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     let mut decoded = Decoded::default();
     decode_with_text(tree.root(), job.text, &mut decoded);
     outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
-    outcome.findings.extend(decoded.issues.into_iter().map(issue_finding));
     if !decoded.resources.is_empty() {
         outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
+        review_objects(tree.root(), &decoded.resources, &mut outcome.findings);
+    }
+    for issue in decoded.issues {
+        // Admission says the same of a version, and more.
+        if !outcome.findings.iter().any(|finding| finding.primary.span == issue.span) {
+            outcome.findings.push(issue_finding(issue));
+        }
     }
     if !outcome.findings.is_empty() || !decoded.resources.is_empty() {
         collect_comments(job, Some(&tree), &mut outcome);
@@ -117,6 +130,44 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     }
     outcome.resources = decoded.resources;
     outcome
+}
+
+/// Asks admission about every decoded object.
+fn review_objects(root: NodeRef<'_>, resources: &[Resource], findings: &mut Vec<Finding>) {
+    let by_start: HashMap<u32, &Resource> =
+        resources.iter().map(|resource| (resource.meta.span.start, resource)).collect();
+    let mut stack = vec![(root, 0)];
+    while let Some((node, depth)) = stack.pop() {
+        if node.shape() == Shape::Sequence && depth < 2 * MAX_LIST_DEPTH {
+            stack.extend(node.items().map(|item| (item, depth + 1)));
+            continue;
+        }
+        match by_start.get(&node.span().start) {
+            Some(resource) if matches!(resource.spec, Spec::Patch(_)) => {}
+            Some(resource) => {
+                let name = resource.meta.resource_name();
+                let issues = admission::admit(node).into_iter();
+                findings.extend(issues.map(|issue| admission_finding(issue).with_resource(name.clone())));
+            }
+            // Whatever was read below this is a list.
+            None => stack.extend(node.get("items").map(|items| (items, depth + 1))),
+        }
+    }
+    findings.sort_by_key(|finding| finding.primary.span.start);
+}
+
+fn admission_finding(issue: admission::Issue) -> Finding {
+    let (level, category) = match issue.stage {
+        // API servers of today drop a null before they look.
+        _ if issue.lint == "null-field" => (Level::Warning, Category::Dead),
+        Stage::Metadata | Stage::Crd | Stage::Webhook => (Level::Error, Category::Invalid),
+        Stage::Pruned | Stage::Mistake => (Level::Warning, Category::Dead),
+        Stage::Warning => (Level::Warning, Category::Hygiene),
+    };
+    let label = Label::new(issue.span, "");
+    let mut finding = Finding::new(issue.lint, level, category, issue.message, label);
+    finding.help = issue.help;
+    finding
 }
 
 /// The reason under which a template is listed.

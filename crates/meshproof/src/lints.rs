@@ -1,5 +1,6 @@
 //! The lints that reading itself raises, and the list of all lints.
 
+use meshproof_lints::{LINTS, Lint};
 use meshproof_yaml::ProblemKind;
 
 /// A panic of ours, caught.
@@ -27,32 +28,44 @@ pub(crate) fn of_problem(kind: ProblemKind) -> &'static str {
     }
 }
 
+/// Lints of reading that have no page yet.
 const READING: &[&str] = &[
+    "admission-warning",
     "alias-bomb",
     "ambiguous-separator",
     "document-too-large",
     "duplicate-key",
+    "incomplete-type",
     INTERNAL_ERROR,
     INVALID_OBJECT,
     "invisible-character",
+    "null-field",
     RENDER_FAILED,
     SUPPRESSION_WITHOUT_REASON,
+    "unknown-api-version",
+    "unknown-field",
     UNREADABLE_FILE,
+    "unreadable-list",
     UNUSED_SUPPRESSION,
     "yaml-syntax",
 ];
 
 /// Ids of all lints, sorted.
 pub fn ids() -> Vec<&'static str> {
-    let mut ids: Vec<&str> = READING.to_vec();
+    let mut ids: Vec<&str> = LINTS.iter().map(|lint| lint.id).chain(READING.iter().copied()).collect();
     ids.sort_unstable();
     ids.dedup();
     ids
 }
 
+/// The lint with its one-line summary and its page.
+pub fn describe(id: &str) -> Option<&'static Lint> {
+    LINTS.iter().find(|lint| lint.id == id)
+}
+
 /// Whether there is such a lint.
 pub fn is_known(id: &str) -> bool {
-    ids().binary_search(&id).is_ok()
+    READING.contains(&id) || describe(id).is_some()
 }
 
 /// The lint that was probably meant.

@@ -1,6 +1,9 @@
-//! `meshproof lint`: what the lints are.
+//! `meshproof lint`: which lints there are, and what one of them means.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
+
+use meshproof::lints;
 
 use super::args::LintArgs;
 use super::{CLEAN, FAILED, output};
@@ -8,14 +11,38 @@ use super::{CLEAN, FAILED, output};
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &LintArgs) -> u8 {
     let text = match &args.id {
-        None => meshproof::lints::ids().join("\n"),
-        Some(id) => id.clone(),
+        None => list(),
+        Some(id) => match lints::describe(id) {
+            Some(lint) => lint.doc.to_owned(),
+            None => {
+                let hint = match lints::closest(id) {
+                    Some(meant) => format!("did you mean {meant}?"),
+                    None => "`meshproof lint` lists them".to_owned(),
+                };
+                output::complain(&format!("there is no lint `{id}`; {hint}"));
+                return FAILED;
+            }
+        },
     };
-    match writeln!(io::stdout(), "{text}") {
+    match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            output::complain(&error.to_string());
+            output::complain(&format!("standard output: {error}"));
             FAILED
         }
         _ => CLEAN,
     }
+}
+
+/// One line for each lint.
+fn list() -> String {
+    let ids = lints::ids();
+    let width = ids.iter().map(|id| id.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for id in ids {
+        let described = lints::describe(id);
+        let summary = described.map_or("", |lint| lint.summary);
+        let level = described.map_or(String::new(), |lint| format!("{:?}", lint.level).to_lowercase());
+        let _ = writeln!(text, "{id:width$}  {level:7}  {summary}");
+    }
+    text
 }
