@@ -55,6 +55,9 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
                 ResourceInput { resource, cluster }
             })
             .collect();
+        if last {
+            pool = Pool::default();
+        }
         let first =
             inputs.first().map_or(Span::new(SourceId(0), 0, 0), |input| input.resource.meta.span.part(0, 0));
         let built = catch_unwind(AssertUnwindSafe(|| {
@@ -76,6 +79,7 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
 }
 
 /// The objects of a run by source, handed out to one or several meshes.
+#[derive(Default)]
 struct Pool {
     resources: Vec<Option<Resource>>,
     by_source: HashMap<SourceId, std::ops::Range<usize>>,
@@ -122,7 +126,10 @@ impl Pool {
 
     /// The objects of one mesh. In the last one they are moved out, since copies of everything cost memory.
     fn take(&mut self, units: &[Unit], group: &[usize], last: bool) -> Vec<Resource> {
-        let mut taken = Vec::new();
+        if units.is_empty() {
+            return std::mem::take(&mut self.resources).into_iter().flatten().collect();
+        }
+        let mut taken = Vec::with_capacity(self.resources.len());
         for at in self.plain.clone() {
             let resource = &mut self.resources[at];
             taken.extend(if last { resource.take() } else { resource.clone() });
