@@ -1,6 +1,7 @@
 //! All lints: id, level, category, one line, the check, and the page that explains it.
 
 use meshproof_diagnostics::{Category, Finding, Level};
+use meshproof_source::Span;
 
 use crate::Context;
 
@@ -36,20 +37,66 @@ macro_rules! lints {
 /// Every lint, sorted by id.
 #[rustfmt::skip]
 pub static LINTS: &[Lint] = lints! {
+    "admission-warning" Warning Hygiene None;
+        "istiod takes the object with a warning";
+    "alias-bomb" Error Invalid None;
+        "aliases that would unfold without bound";
+    "ambiguous-separator" Warning Hygiene None;
+        "a line that ends a document for some tools and not for others";
     "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);
         "two objects that cannot both have their way, where one silently loses";
     "default-open" Warning Hole Some(crate::default_open::check);
         "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);
         "a port that nobody may reach although somebody is clearly meant to";
+    "document-too-large" Error Invalid None;
+        "a document too large to be read";
+    "duplicate-key" Warning Conflict None;
+        "a mapping with one key twice";
+    "incomplete-type" Warning Invalid None;
+        "a document with only one of apiVersion and kind";
+    "internal-error" Error Invalid None;
+        "meshproof itself failed on something";
+    "invalid-object" Error Invalid None;
+        "an object that the API server or istiod refuses";
+    "invisible-character" Warning Hygiene None;
+        "a character that is not seen";
+    "method-case" Warning Dead None;
+        "an HTTP method in lower case";
+    "misplaced-wildcard" Warning Dead None;
+        "a `*` that is an ordinary character";
+    "never-matching-value" Warning Dead None;
+        "a value that no request can have";
+    "null-field" Warning Dead None;
+        "a field without a value";
     "permissive-mtls" Error Hole Some(crate::permissive_mtls::check);
-        "a port that takes plaintext although identity rules or a STRICT nearby say otherwise";
+        "a port that takes plaintext although identity rules or a STRICT say otherwise";
+    "render-failed" Warning Invalid None;
+        "a folder that Kustomize or Helm refused";
     "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
         "a selector that finds no pod";
+    "spiffe-prefix" Warning Dead None;
+        "a principal written with `spiffe://`";
     "split-rule" Error Hole Some(crate::split_rule::check);
         "`from` and `to` as two rules, so that the second lets anybody in";
+    "suppression-without-reason" Warning Hygiene None;
+        "a suppression that does not say why";
+    "unknown-api-version" Error Invalid None;
+        "a version that the kind does not have";
+    "unknown-field" Warning Dead None;
+        "a field that the kind does not have";
     "unknown-principal" Warning Dead Some(crate::unknown_principal::check);
         "a principal, service account or namespace that names nobody";
+    "unquoted-scalar" Error Invalid None;
+        "a number or boolean where a string belongs";
+    "unreadable-file" Error Invalid None;
+        "a file that is no text or cannot be opened";
+    "unreadable-list" Warning Invalid None;
+        "a List whose items are no list";
+    "unused-suppression" Warning Hygiene None;
+        "a suppression that suppresses nothing";
+    "yaml-syntax" Error Invalid None;
+        "a document that is no YAML";
 };
 
 /// The lint of an id.
@@ -79,11 +126,50 @@ const WEAKER: &[&str] = &[
 /// Drops findings about a token that a proven finding already explains. Also for findings of other parts of the
 /// program, put together with those of [`run`].
 pub fn drop_repeated(findings: &mut Vec<Finding>) {
-    let explained: std::collections::HashSet<_> = findings
+    let mut explained: Vec<Span> = findings
         .iter()
         .filter(|finding| finding.lint == crate::deny_all_gap::ID)
         .flat_map(|finding| std::iter::once(&finding.primary).chain(&finding.related))
         .map(|label| label.span)
         .collect();
-    findings.retain(|finding| !WEAKER.contains(&finding.lint) || !explained.contains(&finding.primary.span));
+    explained.sort_unstable_by_key(|span| (span.source, span.start));
+    // Tokens do not overlap, so the one that begins last before a place is the only one that can hold it.
+    let holds = |place: Span| {
+        let after =
+            explained.partition_point(|span| (span.source, span.start) <= (place.source, place.start));
+        let before = after.checked_sub(1).and_then(|at| explained.get(at));
+        before.is_some_and(|span| span.source == place.source && place.end <= span.end)
+    };
+    findings.retain(|finding| !WEAKER.contains(&finding.lint) || !holds(finding.primary.span));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_sorted_and_unique() {
+        assert!(LINTS.windows(2).all(|pair| pair[0].id < pair[1].id));
+        assert_eq!(lint("split-rule").map(|lint| lint.id), Some("split-rule"));
+        assert!(lint("split-rules").is_none());
+    }
+
+    #[test]
+    fn a_weaker_finding_within_an_explained_token_goes() {
+        use meshproof_diagnostics::Label;
+        let span = |start, end| Span::new(meshproof_source::SourceId(0), start, end);
+        let finding = |lint, start, end| {
+            Finding::new(lint, Level::Warning, Category::Dead, "m", Label::new(span(start, end), ""))
+        };
+        let mut findings = vec![
+            finding("deny-all-gap", 10, 20),
+            finding("spiffe-prefix", 11, 15),
+            finding("spiffe-prefix", 30, 40),
+            finding("unknown-field", 11, 15),
+        ];
+        drop_repeated(&mut findings);
+        let left: Vec<_> =
+            findings.iter().map(|finding| (finding.lint, finding.primary.span.start)).collect();
+        assert_eq!(left, [("deny-all-gap", 10), ("spiffe-prefix", 30), ("unknown-field", 11)]);
+    }
 }

@@ -59,7 +59,9 @@ fn names(ctx: &Context<'_>) -> Vec<Finding> {
         for other in rest {
             let (one, two) = (&ctx.resource(*first).meta, &ctx.resource(*other).meta);
             let same = same_text(ctx.sources.snippet(one.span), ctx.sources.snippet(two.span));
-            let level = if same { Level::Info } else { together(ctx, *first, *other).min(Level::Warning) };
+            // Two files are mostly variants of which one is applied.
+            let one_file = one.span.source == two.span.source;
+            let level = if same || !one_file { Level::Info } else { Level::Warning };
             let name = two.resource_name();
             let message = match same {
                 true => format!("{name} is written twice, with the same content"),
@@ -133,7 +135,9 @@ fn peer_pair(ctx: &Context<'_>, first: ResourceId, other: ResourceId) -> Option<
         policy.port_level.iter().map(|(port, mode)| (port.value, mode.value)).collect::<Vec<_>>()
     };
     let same = mode(left) == mode(right) && ports(left) == ports(right);
-    let level = if same { Level::Info } else { together(ctx, first, other) };
+    let placed = one.meta.namespace.is_some() && two.meta.namespace.is_some();
+    let most = if placed { Level::Error } else { Level::Warning };
+    let level = if same { Level::Info } else { together(ctx, first, other).min(most) };
     let (name, older) = (two.meta.resource_name(), one.meta.resource_name());
     let message = format!("{name} and {older} have one scope, and only the older one counts");
     let place = right.mode.as_ref().map_or(two.meta.name_span(), |mode| mode.span);

@@ -96,7 +96,7 @@ fn looser_than_above(
     let mode =
         policy.mode.as_ref().filter(|mode| matches!(mode.value, MtlsMode::Permissive | MtlsMode::Disable))?;
     let workload = deciders.get(&id)?;
-    let namespace = ctx.namespace_of(id)?;
+    let namespace = ctx.namespace_of(id).filter(|namespace| !ctx.is_root(*namespace))?;
     let cluster = ctx.mesh.namespaces[namespace.index()].cluster;
     let of_mesh = || {
         let root = ctx.mesh.settings_of(cluster).root();

@@ -23,8 +23,11 @@ pub fn analyse<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)], world: &World) ->
         let text = text.as_ref();
         let id = sources.add(name.as_ref(), text, Origin::File);
         for document in split_documents(text) {
-            let parsed = meshproof_yaml::parse(id, text, document.range);
-            assert!(parsed.problems.is_empty(), "{}: {:?}", name.as_ref(), parsed.problems);
+            let document_range = document.range;
+            let parsed = meshproof_yaml::parse(id, text, document_range.clone());
+            if meshproof_yaml::template_marker(&text[document_range.clone()]).is_some() {
+                continue;
+            }
             let mut out = Decoded::default();
             if let Some(tree) = &parsed.tree {
                 decode(tree.root(), &mut out);
@@ -58,4 +61,39 @@ pub fn short(analysed: &Analysed) -> Vec<String> {
         .collect();
     lines.sort();
     lines
+}
+
+/// Ids of everything that is wrong with a text: reading, decoding, admission, lints.
+pub fn ids(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let id = meshproof_source::SourceId(0);
+    for document in split_documents(text) {
+        let parsed = meshproof_yaml::parse(id, text, document.range);
+        found.extend(parsed.problems.iter().map(|problem| {
+            use meshproof_yaml::ProblemKind;
+            let id = match problem.kind {
+                ProblemKind::Syntax => "yaml-syntax",
+                ProblemKind::DuplicateKey => "duplicate-key",
+                ProblemKind::InvisibleCharacter => "invisible-character",
+                ProblemKind::AliasBomb => "alias-bomb",
+                ProblemKind::TooLarge => "document-too-large",
+                ProblemKind::AmbiguousSeparator => "ambiguous-separator",
+            };
+            id.to_owned()
+        }));
+        let Some(tree) = &parsed.tree else { continue };
+        let mut out = Decoded::default();
+        decode(tree.root(), &mut out);
+        found.extend(out.issues.iter().map(|issue| issue.lint.to_owned()));
+        if !out.resources.is_empty() {
+            let issues = meshproof_resources::admission::admit(tree.root());
+            let mistakes = meshproof_resources::admission::mistakes::find(tree.root());
+            found.extend(issues.iter().chain(&mistakes).map(|issue| issue.lint.to_owned()));
+        }
+    }
+    let analysed = analyse(&[("example.yaml", text)], &World::default());
+    found.extend(analysed.findings.iter().map(|finding| finding.lint.to_owned()));
+    found.sort();
+    found.dedup();
+    found
 }
