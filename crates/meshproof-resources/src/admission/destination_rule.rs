@@ -31,7 +31,7 @@ pub(super) fn validate(collector: &mut Collector, object: NodeRef<'_>) {
             let node = view::field(subset, "name").unwrap_or(subset);
             collector.refuse(&path.field("name"), node, format!("the subset name {name:?} stands twice"));
         }
-        self::subset(collector, subset, namespace, &path);
+        collector.errors_only(|collector| self::subset(collector, subset, namespace, &path));
     }
     let selected = view::field(spec, "workloadSelector").is_some();
     export_to(collector, spec, namespace, selected, &path);
@@ -87,7 +87,7 @@ fn traffic_policy(collector: &mut Collector, holder: NodeRef<'_>, namespace: &st
     settings(collector, policy, namespace, &path);
     for (index, port) in view::items(policy, "portLevelSettings") {
         let list = path.field("portLevelSettings");
-        port_policy(collector, port, namespace, &list.item(index));
+        collector.errors_only(|collector| port_policy(collector, port, namespace, &list.item(index)));
     }
     tunnel(collector, policy, &path);
 }

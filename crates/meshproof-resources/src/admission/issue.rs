@@ -74,6 +74,14 @@ impl Collector {
         self.push("admission-warning", Stage::Warning, path, node, message.into(), Some(help.into()));
     }
 
+    /// Runs checks whose warnings istiod loses on the way: it keeps only the errors of subsets and ports.
+    pub fn errors_only(&mut self, checks: impl FnOnce(&mut Self)) {
+        let mut inner = Collector::default();
+        checks(&mut inner);
+        inner.issues.retain(|issue| issue.stage != Stage::Warning);
+        self.issues.append(&mut inner.issues);
+    }
+
     /// Any other issue.
     pub fn push(
         &mut self,
