@@ -47,7 +47,9 @@ impl Decoder<'_> {
 
     fn object(&mut self, object: NodeRef<'_>, schema: &'static Node, path: &Path<'_>) {
         for (name, index) in &schema.properties {
-            if let Some(value) = object.get(name) {
+            // The protobuf spelling counts only where the JSON spelling does not stand.
+            let hidden = *name == "jwks_uri" && object.entry("jwksUri").is_some();
+            if let Some(value) = object.get(name).filter(|_| !hidden) {
                 let field = self.schema.node(*index);
                 let path = path.field(name);
                 if DURATIONS.contains(name) && field.kind == Type::String {
@@ -92,7 +94,7 @@ impl Decoder<'_> {
                 }
             }
             (Type::Number, Scalar::Int(_) | Scalar::Uint(_) | Scalar::Float(_)) => {}
-            (Type::Number, Scalar::Str(text)) if text.parse::<f64>().is_ok() => {}
+            (Type::Number, Scalar::Str(text)) if text == "null" || text.parse::<f64>().is_ok() => {}
             _ => self.misfit(value, path, "a value of another type"),
         }
     }
@@ -123,6 +125,8 @@ fn fits(scalar: &Scalar<'_>, schema: &Node) -> bool {
         Scalar::Int(value) => i128::from(*value),
         Scalar::Uint(value) => i128::from(*value),
         Scalar::Float(value) if value.fract() == 0.0 && value.abs() < 1e18 => *value as i128,
+        // Without the quotes this is a null, which leaves the zero.
+        Scalar::Str(text) if text == "null" => return true,
         Scalar::Str(text) if is_json_integer(text) => match text.trim().parse() {
             Ok(value) => value,
             Err(_) => return false,

@@ -20,7 +20,8 @@ pub(super) fn validate(collector: &mut Collector, object: NodeRef<'_>) {
 fn jwt_rule(collector: &mut Collector, rule: NodeRef<'_>, path: &Path<'_>) {
     no_empty_strings(collector, rule, "audiences", path, "an audience cannot be empty");
     // The old spelling is still a field; the new one wins.
-    let jwks_uri = view::entry(rule, "jwksUri").or_else(|| view::entry(rule, "jwks_uri"));
+    let spelling = if rule.entry("jwksUri").is_some() { "jwksUri" } else { "jwks_uri" };
+    let jwks_uri = view::entry(rule, spelling);
     let uri = jwks_uri.map_or("", |(_, uri)| view::text(uri));
     if view::string(rule, "issuer").is_empty() && uri.is_empty() {
         collector.refuse_with_help(
@@ -31,7 +32,7 @@ fn jwt_rule(collector: &mut Collector, rule: NodeRef<'_>, path: &Path<'_>) {
         );
     }
     if let (Some((_, node)), Some(message)) = (jwks_uri, jwks_uri_problem(uri)) {
-        collector.refuse(&path.field("jwksUri"), node, message);
+        collector.refuse(&path.field(spelling), node, message);
     }
     if let Some(node) = view::field(rule, "jwks").filter(|node| !view::text(*node).is_empty()) {
         inline_keys(collector, node, &path.field("jwks"));
