@@ -1,10 +1,11 @@
 //! Which namespaces and service accounts exist, and how sure an absence is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use meshproof_ir::{Mesh, NamespaceId};
 
 use crate::World;
+use crate::hash::{Map, Set};
 use crate::similar::Names;
 
 /// Whether a named account exists.
@@ -24,7 +25,7 @@ pub(crate) enum Existence {
 /// Names of one namespace, over all clusters.
 #[derive(Debug, Default)]
 struct Namespace<'a> {
-    names: HashSet<&'a str>,
+    names: Set<&'a str>,
     similar: Names<'a>,
     /// ServiceAccount objects are in the input.
     has_objects: bool,
@@ -40,17 +41,17 @@ struct Namespace<'a> {
 
 /// Index of all accounts.
 pub(crate) struct Accounts<'a> {
-    namespaces: HashMap<&'a str, Namespace<'a>>,
+    namespaces: Map<&'a str, Namespace<'a>>,
     namespace_names: Names<'a>,
     /// In a stable order, to pick examples from.
     examples: Vec<(&'a str, &'a str)>,
-    external: HashSet<&'a str>,
+    external: Set<&'a str>,
     trust_domains: Vec<&'a str>,
 }
 
 impl<'a> Accounts<'a> {
     pub(crate) fn new(mesh: &'a Mesh, world: &'a World, incomplete: &HashSet<NamespaceId>) -> Self {
-        let mut namespaces: HashMap<&'a str, Namespace<'a>> = HashMap::new();
+        let mut namespaces: Map<&'a str, Namespace<'a>> = Map::default();
         // One cluster of several: equal namespaces of the others may hold more accounts.
         let other_clusters = mesh.clusters.len() == 1
             && mesh.namespaces.iter().any(|namespace| {
@@ -72,7 +73,7 @@ impl<'a> Accounts<'a> {
             entry.managed |= other_clusters
                 || world.operator_namespaces.contains(name)
                 || mesh.settings.root_namespace.known().map(String::as_str) == Some(name);
-            let mut objects = HashSet::new();
+            let mut objects = Set::default();
             for id in &namespace.service_accounts {
                 let account = mesh.resources[id.index()].meta.name();
                 objects.insert(account);

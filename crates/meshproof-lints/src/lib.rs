@@ -8,6 +8,7 @@ mod conflicting_rules;
 mod context;
 mod default_open;
 mod deny_all_gap;
+mod hash;
 mod never_matches;
 mod patterns;
 mod permissive_mtls;

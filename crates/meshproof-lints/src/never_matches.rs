@@ -447,12 +447,9 @@ fn dead_principal(value: &Text, accounts: &Accounts<'_>) -> Option<Never> {
         let reason = "principals are written without `spiffe://`; with it the value matches nobody";
         return never(reason.to_owned(), true, Some(bare.to_owned()));
     }
-    let pattern = Pattern::parse(text);
-    if let Some(oddity) = pattern.oddity() {
+    if text.contains('*') {
+        let oddity = Pattern::parse(text).oddity()?;
         return never(format!("{}, and no identity contains one", oddity.kind.explanation()), true, None);
-    }
-    if !matches!(pattern, Pattern::Exact(_)) {
-        return None;
     }
     if let Some(parts) = principal(text) {
         if !accounts.is_own_trust_domain(parts.trust_domain) {

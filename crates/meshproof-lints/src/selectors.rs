@@ -1,24 +1,23 @@
 //! Labels: which pods a selector finds, and which it nearly finds.
 
-use std::collections::HashMap;
-
 use meshproof_ir::{Mesh, NamespaceId, WorkloadId};
 use meshproof_resources::{Text, TextMap};
 
+use crate::hash::Map;
 use crate::similar::Names;
 
 /// Pods by label, per namespace.
 pub(crate) struct LabelIndex<'a> {
-    by_pair: HashMap<(NamespaceId, &'a str, &'a str), Vec<WorkloadId>>,
-    values: HashMap<(NamespaceId, &'a str), Names<'a>>,
-    by_name: HashMap<(NamespaceId, &'a str), WorkloadId>,
+    by_pair: Map<(NamespaceId, &'a str, &'a str), Vec<WorkloadId>>,
+    values: Map<(NamespaceId, &'a str), Names<'a>>,
+    by_name: Map<(NamespaceId, &'a str), WorkloadId>,
 }
 
 impl<'a> LabelIndex<'a> {
     pub(crate) fn new(mesh: &'a Mesh) -> Self {
-        let mut by_pair: HashMap<_, Vec<WorkloadId>> = HashMap::new();
-        let mut values: HashMap<_, Names<'a>> = HashMap::new();
-        let mut by_name = HashMap::new();
+        let mut by_pair: Map<_, Vec<WorkloadId>> = Map::default();
+        let mut values: Map<_, Names<'a>> = Map::default();
+        let mut by_name = Map::default();
         for (at, workload) in mesh.workloads.iter().enumerate() {
             by_name.entry((workload.namespace, workload.name.as_str())).or_insert(WorkloadId(at as u32));
             for (key, value) in &workload.labels.entries {
@@ -46,23 +45,29 @@ impl<'a> LabelIndex<'a> {
 
     /// Pods of a namespace that a selector finds. An empty selector finds every pod.
     pub(crate) fn find(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> Vec<WorkloadId> {
-        if selector.is_empty() {
-            return mesh.namespaces[namespace.index()].workloads.clone();
-        }
-        // The rarest label decides how many pods are looked at.
-        let rarest = selector
-            .entries
-            .iter()
-            .map(|(key, value)| self.with_label(namespace, &key.value, &value.value))
-            .min_by_key(|pods| pods.len())
-            .unwrap_or_default();
-        let found = rarest.iter().filter(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels));
-        found.copied().collect()
+        let found = self.candidates(mesh, namespace, selector).iter();
+        found.copied().filter(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels)).collect()
     }
 
     /// Whether a selector finds a pod of a namespace.
     pub(crate) fn finds(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> bool {
-        !self.find(mesh, namespace, selector).is_empty()
+        let mut found = self.candidates(mesh, namespace, selector).iter();
+        found.any(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels))
+    }
+
+    /// Pods with the rarest label of a selector; every pod for an empty one.
+    fn candidates<'s>(
+        &'s self,
+        mesh: &'s Mesh,
+        namespace: NamespaceId,
+        selector: &'s TextMap,
+    ) -> &'s [WorkloadId] {
+        let rarest = selector
+            .entries
+            .iter()
+            .map(|(key, value)| self.with_label(namespace, &key.value, &value.value))
+            .min_by_key(|pods| pods.len());
+        rarest.unwrap_or(&mesh.namespaces[namespace.index()].workloads)
     }
 
     /// Whether a selector finds a pod in any namespace.

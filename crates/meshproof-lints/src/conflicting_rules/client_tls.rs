@@ -1,8 +1,6 @@
 //! What a DestinationRule makes clients send against what the server's PeerAuthentication takes (mutual-TLS reference
 //! §3.3).
 
-use std::collections::HashMap;
-
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_grammar::host::resolve;
 use meshproof_ir::{
@@ -13,9 +11,10 @@ use meshproof_source::Span;
 
 use super::ID;
 use crate::Context;
+use crate::hash::Map;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
-    let services: HashMap<(ClusterId, &str), ServiceId> = ctx
+    let services: Map<(ClusterId, &str), ServiceId> = ctx
         .mesh
         .services
         .iter()
@@ -25,7 +24,7 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
             Some(((cluster, service.fqdn.as_deref()?), ServiceId(at as u32)))
         })
         .collect();
-    let mut used = HashMap::new();
+    let mut used = Map::default();
     for (id, rule) in rules(ctx) {
         if let Some(host) = host(ctx, id, rule) {
             *used.entry((ctx.namespace_of(id), host)).or_insert(0_u32) += 1;

@@ -1,7 +1,5 @@
 //! Objects of which only one counts: equal names, PeerAuthentications of one scope, DestinationRules of one host.
 
-use std::collections::HashMap;
-
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_grammar::host::resolve;
 use meshproof_ir::{ClusterId, NamespaceId, ResourceId};
@@ -9,6 +7,7 @@ use meshproof_resources::{DestinationRule, Spec};
 
 use super::{ID, together};
 use crate::Context;
+use crate::hash::Map;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = names(ctx);
@@ -22,18 +21,22 @@ fn groups<K: std::hash::Hash + Eq>(
     ctx: &Context<'_>,
     key: impl Fn(ResourceId) -> Option<K>,
 ) -> Vec<Vec<ResourceId>> {
-    let mut index: HashMap<K, usize> = HashMap::new();
+    // Most keys stand alone: only the second of a key opens a group.
+    let mut first: Map<K, (ResourceId, usize)> = Map::default();
     let mut found: Vec<Vec<ResourceId>> = Vec::new();
     for at in 0..ctx.mesh.resources.len() as u32 {
         let id = ResourceId(at);
         let Some(key) = key(id) else { continue };
-        let group = *index.entry(key).or_insert_with(|| {
-            found.push(Vec::new());
-            found.len() - 1
-        });
-        found[group].push(id);
+        let (one, group) = first.entry(key).or_insert((id, usize::MAX));
+        if *one == id {
+            continue;
+        }
+        if *group == usize::MAX {
+            *group = found.len();
+            found.push(vec![*one]);
+        }
+        found[*group].push(id);
     }
-    found.retain(|group| group.len() > 1);
     found
 }
 

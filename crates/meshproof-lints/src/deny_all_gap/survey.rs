@@ -1,6 +1,6 @@
 //! One look at every workload: which ports are open to anybody, and which policies let nobody in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{Capture, EnforcementPoint, ResourceId, Workload, WorkloadId, WorkloadPort};
@@ -8,6 +8,7 @@ use meshproof_resources::Action;
 
 use crate::Context;
 use crate::context::{captured_ports, knows_ports, served_ports};
+use crate::hash::Set;
 use crate::policies::Policy;
 
 /// What a policy does at one workload.
@@ -31,9 +32,9 @@ pub(super) struct Survey {
     /// DENY policies that refuse everything at open ports: the policy, and the ports they close.
     pub(super) denied: BTreeMap<ResourceId, Vec<Place>>,
     /// Policies that let somebody in somewhere.
-    pub(super) alive: HashSet<ResourceId>,
+    pub(super) alive: Set<ResourceId>,
     /// Workloads that no ALLOW policy opens, though at least one is there for certain.
-    pub(super) shut: HashSet<WorkloadId>,
+    pub(super) shut: Set<WorkloadId>,
 }
 
 impl Survey {

@@ -1,6 +1,6 @@
 //! PeerAuthentications that take back a STRICT, or say it where nobody listens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_ir::{Capture, NamespaceId, ResourceId, Workload};
@@ -10,6 +10,7 @@ use super::ID;
 use super::evaded::takes_plaintext;
 use crate::Context;
 use crate::context::{captured_ports, served_ports};
+use crate::hash::Map;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let strict = strict_scopes(ctx);
@@ -35,8 +36,8 @@ fn peer_authentications<'c>(
 }
 
 /// The STRICT object of a namespace as a whole; of the root namespace it holds for the mesh.
-fn strict_scopes(ctx: &Context<'_>) -> HashMap<NamespaceId, ResourceId> {
-    let mut scopes = HashMap::new();
+fn strict_scopes(ctx: &Context<'_>) -> Map<NamespaceId, ResourceId> {
+    let mut scopes = Map::default();
     for (id, policy) in peer_authentications(ctx) {
         let strict = policy.mode.as_ref().is_some_and(|mode| mode.value == MtlsMode::Strict);
         if let (true, false, Some(namespace)) = (strict, policy.selects_workloads(), ctx.namespace_of(id)) {
@@ -47,8 +48,8 @@ fn strict_scopes(ctx: &Context<'_>) -> HashMap<NamespaceId, ResourceId> {
 }
 
 /// One workload per object that decides for a whole workload.
-fn deciders<'c>(ctx: &'c Context<'_>) -> HashMap<ResourceId, &'c Workload> {
-    let mut found = HashMap::new();
+fn deciders<'c>(ctx: &'c Context<'_>) -> Map<ResourceId, &'c Workload> {
+    let mut found = Map::default();
     for workload in ctx.mesh.workloads.iter().filter(|workload| is_protected(workload)) {
         if let Some(id) = workload.mode.decided_by {
             found.entry(id).or_insert(workload);
@@ -90,8 +91,8 @@ fn looser_than_above(
     ctx: &Context<'_>,
     id: ResourceId,
     policy: &PeerAuthentication,
-    strict: &HashMap<NamespaceId, ResourceId>,
-    deciders: &HashMap<ResourceId, &Workload>,
+    strict: &Map<NamespaceId, ResourceId>,
+    deciders: &Map<ResourceId, &Workload>,
 ) -> Option<Finding> {
     let mode =
         policy.mode.as_ref().filter(|mode| matches!(mode.value, MtlsMode::Permissive | MtlsMode::Disable))?;
