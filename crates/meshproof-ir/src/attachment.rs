@@ -2,7 +2,7 @@
 //! (authorization reference §2; Istio 1.32, model/policyattachment.go and serviceregistry/ambient/workloads.go).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 use meshproof_resources::{Action, Resource, Selector, Spec, TargetRef, TextMap};
@@ -47,12 +47,18 @@ struct Table<'a> {
     selecting: SelectorIndex<'a>,
 }
 
+struct ZtunnelTable<'a> {
+    table: Table<'a>,
+    /// For pods without any label: ztunnel is given every policy with a selector (ambient reference, C2).
+    selecting: HashMap<NamespaceId, Arc<[Attachment]>, RandomState>,
+}
+
 /// All policies of one kind.
 pub(crate) struct Policies<'a> {
     proxies: Table<'a>,
-    ztunnel: Table<'a>,
-    /// For pods without any label: ztunnel is given every policy with a selector (ambient reference, C2).
-    ztunnel_selecting: HashMap<NamespaceId, Arc<[Attachment]>, RandomState>,
+    /// Most meshes have no ztunnel.
+    ztunnel: OnceLock<ZtunnelTable<'a>>,
+    at_ztunnel: Vec<Candidate<'a>>,
     /// By namespace and name of the Gateway that a policy refers to.
     by_gateway: HashMap<(NamespaceId, &'a str), Vec<ResourceId>, RandomState>,
     /// Policies of the root namespace that refer to the class of waypoints.
@@ -78,16 +84,13 @@ impl<'a> Policies<'a> {
             |candidate: &&Candidate<'_>| placement.namespaces[candidate.namespace.index()].name.is_none();
         let workloads_unplaced = placement.namespaces.iter().any(|namespace| namespace.name.is_none());
         let plain = || candidates.iter().filter(|candidate| candidate.target_refs.is_empty());
-        let at_ztunnel = || plain().filter(|candidate| candidate.for_ztunnel);
         let named = plain().filter(|candidate| {
             workloads_unplaced && !symbolic(candidate) && !scopes.is_root(candidate.namespace)
         });
         let mut policies = Policies {
             proxies: Table::new(plain(), |selector| selector.match_labels.is_empty()),
-            ztunnel: Table::new(at_ztunnel(), |selector| {
-                selector.has_match_labels && selector.match_labels.is_empty()
-            }),
-            ztunnel_selecting: HashMap::default(),
+            ztunnel: OnceLock::new(),
+            at_ztunnel: Vec::new(),
             by_gateway: HashMap::default(),
             by_class: HashMap::default(),
             floating: Floating::new(plain().filter(symbolic).map(Candidate::anywhere)),
@@ -96,12 +99,11 @@ impl<'a> Policies<'a> {
             places: &placement.places,
             empty: Arc::new([]),
         };
-        policies.ztunnel_selecting = shared(at_ztunnel().filter(|candidate| {
-            candidate.selector.is_some_and(|selector| !selector.match_labels.is_empty())
-        }));
         for candidate in &candidates {
             policies.add_references(candidate, scopes);
         }
+        policies.at_ztunnel = candidates;
+        policies.at_ztunnel.retain(|candidate| candidate.target_refs.is_empty() && candidate.for_ztunnel);
         policies
     }
 
@@ -127,15 +129,18 @@ impl<'a> Policies<'a> {
 
     /// What the enforcement point of `pods` evaluates. Where it is not known whether there is one, what it would
     /// evaluate if it were a sidecar.
-    pub(crate) fn at(
+    pub(crate) fn at<'l>(
         &self,
-        pods: &Pods<'a>,
+        pods: &Pods<'l>,
         capture: &Fact<Capture>,
-        labels: &LabelSet<'a>,
+        labels: &LabelSet<'l>,
         scopes: &Scopes,
         settings: &Settings,
         tried: &mut u64,
-    ) -> Attachments {
+    ) -> Attachments
+    where
+        'a: 'l,
+    {
         match capture.known() {
             Some(Capture::None) => Attachments::default(),
             Some(Capture::Waypoint) => self.by_reference(pods, true),
@@ -145,12 +150,32 @@ impl<'a> Policies<'a> {
                     return referring;
                 }
                 let mut all: Vec<Attachment> = referring.iter().cloned().collect();
-                all.extend(self.by_selector(pods, &self.proxies, labels, scopes, tried).iter().cloned());
+                all.extend(
+                    self.by_selector(pods, &self.proxies, None, labels, scopes, tried).iter().cloned(),
+                );
                 all.into()
             }
-            Some(Capture::Ambient) => self.by_selector(pods, &self.ztunnel, labels, scopes, tried),
-            _ => self.by_selector(pods, &self.proxies, labels, scopes, tried),
+            Some(Capture::Ambient) => {
+                let ztunnel = self.ztunnel();
+                let every = labels.is_empty().then_some(&ztunnel.selecting);
+                self.by_selector(pods, &ztunnel.table, every, labels, scopes, tried)
+            }
+            _ => self.by_selector(pods, &self.proxies, None, labels, scopes, tried),
         }
+    }
+
+    fn ztunnel(&self) -> &ZtunnelTable<'a> {
+        self.ztunnel.get_or_init(|| {
+            let selects = |candidate: &&Candidate<'_>| {
+                candidate.selector.is_some_and(|selector| !selector.match_labels.is_empty())
+            };
+            ZtunnelTable {
+                table: Table::new(self.at_ztunnel.iter(), |selector| {
+                    selector.has_match_labels && selector.match_labels.is_empty()
+                }),
+                selecting: shared(self.at_ztunnel.iter().filter(selects)),
+            }
+        })
     }
 
     fn by_reference(&self, pods: &Pods<'_>, waypoint: bool) -> Attachments {
@@ -163,24 +188,25 @@ impl<'a> Policies<'a> {
         ids.into_iter().map(certainly).collect()
     }
 
-    fn by_selector(
+    fn by_selector<'l>(
         &self,
-        pods: &Pods<'a>,
+        pods: &Pods<'l>,
         table: &Table<'a>,
-        labels: &LabelSet<'a>,
+        every: Option<&HashMap<NamespaceId, Arc<[Attachment]>, RandomState>>,
+        labels: &LabelSet<'l>,
         scopes: &Scopes,
         tried: &mut u64,
-    ) -> Attachments {
+    ) -> Attachments
+    where
+        'a: 'l,
+    {
         let root = scopes.root(pods.cluster).filter(|root| *root != pods.namespace);
         let everywhere =
             |namespace: NamespaceId| table.everywhere.get(&namespace).unwrap_or(&self.empty).clone();
         let mut own: Vec<Attachment> = Vec::new();
-        let label_less = labels.is_empty() && std::ptr::eq(table, &self.ztunnel);
         for namespace in root.into_iter().chain([pods.namespace]) {
-            if label_less {
-                own.extend(
-                    self.ztunnel_selecting.get(&namespace).into_iter().flat_map(|list| list.iter().cloned()),
-                );
+            if let Some(every) = every {
+                own.extend(every.get(&namespace).into_iter().flat_map(|list| list.iter().cloned()));
                 continue;
             }
             let mut found = Vec::new();
@@ -195,14 +221,16 @@ impl<'a> Policies<'a> {
     }
 
     /// Policies that reach these pods if an unknown namespace turns out to be the right one.
-    fn add_maybe(
+    fn add_maybe<'l>(
         &self,
-        pods: &Pods<'a>,
-        labels: &LabelSet<'a>,
+        pods: &Pods<'l>,
+        labels: &LabelSet<'l>,
         scopes: &Scopes,
         own: &mut Vec<Attachment>,
         tried: &mut u64,
-    ) {
+    ) where
+        'a: 'l,
+    {
         let elsewhere = |id: &ResourceId| self.places[id.index()].1 != Some(pods.namespace);
         let maybe = |found: Vec<u32>| found.into_iter().map(ResourceId).filter(elsewhere).take(MAYBE_LISTED);
         for id in maybe(self.floating.at(pods.cluster, labels, tried)) {
@@ -255,28 +283,31 @@ fn candidates<'a>(
     placement: &Placement,
     scopes: &Scopes,
 ) -> Vec<Candidate<'a>> {
-    let candidate = |(at, resource): (usize, &'a Resource)| {
-        let (cluster, namespace) = placement.places[at];
-        let (selector, target_refs, for_ztunnel) = match (&resource.spec, kind) {
-            (Spec::AuthorizationPolicy(policy), PolicyKind::Authorization) => {
-                let enforced = matches!(policy.effective_action(), Action::Allow | Action::Deny);
-                (&policy.selector, &policy.target_refs, enforced && !is_dry_run(resource))
-            }
-            (Spec::RequestAuthentication(policy), PolicyKind::Request) => {
-                (&policy.selector, &policy.target_refs, false)
-            }
-            _ => return None,
-        };
-        Some(Candidate {
-            id: ResourceId(at as u32),
-            cluster,
-            namespace: namespace.filter(|id| scopes.is_discovered(*id))?,
-            selector: selector.as_ref(),
-            target_refs,
-            for_ztunnel,
-        })
+    let ids = match kind {
+        PolicyKind::Authorization => &placement.kinds.authorization_policies,
+        PolicyKind::Request => &placement.kinds.request_authentications,
     };
-    resources.iter().enumerate().filter_map(candidate).collect()
+    let candidate =
+        |(id, cluster, namespace, resource): (ResourceId, ClusterId, NamespaceId, &'a Resource)| {
+            let (selector, target_refs, for_ztunnel) = match &resource.spec {
+                Spec::AuthorizationPolicy(policy) => {
+                    let enforced = matches!(policy.effective_action(), Action::Allow | Action::Deny);
+                    (&policy.selector, &policy.target_refs, enforced && !is_dry_run(resource))
+                }
+                Spec::RequestAuthentication(policy) => (&policy.selector, &policy.target_refs, false),
+                _ => return None,
+            };
+            let selector = selector.as_ref();
+            scopes.is_discovered(namespace).then_some(Candidate {
+                id,
+                cluster,
+                namespace,
+                selector,
+                target_refs,
+                for_ztunnel,
+            })
+        };
+    placement.placed(ids, resources).filter_map(candidate).collect()
 }
 
 /// Whether a policy only reports what it would do. A value that Go's `ParseBool` does not take means no.

@@ -1,5 +1,7 @@
 //! From decoded objects to the mesh.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rayon::prelude::*;
 
 use meshproof_resources::{MtlsMode, Resource};
@@ -86,12 +88,8 @@ impl Mesh {
     /// source and offset.
     pub fn build(mut inputs: Vec<ResourceInput>, options: &BuildOptions) -> Mesh {
         inputs.sort_by_key(|input| (input.resource.meta.span.source, input.resource.meta.span.start));
-        let (mut resources, mut clusters) =
-            (Vec::with_capacity(inputs.len()), Vec::with_capacity(inputs.len()));
-        for input in inputs {
-            resources.push(input.resource);
-            clusters.push(input.cluster);
-        }
+        let clusters: Vec<Option<String>> = inputs.iter_mut().map(|input| input.cluster.take()).collect();
+        let resources: Vec<Resource> = inputs.into_iter().map(|input| input.resource).collect();
         let placement = place(&resources, &clusters, options);
         drop(clusters);
         let settings = mesh_config::settings(&resources, &placement, &options.settings);
@@ -175,16 +173,14 @@ fn analyse(
         sidecars,
         filters,
     };
-    let built: Vec<(Workload, u64)> =
-        pods.par_iter().with_min_len(64).map(|pods| tables.workload(pods)).collect();
-    let tried = built.iter().map(|(_, tried)| tried).sum();
-    let workloads = built.into_iter().map(|(workload, _)| workload).collect();
+    let tried = AtomicU64::new(0);
+    let workloads = pods.par_iter().with_min_len(64).map(|pods| tables.workload(pods, &tried)).collect();
     let services = tables.services.all.into_iter().map(|(service, _)| service).collect();
-    (workloads, services, tried)
+    (workloads, services, tried.into_inner())
 }
 
 impl Tables<'_> {
-    fn workload(&self, pods: &Pods<'_>) -> (Workload, u64) {
+    fn workload(&self, pods: &Pods<'_>, all_tried: &AtomicU64) -> Workload {
         let mut tried = 0;
         let settings = &self.settings[pods.cluster.index()];
         let namespace = &self.placement.namespaces[pods.namespace.index()];
@@ -219,7 +215,8 @@ impl Tables<'_> {
             |policies: &Policies<'_>| policies.at(pods, &capture, &labels, self.scopes, settings, &mut tried);
         let (policies, request_authentications) = (attached(&self.policies), attached(&self.requests));
         let envoy_filters = self.filters.at(pods, &capture, &labels, self.scopes, &mut tried);
-        let workload = Workload {
+        all_tried.fetch_add(tried, Ordering::Relaxed);
+        Workload {
             resource: pods.resource,
             name: pods.name.clone().into_owned(),
             namespace: pods.namespace,
@@ -235,8 +232,7 @@ impl Tables<'_> {
             envoy_filters,
             services: selecting.services,
             capture,
-        };
-        (workload, tried)
+        }
     }
 }
 

@@ -34,10 +34,8 @@ impl<'a> EnvoyFilters<'a> {
             by_gateway: HashMap::default(),
         };
         let mut selecting = Vec::new();
-        for (at, resource) in resources.iter().enumerate() {
+        for (id, _, namespace, resource) in placement.placed(&placement.kinds.envoy_filters, resources) {
             let Spec::EnvoyFilter(filter) = &resource.spec else { continue };
-            let (_, Some(namespace)) = placement.places[at] else { continue };
-            let id = ResourceId(at as u32);
             let selector = filter.workload_selector.as_ref().filter(|selector| !selector.labels.is_empty());
             if !filter.target_refs.is_empty() {
                 let gateways =

@@ -39,7 +39,10 @@ impl<'a> Floating<'a> {
     }
 
     /// Members that may select `labels`, sorted; not all when there are many.
-    pub(crate) fn at(&self, cluster: ClusterId, labels: &LabelSet<'a>, tried: &mut u64) -> Vec<u32> {
+    pub(crate) fn at<'l>(&self, cluster: ClusterId, labels: &LabelSet<'l>, tried: &mut u64) -> Vec<u32>
+    where
+        'a: 'l,
+    {
         let mut all = self.everywhere.get(&cluster).cloned().unwrap_or_default();
         let mut found = Vec::new();
         *tried += self.selecting.matching(cluster.0, labels, 2 * MAYBE_LISTED, &mut found);

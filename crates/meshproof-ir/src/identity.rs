@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use meshproof_resources::{Resource, Spec};
+use meshproof_resources::Resource;
 
 use crate::{Namespace, NamespaceId, ResourceId, Settings, Workload, WorkloadId};
 
@@ -46,10 +46,9 @@ pub(crate) struct Identities {
     pub(crate) all: Vec<Identity>,
     /// Index into `all` by workload; absent when the account is not known.
     pub(crate) of_workload: Vec<Option<u32>>,
-    by_name: HashMap<String, Vec<u32>, RandomState>,
+    /// Those with a known namespace, by namespace and account.
+    by_name: Vec<u32>,
 }
-
-type Key = (Option<String>, Result<String, NamespaceId>, String);
 
 impl Identities {
     /// Collects the accounts that exist: ServiceAccount objects, accounts that pods use, and `default` everywhere.
@@ -59,15 +58,14 @@ impl Identities {
         workloads: &[Workload],
         settings: &[Settings],
     ) -> Self {
+        let groups = groups(namespaces, settings);
         let mut building =
-            Building { settings, namespaces, known: HashMap::default(), out: Identities::default() };
+            Building { settings, namespaces, groups, known: HashMap::default(), out: Identities::default() };
         for (at, namespace) in namespaces.iter().enumerate() {
             let id = NamespaceId(at as u32);
             building.identity(id, DEFAULT_ACCOUNT);
             for object in &namespace.service_accounts {
-                let resource = &resources[object.index()];
-                debug_assert!(matches!(resource.spec, Spec::ServiceAccount));
-                let identity = building.identity(id, resource.meta.name());
+                let identity = building.identity(id, resources[object.index()].meta.name());
                 building.out.all[identity as usize].objects.push(*object);
             }
         }
@@ -81,50 +79,77 @@ impl Identities {
                 building.out.all[identity as usize].workloads.push(WorkloadId(at as u32));
             }
         }
-        building.out
+        let mut identities = building.out;
+        let ids = 0..identities.all.len() as u32;
+        identities.by_name = ids.filter(|at| identities.all[*at as usize].namespace.is_some()).collect();
+        identities.by_name.sort_by(|left, right| {
+            let name = |at: &u32| name_of(&identities.all[*at as usize]);
+            name(left).cmp(&name(right))
+        });
+        identities
     }
 
     /// Identities of an account in a namespace, in any trust domain.
     pub(crate) fn named(&self, namespace: &str, account: &str) -> impl Iterator<Item = &Identity> {
-        let found = self.by_name.get(&format!("{namespace}/{account}"));
-        found.into_iter().flatten().map(|at| &self.all[*at as usize])
+        let name = |at: &u32| name_of(&self.all[*at as usize]);
+        let wanted = (namespace, account);
+        let start = self.by_name.partition_point(|at| name(at) < wanted);
+        let length = self.by_name[start..].partition_point(|at| name(at) == wanted);
+        self.by_name[start..start + length].iter().map(|at| &self.all[*at as usize])
     }
+}
+
+fn name_of(identity: &Identity) -> (&str, &str) {
+    (identity.namespace.as_deref().unwrap_or_default(), &identity.account)
+}
+
+/// The first of the namespaces that share name and trust domain, for each namespace.
+fn groups(namespaces: &[Namespace], settings: &[Settings]) -> Vec<NamespaceId> {
+    let mut first: HashMap<(Option<&String>, &str), NamespaceId, RandomState> = HashMap::default();
+    let mut groups = Vec::with_capacity(namespaces.len());
+    for (at, namespace) in namespaces.iter().enumerate() {
+        let id = NamespaceId(at as u32);
+        let domain =
+            settings.get(namespace.cluster.index()).and_then(|settings| settings.trust_domain.known());
+        groups.push(match &namespace.name {
+            Some(name) => *first.entry((domain, name)).or_insert(id),
+            None => id,
+        });
+    }
+    groups
 }
 
 struct Building<'a> {
     settings: &'a [Settings],
     namespaces: &'a [Namespace],
-    known: HashMap<Key, u32, RandomState>,
+    groups: Vec<NamespaceId>,
+    known: HashMap<(NamespaceId, &'a str), u32, RandomState>,
     out: Identities,
 }
 
-impl Building<'_> {
-    fn identity(&mut self, id: NamespaceId, account: &str) -> u32 {
-        let namespace = &self.namespaces[id.index()];
-        let settings = self.settings.get(namespace.cluster.index());
-        let domain = settings.and_then(|settings| settings.trust_domain.known().cloned());
-        let place = namespace.name.clone().ok_or(id);
-        let key = (domain, place, account.to_owned());
+impl<'a> Building<'a> {
+    fn identity(&mut self, id: NamespaceId, account: &'a str) -> u32 {
+        let key = (self.groups[id.index()], account);
         let next = self.out.all.len() as u32;
-        if let Some(at) = self.known.get(&key) {
-            let identity = &mut self.out.all[*at as usize];
-            if identity.namespaces.last() != Some(&id) && !identity.namespaces.contains(&id) {
-                identity.namespaces.push(id);
-            }
-            return *at;
+        let at = *self.known.entry(key).or_insert(next);
+        if at == next {
+            let namespace = &self.namespaces[id.index()];
+            let settings = self.settings.get(namespace.cluster.index());
+            self.out.all.push(Identity {
+                trust_domain: settings.and_then(|settings| settings.trust_domain.known().cloned()),
+                namespace: namespace.name.clone(),
+                account: account.to_owned(),
+                namespaces: vec![id],
+                objects: Vec::new(),
+                workloads: Vec::new(),
+            });
+            return at;
         }
-        self.out.all.push(Identity {
-            trust_domain: key.0.clone(),
-            namespace: namespace.name.clone(),
-            account: account.to_owned(),
-            namespaces: vec![id],
-            objects: Vec::new(),
-            workloads: Vec::new(),
-        });
-        if let Some(name) = &namespace.name {
-            self.out.by_name.entry(format!("{name}/{account}")).or_default().push(next);
+        let namespaces = &mut self.out.all[at as usize].namespaces;
+        // There is one namespace per cluster, so the list is short.
+        if !namespaces.contains(&id) {
+            namespaces.push(id);
         }
-        self.known.insert(key, next);
-        next
+        at
     }
 }

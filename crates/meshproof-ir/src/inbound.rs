@@ -9,6 +9,8 @@ use crate::{Capture, Fact, PortCapture, Settings};
 /// default status port. 15008 has a listener of its own.
 const PROXY_PORTS: [u16; 4] = [15090, 15021, 15008, STATUS_PORT];
 const STATUS_PORT: u16 = 15020;
+const INCLUDE: &str = "traffic.sidecar.istio.io/includeInboundPorts";
+const EXCLUDE: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
 
 /// Which inbound ports reach the proxy.
 pub(crate) struct InboundCapture {
@@ -90,20 +92,23 @@ fn of_sidecar(pods: &Pods<'_>, settings: &Settings) -> Rule {
     {
         return Rule::Only { ports: Vec::new(), by: settings.interception_none.span() };
     }
-    let (included, by) = port_setting(pods, "includeInboundPorts", &settings.include_inbound_ports);
+    let (included, by) = port_setting(pods, INCLUDE, &settings.include_inbound_ports, "*");
     if included != "*" {
         return Rule::Only { ports: port_list(included), by };
     }
-    let (excluded, by) = port_setting(pods, "excludeInboundPorts", &settings.exclude_inbound_ports);
+    let (excluded, by) = port_setting(pods, EXCLUDE, &settings.exclude_inbound_ports, "");
     Rule::All { except: port_list(excluded), by }
 }
 
-fn port_setting<'a>(pods: &Pods<'a>, name: &str, mesh_wide: &'a Fact<String>) -> (&'a str, Option<Span>) {
-    let key = format!("traffic.sidecar.istio.io/{name}");
-    if let Some(own) = pods.annotations.get(&key) {
+fn port_setting<'a>(
+    pods: &Pods<'a>,
+    annotation: &str,
+    mesh_wide: &'a Fact<String>,
+    unset: &'a str,
+) -> (&'a str, Option<Span>) {
+    if let Some(own) = pods.annotations.get(annotation) {
         return (own.value.trim(), Some(own.span));
     }
-    let unset = if name.starts_with("include") { "*" } else { "" };
     (mesh_wide.known().map_or(unset, String::as_str), mesh_wide.span())
 }
 

@@ -1,5 +1,7 @@
 //! Ways to objects by name.
 
+use std::sync::OnceLock;
+
 use meshproof_resources::Spec;
 
 use crate::{ClusterId, Mesh, NamespaceId, ResourceId};
@@ -9,8 +11,8 @@ use crate::{ClusterId, Mesh, NamespaceId, ResourceId};
 pub(crate) struct Index {
     /// Named namespaces by cluster and name.
     namespaces: Vec<NamespaceId>,
-    /// Objects by cluster, namespace, kind and name.
-    objects: Vec<ResourceId>,
+    /// Objects by cluster, namespace, kind and name; sorted when first asked for.
+    objects: OnceLock<Vec<ResourceId>>,
     /// Whether anything stands in the root namespace, by cluster.
     root_is_visible: Vec<bool>,
 }
@@ -28,22 +30,25 @@ fn namespace_key(mesh: &Mesh, id: NamespaceId) -> (ClusterId, &str) {
     (namespace.cluster, namespace.name.as_deref().unwrap_or_default())
 }
 
+fn sorted_objects(mesh: &Mesh) -> Vec<ResourceId> {
+    let mut objects: Vec<ResourceId> = (0..mesh.resources.len() as u32).map(ResourceId).collect();
+    objects.retain(|id| !matches!(mesh.resources[id.index()].spec, Spec::Patch(_)));
+    objects.sort_by_cached_key(|id| (object_key(mesh, *id), *id));
+    objects
+}
+
 impl Index {
     pub(crate) fn new(mesh: &Mesh) -> Self {
         let ids = 0..mesh.namespaces.len() as u32;
         let mut namespaces: Vec<NamespaceId> =
             ids.map(NamespaceId).filter(|id| mesh.namespaces[id.index()].name.is_some()).collect();
         namespaces.sort_unstable_by_key(|id| (namespace_key(mesh, *id), *id));
-        let mut objects: Vec<ResourceId> = (0..mesh.resources.len() as u32).map(ResourceId).collect();
-        objects.retain(|id| !matches!(mesh.resources[id.index()].spec, Spec::Patch(_)));
-        objects.sort_by_cached_key(|id| (object_key(mesh, *id), *id));
         let mut root_is_visible = vec![false; mesh.clusters.len()];
-        for (cluster, namespace) in &mesh.placement {
-            if !root_is_visible[cluster.index()] && namespace.is_some_and(|id| mesh.is_root(id)) {
-                root_is_visible[cluster.index()] = true;
-            }
+        // A namespace is known because something stands in it or because its object is there.
+        for (at, namespace) in mesh.namespaces.iter().enumerate() {
+            root_is_visible[namespace.cluster.index()] |= mesh.is_root(NamespaceId(at as u32));
         }
-        Index { namespaces, objects, root_is_visible }
+        Index { namespaces, objects: OnceLock::new(), root_is_visible }
     }
 }
 
@@ -65,12 +70,12 @@ impl Mesh {
         name: &'m str,
     ) -> impl Iterator<Item = ResourceId> + 'm {
         let key = (cluster, namespace, kind, name);
-        let list = &self.index.objects;
+        let list = self.index.objects.get_or_init(|| sorted_objects(self));
         let at = list.partition_point(|id| object_key(self, *id) < key);
         list[at..].iter().copied().take_while(move |id| object_key(self, *id) == key)
     }
 
-    /// Whether any object stands in the root namespace, so that mesh-wide defaults can be expected in the input.
+    /// Whether the root namespace or any object in it is in the input, so that mesh-wide defaults can be expected there.
     pub fn root_is_visible(&self, cluster: ClusterId) -> bool {
         self.index.root_is_visible.get(cluster.index()).copied().unwrap_or_default()
     }

@@ -13,9 +13,9 @@ pub(crate) fn settings(
     user: &SettingsOverride,
 ) -> Vec<Settings> {
     let mut written: Vec<Vec<&MeshConfig>> = vec![Vec::new(); placement.clusters.len()];
-    for (resource, (cluster, _)) in resources.iter().zip(&placement.places) {
-        if let Spec::MeshConfig(config) = &resource.spec {
-            written[cluster.index()].push(config);
+    for id in &placement.kinds.mesh_configs {
+        if let Spec::MeshConfig(config) = &resources[id.index()].spec {
+            written[placement.places[id.index()].0.index()].push(config);
         }
     }
     let settings = |places: Vec<&MeshConfig>| {

@@ -53,13 +53,12 @@ impl<'a> PeerAuthentications<'a> {
             floating_everywhere: HashMap::default(),
         };
         let (mut selecting, mut floating, mut everywhere) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, resource) in resources.iter().enumerate() {
+        let ids = &placement.kinds.peer_authentications;
+        for (id, cluster, namespace, resource) in placement.placed(ids, resources) {
             let Spec::PeerAuthentication(policy) = &resource.spec else { continue };
-            let (cluster, Some(namespace)) = placement.places[at] else { continue };
             if !scopes.is_discovered(namespace) {
                 continue;
             }
-            let id = ResourceId(at as u32);
             let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
             let root = scopes.is_root(namespace);
             match selector {

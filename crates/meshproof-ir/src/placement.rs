@@ -18,6 +18,59 @@ pub(crate) struct Placement {
     pub(crate) places: Vec<(ClusterId, Option<NamespaceId>)>,
     pub(crate) clusters: Vec<Cluster>,
     pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) kinds: Kinds,
+}
+
+/// Objects of the kinds that are looked at one by one, each list in resource order.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    /// Everything that makes pods or stands for machines.
+    pub(crate) pods: Vec<ResourceId>,
+    pub(crate) services: Vec<ResourceId>,
+    pub(crate) service_entries: Vec<ResourceId>,
+    pub(crate) authorization_policies: Vec<ResourceId>,
+    pub(crate) request_authentications: Vec<ResourceId>,
+    pub(crate) peer_authentications: Vec<ResourceId>,
+    pub(crate) sidecars: Vec<ResourceId>,
+    pub(crate) envoy_filters: Vec<ResourceId>,
+    /// Gateways of the Gateway API.
+    pub(crate) gateways: Vec<ResourceId>,
+    pub(crate) gateway_classes: Vec<ResourceId>,
+    pub(crate) mesh_configs: Vec<ResourceId>,
+}
+
+impl Kinds {
+    fn add(&mut self, id: ResourceId, spec: &Spec) {
+        let list = match spec {
+            Spec::Workload(_) | Spec::WorkloadEntry(_) | Spec::WorkloadGroup(_) => &mut self.pods,
+            Spec::Service(_) => &mut self.services,
+            Spec::ServiceEntry(_) => &mut self.service_entries,
+            Spec::AuthorizationPolicy(_) => &mut self.authorization_policies,
+            Spec::RequestAuthentication(_) => &mut self.request_authentications,
+            Spec::PeerAuthentication(_) => &mut self.peer_authentications,
+            Spec::Sidecar(_) => &mut self.sidecars,
+            Spec::EnvoyFilter(_) => &mut self.envoy_filters,
+            Spec::KubernetesGateway(_) => &mut self.gateways,
+            Spec::GatewayClass(_) => &mut self.gateway_classes,
+            Spec::MeshConfig(_) => &mut self.mesh_configs,
+            _ => return,
+        };
+        list.push(id);
+    }
+}
+
+impl Placement {
+    /// Objects of a list with their place; objects without a namespace are left out.
+    pub(crate) fn placed<'p, 'a>(
+        &'p self,
+        ids: &'p [ResourceId],
+        resources: &'a [Resource],
+    ) -> impl Iterator<Item = (ResourceId, ClusterId, NamespaceId, &'a Resource)> + Clone + use<'p, 'a> {
+        ids.iter().filter_map(move |id| {
+            let (cluster, namespace) = self.places[id.index()];
+            Some((*id, cluster, namespace?, &resources[id.index()]))
+        })
+    }
 }
 
 /// Places every object: in the namespace it names, else in `-n`, else in one namespace of unknown name per source
@@ -36,7 +89,9 @@ pub(crate) fn place(
             places: Vec::with_capacity(resources.len()),
             clusters: Vec::new(),
             namespaces: Vec::new(),
+            kinds: Kinds::default(),
         },
+        last: None,
     };
     let mut last: Option<ClusterId> = None;
     for (at, resource) in resources.iter().enumerate() {
@@ -61,6 +116,8 @@ struct Placer<'a> {
     named: HashMap<(ClusterId, &'a str), NamespaceId, RandomState>,
     unnamed: HashMap<(ClusterId, &'a str), NamespaceId, RandomState>,
     out: Placement,
+    /// Neighbours mostly share a namespace.
+    last: Option<(ClusterId, &'a str, NamespaceId)>,
 }
 
 impl<'a> Placer<'a> {
@@ -74,6 +131,7 @@ impl<'a> Placer<'a> {
     }
 
     fn add(&mut self, id: ResourceId, resource: &'a Resource, cluster: ClusterId) {
+        self.out.kinds.add(id, &resource.spec);
         if matches!(resource.spec, Spec::Namespace) {
             if !resource.meta.name().is_empty() {
                 let namespace = self.named(cluster, resource.meta.name());
@@ -110,8 +168,12 @@ impl<'a> Placer<'a> {
     }
 
     fn named(&mut self, cluster: ClusterId, name: &'a str) -> NamespaceId {
-        if let Some(id) = self.named.get(&(cluster, name)) {
-            return *id;
+        if let Some((_, _, id)) = self.last.filter(|(of, last, _)| *of == cluster && *last == name) {
+            return id;
+        }
+        if let Some(id) = self.named.get(&(cluster, name)).copied() {
+            self.last = Some((cluster, name, id));
+            return id;
         }
         let labels = Fact::Unknown(format!("namespace {name} is not in the input"));
         let id = self.push(cluster, Some(name.to_owned()), labels);

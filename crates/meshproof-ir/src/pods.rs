@@ -66,9 +66,7 @@ impl<'a> Account<'a> {
 pub(crate) fn collect<'a>(resources: &'a [Resource], placement: &Placement) -> Vec<Pods<'a>> {
     let owners = owners(resources, placement);
     let mut found = Vec::new();
-    for (at, resource) in resources.iter().enumerate() {
-        let (cluster, Some(namespace)) = placement.places[at] else { continue };
-        let id = ResourceId(at as u32);
+    for (id, cluster, namespace, resource) in placement.placed(&placement.kinds.pods, resources) {
         let base = || Pods {
             resource: id,
             name: Cow::Borrowed(resource.meta.name()),
@@ -106,15 +104,15 @@ type ObjectKey<'a> = (NamespaceId, &'a str, &'a str);
 
 /// Objects that may own others; empty when nothing in the input has an owner.
 fn owners<'a>(resources: &'a [Resource], placement: &Placement) -> HashSet<ObjectKey<'a>, RandomState> {
-    if resources.iter().all(|resource| resource.meta.owner.is_none()) {
+    let pods = placement.placed(&placement.kinds.pods, resources);
+    if pods.clone().all(|(.., resource)| resource.meta.owner.is_none()) {
         return HashSet::default();
     }
-    let key = |(at, resource): (usize, &'a Resource)| {
-        let namespace = placement.places[at].1?;
+    let key = |(_, _, namespace, resource): (ResourceId, ClusterId, NamespaceId, &'a Resource)| {
         let is_workload = matches!(resource.spec, Spec::Workload(_));
         is_workload.then(|| (namespace, resource.meta.kind.value.as_str(), resource.meta.name()))
     };
-    resources.iter().enumerate().filter_map(key).collect()
+    pods.filter_map(key).collect()
 }
 
 impl<'a> Pods<'a> {
@@ -168,21 +166,23 @@ impl<'a> Pods<'a> {
 /// Proxies that istiod deploys for Gateways of its classes, unless the input holds their pods (Istio 1.32,
 /// config/kube/gatewaycommon/deploymentcontroller.go).
 fn add_gateways<'a>(found: &mut Vec<Pods<'a>>, resources: &'a [Resource], placement: &Placement) {
+    if placement.kinds.gateways.is_empty() {
+        return;
+    }
     let mut gateways = Vec::new();
     {
         let served: HashSet<(NamespaceId, &str), RandomState> = found
             .iter()
             .filter_map(|pods| Some((pods.namespace, pods.labels.get(GATEWAY_NAME)?.value.as_str())))
             .collect();
-        let classes = classes(resources);
-        for (at, resource) in resources.iter().enumerate() {
+        let classes = classes(resources, &placement.kinds.gateway_classes);
+        for (id, cluster, namespace, resource) in placement.placed(&placement.kinds.gateways, resources) {
             let Spec::KubernetesGateway(gateway) = &resource.spec else { continue };
-            let (cluster, Some(namespace)) = placement.places[at] else { continue };
             let Some(name) = &resource.meta.name else { continue };
             if is_deployed(gateway) && !served.contains(&(namespace, name.value.as_str())) {
                 let of_class = gateway.class.as_ref().and_then(|class| classes.get(class.value.as_str()));
                 if let Some(controller) = of_class {
-                    gateways.push((ResourceId(at as u32), cluster, namespace, gateway, *controller));
+                    gateways.push((id, cluster, namespace, gateway, *controller));
                 }
             }
         }
@@ -217,8 +217,9 @@ fn is_deployed(gateway: &KubernetesGateway) -> bool {
 }
 
 /// Classes that are istiod's, with the controller as it is written on the pods.
-fn classes(resources: &[Resource]) -> HashMap<&str, &'static str, RandomState> {
-    let written = resources.iter().filter_map(|resource| {
+fn classes<'a>(resources: &'a [Resource], ids: &[ResourceId]) -> HashMap<&'a str, &'static str, RandomState> {
+    let written = ids.iter().filter_map(|id| {
+        let resource = &resources[id.index()];
         let Spec::GatewayClass(class) = &resource.spec else { return None };
         let controller = match class.controller.as_ref()?.value.as_str() {
             "istio.io/gateway-controller" => GATEWAY_CONTROLLER,

@@ -35,21 +35,17 @@ pub(crate) struct Selecting {
 impl<'a> Services<'a> {
     pub(crate) fn new(resources: &'a [Resource], placement: &Placement, scopes: &Scopes) -> Self {
         let (mut all, mut entries) = (Vec::new(), Vec::new());
-        for (at, resource) in resources.iter().enumerate() {
-            let (_, Some(namespace)) = placement.places[at] else { continue };
-            match &resource.spec {
-                Spec::Service(spec) => {
-                    let of = placement.namespaces[namespace.index()].name.as_deref();
-                    let fqdn = of.map(|of| format!("{}.{of}.svc.cluster.local", resource.meta.name()));
-                    let resource = ResourceId(at as u32);
-                    all.push((Service { resource, namespace, fqdn, workloads: Vec::new() }, spec.as_ref()));
-                }
-                Spec::ServiceEntry(entry) => {
-                    if let Some(selector) = &entry.workload_selector {
-                        entries.push((namespace.0, &selector.labels, at as u32));
-                    }
-                }
-                _ => {}
+        for (id, _, namespace, resource) in placement.placed(&placement.kinds.services, resources) {
+            let Spec::Service(spec) = &resource.spec else { continue };
+            let of = placement.namespaces[namespace.index()].name.as_deref();
+            let fqdn = of.map(|of| [resource.meta.name(), ".", of, ".svc.cluster.local"].concat());
+            all.push((Service { resource: id, namespace, fqdn, workloads: Vec::new() }, spec.as_ref()));
+        }
+        for (id, _, namespace, resource) in placement.placed(&placement.kinds.service_entries, resources) {
+            if let Spec::ServiceEntry(entry) = &resource.spec
+                && let Some(selector) = &entry.workload_selector
+            {
+                entries.push((namespace.0, &selector.labels, id.0));
             }
         }
         let rows = || all.iter().enumerate().filter(|(_, (_, spec))| !spec.selector.is_empty());

@@ -31,12 +31,11 @@ impl<'a> Sidecars<'a> {
     pub(crate) fn new(resources: &'a [Resource], placement: &Placement) -> Self {
         let mut namespace: HashMap<NamespaceId, Vec<ResourceId>, RandomState> = HashMap::default();
         let mut selecting = Vec::new();
-        for (at, resource) in resources.iter().enumerate() {
+        for (id, _, place, resource) in placement.placed(&placement.kinds.sidecars, resources) {
             let Spec::Sidecar(sidecar) = &resource.spec else { continue };
-            let (_, Some(place)) = placement.places[at] else { continue };
             match sidecar.workload_selector.as_ref().filter(|selector| !selector.labels.is_empty()) {
-                Some(selector) => selecting.push((place.0, &selector.labels, at as u32)),
-                None => namespace.entry(place).or_default().push(ResourceId(at as u32)),
+                Some(selector) => selecting.push((place.0, &selector.labels, id.0)),
+                None => namespace.entry(place).or_default().push(id),
             }
         }
         namespace.values_mut().for_each(|list| sort_by_age(list, resources));
