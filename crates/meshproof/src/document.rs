@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use meshproof_diagnostics::{Category, Finding, Label, Level};
+use meshproof_diagnostics::Finding;
 use meshproof_report::Skipped;
-use meshproof_resources::admission::{self, Stage};
+use meshproof_resources::admission;
 use meshproof_resources::{Decoded, Issue, Kind, Resource, Spec, decode_with_text};
 use meshproof_source::{SourceId, Span};
-use meshproof_yaml::{
-    NodeRef, Problem, ProblemKind, Relevance, Shape, TemplateKind, may_matter, template_marker,
-};
+use meshproof_yaml::{NodeRef, Problem, Relevance, Shape, TemplateKind, may_matter, template_marker};
 
 use crate::lints;
 use crate::suppress::{self, Suppression};
@@ -30,6 +28,8 @@ pub(crate) struct Job<'a> {
     pub lead: usize,
     /// Whether comments are to be looked at.
     pub has_mark: bool,
+    /// Namespace of objects that name none.
+    pub namespace: Option<&'a str>,
 }
 
 /// What one document gave.
@@ -68,13 +68,7 @@ pub(crate) fn internal_error(span: Span, what: &str, payload: &(dyn std::any::An
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no reason given".to_owned());
-    Finding::new(
-        lints::INTERNAL_ERROR,
-        Level::Error,
-        Category::Invalid,
-        format!("meshproof failed on {what}, which was not analysed: {said}"),
-        Label::new(span, ""),
-    )
+    lints::finding(lints::INTERNAL_ERROR, span, format!("meshproof failed on {what}, which was not analysed: {said}"))
     .with_help("this is a bug in meshproof, not in your manifests: please report it with the file, if you can share it")
 }
 
@@ -108,7 +102,7 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
     if !decoded.resources.is_empty() {
         outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
-        review_objects(tree.root(), &decoded.resources, &mut outcome.findings);
+        review_objects(tree.root(), &decoded.resources, job.namespace, &mut outcome.findings);
     }
     for issue in decoded.issues {
         // Admission says the same of a version, and more.
@@ -133,7 +127,12 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
 }
 
 /// Asks admission about every decoded object.
-fn review_objects(root: NodeRef<'_>, resources: &[Resource], findings: &mut Vec<Finding>) {
+fn review_objects(
+    root: NodeRef<'_>,
+    resources: &[Resource],
+    namespace: Option<&str>,
+    findings: &mut Vec<Finding>,
+) {
     let by_start: HashMap<u32, &Resource> =
         resources.iter().map(|resource| (resource.meta.span.start, resource)).collect();
     let mut stack = vec![(root, 0)];
@@ -145,7 +144,10 @@ fn review_objects(root: NodeRef<'_>, resources: &[Resource], findings: &mut Vec<
         match by_start.get(&node.span().start) {
             Some(resource) if matches!(resource.spec, Spec::Patch(_)) => {}
             Some(resource) => {
-                let name = resource.meta.resource_name();
+                let mut name = resource.meta.resource_name();
+                if !is_cluster_wide(resource) {
+                    name.namespace = name.namespace.or_else(|| namespace.map(str::to_owned));
+                }
                 let issues = admission::admit(node).into_iter();
                 findings.extend(issues.map(|issue| admission_finding(issue).with_resource(name.clone())));
             }
@@ -157,15 +159,7 @@ fn review_objects(root: NodeRef<'_>, resources: &[Resource], findings: &mut Vec<
 }
 
 fn admission_finding(issue: admission::Issue) -> Finding {
-    let (level, category) = match issue.stage {
-        // API servers of today drop a null before they look.
-        _ if issue.lint == "null-field" => (Level::Warning, Category::Dead),
-        Stage::Metadata | Stage::Crd | Stage::Webhook => (Level::Error, Category::Invalid),
-        Stage::Pruned | Stage::Mistake => (Level::Warning, Category::Dead),
-        Stage::Warning => (Level::Warning, Category::Hygiene),
-    };
-    let label = Label::new(issue.span, "");
-    let mut finding = Finding::new(issue.lint, level, category, issue.message, label);
+    let mut finding = lints::finding(issue.lint, issue.span, issue.message);
     finding.help = issue.help;
     finding
 }
@@ -234,31 +228,16 @@ pub(crate) fn names_known_kind(document: &str) -> bool {
 }
 
 fn problem_finding(problem: Problem) -> Finding {
-    let (level, category) = match problem.kind {
-        ProblemKind::Syntax | ProblemKind::AliasBomb | ProblemKind::TooLarge => {
-            (Level::Error, Category::Invalid)
-        }
-        ProblemKind::DuplicateKey => (Level::Warning, Category::Conflict),
-        ProblemKind::InvisibleCharacter | ProblemKind::AmbiguousSeparator => {
-            (Level::Warning, Category::Hygiene)
-        }
-    };
-    let label = Label::new(problem.span, "");
-    let mut finding = Finding::new(lints::of_problem(problem.kind), level, category, problem.message, label);
+    let mut finding = lints::finding(lints::of_problem(problem.kind), problem.span, problem.message);
     finding.help = problem.help;
-    if let Some(first) = problem.related {
-        finding = finding.with_related(first, "it stands here too");
+    match problem.related {
+        Some(first) => finding.with_related(first, "it stands here too"),
+        None => finding,
     }
-    finding
 }
 
 fn issue_finding(issue: Issue) -> Finding {
-    let level = match issue.lint {
-        "unknown-api-version" => Level::Error,
-        _ => Level::Warning,
-    };
-    let label = Label::new(issue.span, "");
-    let mut finding = Finding::new(issue.lint, level, Category::Invalid, issue.message, label);
+    let mut finding = lints::finding(issue.lint, issue.span, issue.message);
     finding.help = issue.help;
     finding
 }

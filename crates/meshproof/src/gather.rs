@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use meshproof_diagnostics::{Category, Finding, Label, Level};
+use meshproof_diagnostics::Finding;
 use meshproof_report::Skipped;
 use meshproof_source::{
     DEFAULT_SIZE_LIMIT, Discovery, Origin, ReadProblem, ReadProblemKind, ReadText, SourceId, SourceMap, Span,
@@ -142,9 +142,6 @@ fn report(problem: ReadProblem, sources: &mut SourceMap, gathered: &mut Gathered
     let place =
         problem.place.map_or(String::new(), |at| format!(" (line {}, column {})", at.line, at.column));
     let message = format!("{} {}{place}", problem.path, problem.message);
-    let label = Label::new(Span::new(source, 0, 0), "");
-    gathered.findings.push(
-        Finding::new(lints::UNREADABLE_FILE, Level::Error, Category::Invalid, message, label)
-            .with_help(problem.help),
-    );
+    let finding = lints::finding(lints::UNREADABLE_FILE, Span::new(source, 0, 0), message);
+    gathered.findings.push(finding.with_help(problem.help));
 }

@@ -1,6 +1,8 @@
 //! The lints that reading itself raises, and the list of all lints.
 
+use meshproof_diagnostics::{Category, Finding, Label, Level};
 use meshproof_lints::{LINTS, Lint};
+use meshproof_source::Span;
 use meshproof_yaml::ProblemKind;
 
 /// A panic of ours, caught.
@@ -9,8 +11,6 @@ pub const INTERNAL_ERROR: &str = "internal-error";
 pub const UNREADABLE_FILE: &str = "unreadable-file";
 /// Kustomize or Helm refused a folder.
 pub const RENDER_FAILED: &str = "render-failed";
-/// Refused by the API server or istiod.
-pub const INVALID_OBJECT: &str = "invalid-object";
 /// A suppression that suppresses nothing.
 pub const UNUSED_SUPPRESSION: &str = "unused-suppression";
 /// A suppression that does not say why.
@@ -28,47 +28,51 @@ pub(crate) fn of_problem(kind: ProblemKind) -> &'static str {
     }
 }
 
-/// Lints of reading that have no page yet.
-const READING: &[&str] = &[
-    "admission-warning",
-    "alias-bomb",
-    "ambiguous-separator",
-    "document-too-large",
-    "duplicate-key",
-    "incomplete-type",
-    INTERNAL_ERROR,
-    INVALID_OBJECT,
-    "invisible-character",
-    "null-field",
-    RENDER_FAILED,
-    SUPPRESSION_WITHOUT_REASON,
-    "unknown-api-version",
-    "unknown-field",
-    UNREADABLE_FILE,
-    "unreadable-list",
-    UNUSED_SUPPRESSION,
-    "yaml-syntax",
-];
-
 /// Ids of all lints, sorted.
-pub fn ids() -> Vec<&'static str> {
-    let mut ids: Vec<&str> = LINTS.iter().map(|lint| lint.id).chain(READING.iter().copied()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
+pub fn ids() -> impl Iterator<Item = &'static str> {
+    LINTS.iter().map(|lint| lint.id)
 }
 
-/// The lint with its one-line summary and its page.
+/// The lint with its level, its one-line summary and its page.
 pub fn describe(id: &str) -> Option<&'static Lint> {
-    LINTS.iter().find(|lint| lint.id == id)
+    meshproof_lints::lint(id)
 }
 
 /// Whether there is such a lint.
 pub fn is_known(id: &str) -> bool {
-    READING.contains(&id) || describe(id).is_some()
+    describe(id).is_some()
+}
+
+/// A finding at the level and in the category of its lint.
+pub(crate) fn finding(id: &'static str, span: Span, message: impl Into<String>) -> Finding {
+    let (level, category) =
+        describe(id).map_or((Level::Warning, Category::Invalid), |lint| (lint.level, lint.category));
+    Finding::new(id, level, category, message, Label::new(span, ""))
 }
 
 /// The lint that was probably meant.
 pub fn closest(id: &str) -> Option<&'static str> {
     crate::config::closest(id, ids())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lint_of_reading_is_registered() {
+        let kinds = [
+            ProblemKind::Syntax,
+            ProblemKind::DuplicateKey,
+            ProblemKind::InvisibleCharacter,
+            ProblemKind::AliasBomb,
+            ProblemKind::TooLarge,
+            ProblemKind::AmbiguousSeparator,
+        ];
+        let own =
+            [INTERNAL_ERROR, UNREADABLE_FILE, RENDER_FAILED, UNUSED_SUPPRESSION, SUPPRESSION_WITHOUT_REASON];
+        for id in kinds.map(of_problem).into_iter().chain(own) {
+            assert!(is_known(id), "{id}");
+        }
+    }
 }

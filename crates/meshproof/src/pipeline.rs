@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error>
     let mut gathered = gather(options, inputs, &mut sources)?;
     let read_files = gathered.files.len();
     let plan = plan(options, &mut gathered, &mut sources)?;
-    let read = read_documents(&plan.files, &sources);
+    let read = read_documents(options, &plan.files, &sources);
     let objects = read.resources.len();
     let mut skipped = gathered.skipped;
     skipped.extend(plan.skipped);
@@ -88,7 +88,7 @@ pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error>
     let (meshes, of_meshes) = meshes::analyse(material);
     findings.extend(of_meshes);
     meshproof_lints::drop_repeated(&mut findings);
-    let traced = provenance::trace(&mut findings, &plan.units, &sources);
+    let traced = provenance::trace(options, &mut findings, &plan.units, &sources);
     let mut suppressions = read.suppressions;
     suppressions.extend(traced.suppressions);
     let (mut kept, mut suppressed) = suppress::apply(&suppressions, findings, &traced.written);
@@ -152,13 +152,13 @@ fn world(
 }
 
 /// Reads the documents of files, in parallel when it is worth it.
-pub(crate) fn read_documents(files: &[File], sources: &SourceMap) -> Read {
+pub(crate) fn read_documents(options: &Options, files: &[File], sources: &SourceMap) -> Read {
     let mut jobs = Vec::new();
     let mut size = 0;
     for file in files {
         let text = &*sources.get(file.source).text;
         size += text.len();
-        push_jobs(&mut jobs, file.source, text);
+        push_jobs(&mut jobs, file.source, text, options.namespace.as_deref());
     }
     let parts: Vec<Read> = if jobs.len() < 2 || size < SMALL {
         vec![read_some(&jobs)]
@@ -212,7 +212,7 @@ fn list_skipped(read: &mut Read, jobs: &[Job<'_>], sources: &SourceMap) {
 }
 
 /// The documents of one text. What holds nothing but comments leads up to the next document.
-fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str) {
+fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str, namespace: Option<&'a str>) {
     let has_mark = memchr::memmem::find(text.as_bytes(), suppress::MARK.as_bytes()).is_some();
     let mut lead = None;
     for document in split_documents(text) {
@@ -222,7 +222,7 @@ fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str) {
             continue;
         }
         let lead = lead.take().unwrap_or(range.start);
-        jobs.push(Job { source, text, range, lead, has_mark });
+        jobs.push(Job { source, text, range, lead, has_mark, namespace });
     }
 }
 

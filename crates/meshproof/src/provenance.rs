@@ -13,6 +13,7 @@ use meshproof_source::{Origin, SourceId, SourceMap, Span};
 use crate::gather::File;
 use crate::kustomization::absolute;
 use crate::lints;
+use crate::options::Options;
 use crate::pipeline::read_documents;
 use crate::suppress::{self, Suppression};
 use crate::units::Unit;
@@ -29,7 +30,12 @@ pub(crate) struct Traced {
 }
 
 /// Looks up where findings in rendered texts come from, and says so in each.
-pub(crate) fn trace(findings: &mut [Finding], units: &[Unit], sources: &SourceMap) -> Traced {
+pub(crate) fn trace(
+    options: &Options,
+    findings: &mut [Finding],
+    units: &[Unit],
+    sources: &SourceMap,
+) -> Traced {
     let mut traced = Traced { written: vec![None; findings.len()], ..Traced::default() };
     let mut by_unit: HashMap<SourceId, Vec<usize>> = HashMap::new();
     for (at, finding) in findings.iter().enumerate() {
@@ -47,7 +53,7 @@ pub(crate) fn trace(findings: &mut [Finding], units: &[Unit], sources: &SourceMa
         let is_helm =
             matches!(&sources.get(*rendered).origin, Origin::Rendered { by } if by.starts_with("helm "));
         let raw = if is_helm || here.is_empty() { &marked } else { &unit.raw };
-        let read = read_documents(raw, sources);
+        let read = read_documents(options, raw, sources);
         traced.suppressions.extend(read.suppressions);
         let remarks = read.findings.into_iter().filter(|finding| finding.lint == lints::UNUSED_SUPPRESSION);
         traced.findings.extend(remarks);

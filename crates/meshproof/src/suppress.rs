@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
+use meshproof_diagnostics::{Confidence, Finding};
 use meshproof_resources::Resource;
 use meshproof_source::{SourceId, Span};
 use meshproof_yaml::{NodeRef, Shape, Tree};
@@ -157,7 +157,7 @@ fn parse_comment(comment: &str) -> Result<(Vec<String>, bool), String> {
 }
 
 fn not_understood(place: Span, message: String) -> Finding {
-    Finding::new(lints::UNUSED_SUPPRESSION, Level::Warning, Category::Hygiene, message, Label::new(place, ""))
+    lints::finding(lints::UNUSED_SUPPRESSION, place, message)
         .with_help("write `# meshproof: allow LINT — reason`; `meshproof lint` lists the lints")
 }
 
@@ -278,8 +278,7 @@ fn cover(suppressions: &[Suppression], findings: &[Finding], written: &[Option<S
 fn remarks(suppression: &Suppression, used: bool) -> Vec<Finding> {
     let lint = &suppression.lint;
     let remark = |lint: &'static str, message: String, help: &str| {
-        Finding::new(lint, Level::Warning, Category::Hygiene, message, Label::new(suppression.place, ""))
-            .with_help(help)
+        lints::finding(lint, suppression.place, message).with_help(help)
     };
     let mut remarks = Vec::new();
     if !lints::is_known(lint) {
@@ -304,6 +303,8 @@ fn remarks(suppression: &Suppression, used: bool) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use meshproof_diagnostics::{Category, Label, Level};
+
     use super::*;
 
     const SOURCE: SourceId = SourceId(0);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use meshproof_diagnostics::{Category, Finding, Label, Level};
+use meshproof_diagnostics::{Finding, Level};
 use meshproof_report::Skipped;
 use meshproof_resources::Text;
 use meshproof_source::{
@@ -325,7 +325,6 @@ fn add_raw(
 }
 
 fn render_failed(options: &Options, folder: &Folder, by: &str, failure: &Failure) -> Finding {
-    let level = if options.render == Render::Require { Level::Error } else { Level::Warning };
     let name = source_name(&folder.path);
     let message = format!("{name} cannot be rendered: {}", failure.message);
     let instead =
@@ -334,6 +333,10 @@ fn render_failed(options: &Options, folder: &Folder, by: &str, failure: &Failure
     if failure.said.lines().count() > 1 {
         help = format!("{help}. It says:\n{}", failure.said);
     }
-    let label = Label::new(Span::new(folder.marker, 0, 0), "");
-    Finding::new(lints::RENDER_FAILED, level, Category::Invalid, message, label).with_help(help)
+    let mut finding =
+        lints::finding(lints::RENDER_FAILED, Span::new(folder.marker, 0, 0), message).with_help(help);
+    if options.render == Render::Require {
+        finding.level = Level::Error;
+    }
+    finding
 }

@@ -35,14 +35,11 @@ pub(crate) fn run(args: &LintArgs) -> u8 {
 
 /// One line for each lint.
 fn list() -> String {
-    let ids = lints::ids();
-    let width = ids.iter().map(|id| id.len()).max().unwrap_or(0);
+    let width = lints::ids().map(str::len).max().unwrap_or(0);
     let mut text = String::new();
-    for id in ids {
-        let described = lints::describe(id);
-        let summary = described.map_or("", |lint| lint.summary);
-        let level = described.map_or(String::new(), |lint| format!("{:?}", lint.level).to_lowercase());
-        let _ = writeln!(text, "{id:width$}  {level:7}  {summary}");
+    for lint in lints::ids().filter_map(lints::describe) {
+        let level = format!("{:?}", lint.level).to_lowercase();
+        let _ = writeln!(text, "{:width$}  {level:7}  {}", lint.id, lint.summary);
     }
     text
 }
