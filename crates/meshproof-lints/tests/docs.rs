@@ -1,5 +1,7 @@
 //! Every lint has a page of one shape, and the examples on the pages do what they say.
 
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be read fails its test")]
+
 mod support;
 
 use meshproof_lints::{LINTS, Lint};

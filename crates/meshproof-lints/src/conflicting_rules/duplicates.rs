@@ -88,9 +88,20 @@ fn names(ctx: &Context<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Equal apart from white space at the line ends.
+/// Equal apart from comments and white space at the line ends.
 fn same_text(one: &str, two: &str) -> bool {
-    one.trim_end().lines().map(str::trim_end).eq(two.trim_end().lines().map(str::trim_end))
+    lines(one).eq(lines(two))
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    // A quote after the mark may mean that the mark stands inside a value; then the line counts whole.
+    let bare = |line: &str| -> usize {
+        match line.split_once(" #") {
+            Some((before, comment)) if !comment.contains(['"', '\'']) => before.trim_end().len(),
+            _ => line.trim_end().len(),
+        }
+    };
+    text.trim_end().lines().map(move |line| &line[..bare(line)]).filter(|line| !line.is_empty())
 }
 
 /// Of several PeerAuthentications of a namespace or the mesh only the oldest counts, whole.
