@@ -13,6 +13,10 @@ pub(super) fn check(collector: &mut Collector, object: NodeRef<'_>) {
     let Some(metadata) = view::field(object, "metadata") else { return };
     let path = Path::Root.field("metadata");
     let mut refuse = |path: &Path<'_>, node: NodeRef<'_>, message: String, help: &str| {
+        // `$(NAME)`, `${NAME}`, `{{ name }}`, `($name)`: something will be put there, and nobody knows what.
+        if node.str().is_some_and(|text| text.contains(['$', '{'])) {
+            return;
+        }
         collector.push("invalid-object", Stage::Metadata, path, node, message, Some(help.to_owned()));
     };
     if let Some((node, name)) = text_of(metadata, "name").filter(|(_, name)| !is_dns_subdomain(name)) {

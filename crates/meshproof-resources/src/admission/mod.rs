@@ -42,9 +42,18 @@ pub struct Review {
     pub webhook_refuses: bool,
 }
 
-/// Everything that admission says of one object; empty for kinds that no schema is known of.
+/// Everything that admission says of one object, and the [`mistakes`] that it does not notice; empty for kinds that no
+/// schema is known of.
 pub fn admit(object: NodeRef<'_>) -> Vec<Issue> {
-    review(object).issues
+    let mut issues = review(object).issues;
+    let refused = issues.len();
+    for mistake in mistakes::find(object) {
+        // One token, one finding.
+        if !issues[..refused].iter().any(|issue| issue.path == mistake.path) {
+            issues.push(mistake);
+        }
+    }
+    issues
 }
 
 /// The verdict of each judge, with the issues.

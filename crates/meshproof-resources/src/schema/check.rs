@@ -102,7 +102,8 @@ impl Walk {
     ) {
         if let Some(values) = schema.additional {
             self.value(key, value, values, &path.field(name));
-        } else if !schema.preserve {
+        } else if !schema.preserve && !name.starts_with('$') {
+            // `$patch`, `$retainKeys`, …: directives of a strategic merge patch, which is no whole object.
             let suggestion = closest(name, schema.properties.iter().map(|(known, _)| *known));
             let place = match path {
                 Path::Root => "this kind".to_owned(),
