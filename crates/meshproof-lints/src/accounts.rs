@@ -33,7 +33,8 @@ struct Namespace<'a> {
     uses_unlisted: bool,
     /// Something beyond the input adds to it.
     open: bool,
-    /// Accounts may come from elsewhere: Istio's own installation, operators, other clusters of the mesh.
+    /// Accounts may come from elsewhere: Istio's own installation, operators, other clusters of the mesh, other
+    /// repositories (none of which shows when the input does not have the Namespace object either).
     managed: bool,
     /// It shows up with workloads, services or accounts, or as an object.
     real: bool,
@@ -71,6 +72,7 @@ impl<'a> Accounts<'a> {
                 || !namespace.service_accounts.is_empty();
             entry.has_objects |= !namespace.service_accounts.is_empty();
             entry.managed |= other_clusters
+                || namespace.resource.is_none()
                 || world.operator_namespaces.contains(name)
                 || mesh.settings.root_namespace.known().map(String::as_str) == Some(name);
             let mut objects = Set::default();

@@ -1,7 +1,7 @@
 //! `default-open`: workloads without any policy beside locked ones.
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
-use meshproof_ir::{NamespaceId, Workload};
+use meshproof_ir::{Capture, NamespaceId, Workload};
 use meshproof_resources::Action;
 
 use crate::Context;
@@ -25,11 +25,17 @@ fn in_namespace(ctx: &Context<'_>, namespace: NamespaceId) -> Vec<Finding> {
             .filter(|workload| workload.enforcement_point().is_some_and(knows_ports))
     };
     let Some(locked) = workloads().find(|workload| is_locked(ctx, workload)) else { return Vec::new() };
+    // Policies that name Services or Gateways are enforced at waypoints, in front of ztunnel.
+    let at_waypoints = ctx.mesh.namespaces[namespace.index()]
+        .policies
+        .iter()
+        .any(|id| ctx.policies.get(*id).is_some_and(|policy| !policy.spec.target_refs.is_empty()));
     if ctx.has_external_policies(namespace) {
         return Vec::new();
     }
     workloads()
         .filter(|workload| !is_judged(ctx, workload))
+        .filter(|workload| !(at_waypoints && workload.capture.is(&Capture::Ambient)))
         // Where nothing listens, nothing is open.
         .filter_map(|workload| captured_ports(workload).next().map(|port| (workload, port)))
         .map(|(workload, port)| {

@@ -11,7 +11,7 @@ use crate::context::{captured_ports, knows_ports, served_ports};
 use crate::never_matches::RuleFacts;
 use crate::patterns::covers_text;
 use crate::policies::Policy;
-use crate::witnesses::request;
+use crate::witnesses::{request, takes_port};
 
 const ID: &str = "split-rule";
 
@@ -119,7 +119,8 @@ fn level(policy: &Policy<'_>, at: usize, to: &Rule, places: &[&Workload], opens:
     let http = to.to.iter().all(|operation| !operation.methods.is_empty() || !operation.paths.is_empty());
     let covers = !places.is_empty()
         && places.iter().all(|workload| {
-            captured_ports(workload).all(|port| to.to.iter().any(|operation| takes(operation, port.number)))
+            captured_ports(workload)
+                .all(|port| to.to.iter().any(|operation| takes_port(&operation.ports, port.number)))
         });
     if whole_policy && opens && !any_public && (http || covers) { Level::Error } else { Level::Warning }
 }
@@ -165,12 +166,6 @@ fn opened_port<'w>(
         return rule.may_allow(workload, None).then_some(None);
     }
     captured_ports(workload).find(|port| rule.may_allow(workload, Some(port))).map(Some)
-}
-
-fn takes(operation: &Operation, port: u16) -> bool {
-    let listed = |values: &[Text]| values.iter().any(|value| value.value.trim().parse() == Ok(port));
-    (operation.ports.values.is_empty() || listed(&operation.ports.values))
-        && !listed(&operation.ports.not_values)
 }
 
 /// A caller that the `from` does not name.

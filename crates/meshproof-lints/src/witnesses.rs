@@ -5,11 +5,12 @@ use meshproof_grammar::path_template::is_template;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{EnforcementPoint, Workload, WorkloadPort};
-use meshproof_resources::{Rule, Text};
+use meshproof_resources::{Match, Operation, Rule, Text};
 
 use crate::Context;
 use crate::accounts::principal;
 use crate::never_matches::{Cause, Never};
+use crate::patterns::covers_text;
 
 /// Whether requests at this port have methods and paths.
 pub(crate) fn is_http(workload: &Workload, port: Option<&WorkloadPort>) -> bool {
@@ -29,32 +30,54 @@ pub(crate) fn request(
     because: Vec<String>,
 ) -> Witness {
     let http = is_http(workload, port);
-    let operation = rule.and_then(|rule| rule.to.first());
-    let method = operation.and_then(|operation| operation.methods.values.first());
-    let path = operation.and_then(|operation| operation.paths.values.first());
+    let at_port = |operation: &&Operation| port.is_none_or(|port| takes_port(&operation.ports, port.number));
+    let operation = rule.and_then(|rule| rule.to.iter().find(at_port).or(rule.to.first()));
+    let none = Match::default();
+    let methods = operation.map_or(&none, |operation| &operation.methods);
+    let paths = operation.map_or(&none, |operation| &operation.paths);
     let transport = if from == "plaintext" { "plaintext" } else { "mtls" };
     Witness {
         from,
         to: ctx.workload_name(workload),
         port: port.map(|port| port.number),
         transport: Some(transport),
-        method: http.then(|| sample_method(method)),
-        path: http.then(|| sample_path(path)),
+        method: http.then(|| sample_method(methods)),
+        path: http.then(|| sample_path(paths)),
         decision,
         because,
     }
 }
 
-fn sample_method(value: Option<&Text>) -> String {
-    let Some(value) = value else { return "GET".to_owned() };
-    let word = value.value.trim_matches('*').to_ascii_uppercase();
-    if word.is_empty() { "GET".to_owned() } else { word }
+/// Whether a list of ports takes a port.
+pub(crate) fn takes_port(test: &Match, port: u16) -> bool {
+    let listed = |values: &[Text]| values.iter().any(|value| value.value.trim().parse() == Ok(port));
+    (test.values.is_empty() || listed(&test.values)) && !listed(&test.not_values)
 }
 
-/// A path that a value takes, as far as that is plain.
-pub(crate) fn sample_path(value: Option<&Text>) -> String {
-    let Some(value) = value else { return "/".to_owned() };
-    let text = value.value.as_str();
+/// A method that a test takes, as far as that is plain.
+fn sample_method(test: &Match) -> String {
+    let written = test.values.iter().map(|value| value.value.trim_matches('*').to_ascii_uppercase());
+    let common = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"].map(str::to_owned);
+    let mut candidates = written.filter(|word| !word.is_empty()).chain(common);
+    candidates.find(|word| !excepts(test, word)).unwrap_or_else(|| "GET".to_owned())
+}
+
+/// A path that a test takes, as far as that is plain.
+pub(crate) fn sample_path(test: &Match) -> String {
+    let written: Vec<String> = test.values.iter().map(|value| path_like(&value.value)).collect();
+    let longer = |path: &String| format!("{}/a", path.trim_end_matches('/'));
+    let candidates = written.iter().cloned().chain(written.iter().map(longer));
+    let common = ["/", "/a", "/a/b"].map(str::to_owned);
+    let mut candidates = candidates.chain(common);
+    candidates.find(|path| !excepts(test, path)).unwrap_or_else(|| "/".to_owned())
+}
+
+fn excepts(test: &Match, value: &str) -> bool {
+    test.not_values.iter().any(|not| covers_text(&not.value, value))
+}
+
+/// A path of the shape of a written value.
+fn path_like(text: &str) -> String {
     let path = if is_template(text) {
         text.replace("{**}", "a").replace("{*}", "a")
     } else {
@@ -116,4 +139,38 @@ fn short(text: &str) -> Option<String> {
     let text = text.strip_prefix("spiffe://").unwrap_or(text);
     let parts = principal(text).filter(|_| !text.contains('*'))?;
     Some(format!("{}/{}", parts.namespace, parts.account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use meshproof_resources::Field;
+    use meshproof_source::{SourceId, Span, Spanned};
+
+    fn test(values: &[&str], not_values: &[&str]) -> Match {
+        let field = |values: &[&str]| Field {
+            key: None,
+            items: values
+                .iter()
+                .map(|v| Spanned::new((*v).to_owned(), Span::new(SourceId(0), 0, 0)))
+                .collect(),
+        };
+        Match { values: field(values), not_values: field(not_values) }
+    }
+
+    #[test]
+    fn samples_are_taken_by_the_test_they_come_from() {
+        for (values, not_values, path) in [
+            (&["/orders*"][..], &[][..], "/orders"),
+            (&["*"], &["/"], "/a"),
+            (&["*.png"], &[], "/.png"),
+            (&["/a/{*}/b"], &[], "/a/a/b"),
+            (&["/a*"], &["/a"], "/a/a"),
+        ] {
+            assert_eq!(sample_path(&test(values, not_values)), path, "{values:?} without {not_values:?}");
+        }
+        assert_eq!(sample_method(&test(&[], &["GET"])), "POST");
+        assert_eq!(sample_method(&test(&["get"], &[])), "GET");
+        assert_eq!(sample_method(&test(&["*"], &[])), "GET");
+    }
 }

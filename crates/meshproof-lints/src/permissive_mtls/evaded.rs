@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_ir::{Capture, Origin, ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{Action, MtlsMode, Source};
+use meshproof_resources::{Action, MtlsMode, Operation, Rule, Source};
 use meshproof_source::Span;
 
 use super::ID;
@@ -17,7 +17,8 @@ use crate::witnesses::request;
 /// How plaintext fares at a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plaintext {
-    Passes,
+    /// Some request gets through: any, or one that this rule of an ALLOW policy lets in.
+    Passes(Option<(ResourceId, usize)>),
     Refused,
     Unknown,
 }
@@ -60,7 +61,8 @@ fn look_at(
             let Some(rule) = policy.rules.iter().position(|rule| is_evaded(policy, rule, port)) else {
                 continue;
             };
-            let passes = *fate.get_or_insert_with(|| plaintext(ctx, workload, port));
+            let fate = *fate.get_or_insert_with(|| plaintext(ctx, workload, port));
+            let passes = policy.rules.get(rule).map_or(fate, |rule| meeting(policy, rule, fate));
             if passes != Plaintext::Refused {
                 places.entry(policy.id).or_default().push(Place {
                     workload: id,
@@ -104,41 +106,66 @@ fn negative_identity(source: &Source) -> Option<Span> {
     identity.iter().find_map(|test| test.not_values.first()).map(|value| value.span)
 }
 
+/// Asks nothing of the request but its port.
+fn is_bare(rule: &Rule) -> bool {
+    let bare = |operation: &Operation| {
+        operation.hosts.is_empty() && operation.methods.is_empty() && operation.paths.is_empty()
+    };
+    rule.to.iter().all(bare) && rule.when.is_empty()
+}
+
 /// Whether some request without an identity gets through, for certain.
 fn plaintext(ctx: &Context<'_>, workload: &Workload, port: &WorkloadPort) -> Plaintext {
     let mut allows = false;
-    let mut admitted = false;
+    let mut admitting: Option<(ResourceId, usize, bool)> = None;
     let mut unsure = !workload.envoy_filters.is_empty();
     for policy in attached(ctx, workload) {
-        for rule in policy.rules.iter().filter(|rule| rule.dead.is_empty() && rule.is_about(port)) {
-            let bare = rule.rule.to.iter().all(|operation| {
-                operation.hosts.is_empty() && operation.methods.is_empty() && operation.paths.is_empty()
-            }) && rule.rule.when.is_empty();
+        for (at, rule) in policy.rules.iter().enumerate() {
+            if !rule.dead.is_empty() || !rule.is_about(port) {
+                continue;
+            }
+            let bare = is_bare(rule.rule);
             let anybody = rule.rule.from.is_empty()
                 || rule.rule.from.iter().any(|source| negative_identity(source).is_some());
             match policy.action {
                 Action::Deny if anybody && bare => return Plaintext::Refused,
                 Action::Deny => unsure |= rule.wants_identity.is_none(),
-                Action::Allow => {
-                    admitted |= anybody && rule.rule.when.is_empty() && rule.may_allow(workload, Some(port));
-                    unsure |= !anybody && rule.wants_identity.is_none();
+                Action::Allow if anybody && rule.rule.when.is_empty() => {
+                    let better = admitting.is_none_or(|(_, _, before)| bare && !before);
+                    if better && rule.may_allow(workload, Some(port)) {
+                        admitting = Some((policy.id, at, bare));
+                    }
                 }
+                Action::Allow => unsure |= rule.wants_identity.is_none(),
                 Action::Custom => unsure = true,
                 Action::Audit => {}
             }
         }
         allows |= policy.action == Action::Allow;
     }
-    match (allows && !admitted, unsure) {
-        (true, false) => Plaintext::Refused,
+    match (admitting, unsure) {
+        (None, false) if allows => Plaintext::Refused,
         (_, true) => Plaintext::Unknown,
-        (false, false) => Plaintext::Passes,
+        (Some((_, _, true)) | None, false) => Plaintext::Passes(None),
+        (Some((policy, rule, false)), false) => Plaintext::Passes(Some((policy, rule))),
+    }
+}
+
+/// The request that shows the evasion must be one that the DENY means and that an ALLOW lets in; where both ask
+/// something of it, nothing is claimed.
+fn meeting(policy: &Policy<'_>, rule: &RuleFacts<'_>, passes: Plaintext) -> Plaintext {
+    match passes {
+        Plaintext::Passes(Some(_)) if policy.action == Action::Deny && !is_bare(rule.rule) => {
+            Plaintext::Unknown
+        }
+        Plaintext::Passes(_) if !rule.rule.when.is_empty() => Plaintext::Unknown,
+        other => other,
     }
 }
 
 fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
     let proven = |place: &&Place| {
-        place.passes == Plaintext::Passes
+        matches!(place.passes, Plaintext::Passes(_))
             && is_explicit(ctx, &ctx.mesh.workloads[place.workload.index()], place.port)
     };
     let sure = places.iter().find(proven);
@@ -195,7 +222,14 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<F
     }
     finding = finding.with_related(ctx.workload_span(workload), "this workload takes plaintext");
     if sure.is_some() {
-        let wanted = if deny { None } else { Some(rule.rule) };
+        // What the DENY is about, else what the ALLOW takes.
+        let admitting = match place.passes {
+            Plaintext::Passes(Some((policy, rule))) => {
+                ctx.policies.get(policy).and_then(|policy| policy.rules.get(rule))
+            }
+            _ => None,
+        };
+        let wanted = Some(admitting.map_or(rule.rule, |admitting| admitting.rule));
         finding = finding.with_witness(request(
             ctx,
             "plaintext".to_owned(),

@@ -10,7 +10,7 @@ use super::ID;
 use super::evaded::takes_plaintext;
 use crate::Context;
 use crate::context::{captured_ports, served_ports};
-use crate::hash::Map;
+use crate::hash::{Map, Set};
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let strict = strict_scopes(ctx);
@@ -22,6 +22,7 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
         findings.extend(looser_ports(ctx, id, policy));
         findings.extend(service_port_keys(ctx, id, policy));
     }
+    findings.extend(beside_strict(ctx, &deciders));
     findings.extend(lost_in_conversion(ctx));
     findings
 }
@@ -123,6 +124,46 @@ fn looser_than_above(
         Some(span) => finding.with_related(span, "the wider object says STRICT"),
         None => finding,
     })
+}
+
+/// Workloads that take plaintext by default while somebody made others of their namespace STRICT one by one.
+fn beside_strict(ctx: &Context<'_>, deciders: &Map<ResourceId, &Workload>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut told: Set<NamespaceId> = Set::default();
+    for (id, policy) in peer_authentications(ctx) {
+        let strict = policy.mode.as_ref().filter(|mode| mode.value == MtlsMode::Strict);
+        let (Some(mode), Some(namespace)) = (strict, ctx.namespace_of(id)) else { continue };
+        if !policy.selects_workloads() || !deciders.contains_key(&id) || told.contains(&namespace) {
+            continue;
+        }
+        let members = ctx.mesh.namespaces[namespace.index()].workloads.iter();
+        let by_default = |workload: &&Workload| {
+            is_protected(workload)
+                && workload.mode.decided_by.is_none()
+                && captured_ports(workload).any(takes_plaintext)
+        };
+        let open: Vec<&Workload> =
+            members.map(|id| &ctx.mesh.workloads[id.index()]).filter(by_default).collect();
+        let Some(first) = open.first() else { continue };
+        told.insert(namespace);
+        let name = ctx.resource(id).meta.resource_name();
+        let rest = match open.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more of the namespace"),
+        };
+        let message = format!(
+            "{}{rest} take plaintext: {name} makes other workloads STRICT, and no object sets their mode",
+            ctx.workload_name(first)
+        );
+        let label = Label::new(mode.span, "STRICT for the selected workloads only");
+        findings.push(
+            warning(ctx, id, Category::Hole, message, label)
+                .with_confidence(Confidence::Low)
+                .with_related(ctx.workload_span(first), "PERMISSIVE, the default")
+                .with_help("set STRICT for the namespace with a PeerAuthentication without a selector"),
+        );
+    }
+    findings
 }
 
 /// Port entries that open a port of an otherwise STRICT workload.
