@@ -214,9 +214,18 @@ impl<'a> Policies<'a> {
             own.extend(found.into_iter().map(|id| certainly(ResourceId(id))));
         }
         self.add_maybe(pods, labels, scopes, &mut own, tried);
+        let mut mesh = root.map_or_else(|| self.empty.clone(), everywhere);
+        if let Some(doubt) = scopes.root_doubt(pods.cluster) {
+            own.extend(mesh.iter().cloned());
+            mesh = self.empty.clone();
+            for attachment in
+                own.iter_mut().filter(|attachment| self.places[attachment.policy.index()].1 == root)
+            {
+                attachment.certain = Err(doubt.to_owned());
+            }
+        }
         own.sort_unstable_by_key(|attachment| attachment.policy);
         let own = if own.is_empty() { self.empty.clone() } else { own.into() };
-        let mesh = root.map_or_else(|| self.empty.clone(), everywhere);
         Attachments::layered(mesh, everywhere(pods.namespace), own)
     }
 

@@ -23,6 +23,7 @@ use crate::ports::PortSources;
 use crate::scopes::Scopes;
 use crate::services::Services;
 use crate::sidecars::Sidecars;
+use crate::unrendered::Unrendered;
 use crate::{
     Capture, EffectiveMode, Fact, Mesh, Origin, Settings, SettingsOverride, Workload, WorkloadId,
     WorkloadPort,
@@ -108,8 +109,7 @@ impl Mesh {
             identities,
             selectors_tried: tried,
             index: Index::default(),
-            folders: options.folders.clone(),
-            unrendered: options.unrendered.clone(),
+            unrendered: Unrendered::new(&options.folders, &options.unrendered),
         };
         mesh.link();
         mesh.index = Index::new(&mesh);

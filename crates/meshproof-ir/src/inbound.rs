@@ -5,9 +5,9 @@ use meshproof_source::Span;
 use crate::pods::Pods;
 use crate::{Capture, Fact, PortCapture, Settings};
 
-/// Ports of the proxy itself: never redirected (tools/istio-iptables/pkg/capture/run.go), the last one being the
-/// default status port. 15008 has a listener of its own.
-const PROXY_PORTS: [u16; 4] = [15090, 15021, 15008, STATUS_PORT];
+/// Ports of the proxy itself, never redirected (tools/istio-iptables/pkg/capture/run.go), beside its status port.
+/// 15008 has a listener of its own.
+const PROXY_PORTS: [u16; 3] = [15090, 15021, 15008];
 const STATUS_PORT: u16 = 15020;
 const INCLUDE: &str = "traffic.sidecar.istio.io/includeInboundPorts";
 const EXCLUDE: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
@@ -15,8 +15,8 @@ const EXCLUDE: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
 /// Which inbound ports reach the proxy.
 pub(crate) struct InboundCapture {
     rule: Rule,
-    /// The status port of the proxy, when it is not the usual one.
-    status_port: u16,
+    /// The status port of a sidecar; none where no sidecar keeps ports for itself.
+    status_port: Option<u16>,
 }
 
 enum Rule {
@@ -31,6 +31,8 @@ impl InboundCapture {
     pub(crate) fn new(pods: &Pods<'_>, capture: &Fact<Capture>, settings: &Settings) -> Self {
         let status = pods.annotations.get("status.sidecar.istio.io/port");
         let status_port = status.and_then(|port| port.value.trim().parse().ok()).unwrap_or(STATUS_PORT);
+        let beside_sidecar = matches!(capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone) | None);
+        let status_port = beside_sidecar.then_some(status_port);
         let rule = match capture.known() {
             Some(Capture::Ambient) => of_ambient(pods),
             Some(Capture::Sidecar | Capture::SidecarHbone) | None => of_sidecar(pods, settings),
@@ -48,9 +50,7 @@ impl InboundCapture {
 
     /// Whether the proxy sees a port.
     pub(crate) fn of(&self, port: u16) -> PortCapture {
-        if PROXY_PORTS.contains(&port) && (port != STATUS_PORT || self.status_port == STATUS_PORT)
-            || port == self.status_port
-        {
+        if self.status_port.is_some_and(|status| port == status || PROXY_PORTS.contains(&port)) {
             return PortCapture::Excluded { by: None };
         }
         match &self.rule {

@@ -28,6 +28,7 @@ mod scopes;
 mod services;
 mod settings;
 mod sidecars;
+mod unrendered;
 mod workload;
 
 pub use ambient::AmbientPeerAuthentication;

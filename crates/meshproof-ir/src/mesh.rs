@@ -4,6 +4,7 @@ use meshproof_resources::{Resource, TextMap};
 
 use crate::identity::Identities;
 use crate::index::Index;
+use crate::unrendered::Unrendered;
 use crate::{ClusterId, Fact, NamespaceId, ResourceId, ServiceId, Settings, Workload, WorkloadId};
 
 /// Everything the input says, joined.
@@ -28,8 +29,7 @@ pub struct Mesh {
     pub(crate) identities: Identities,
     pub(crate) selectors_tried: u64,
     pub(crate) index: Index,
-    pub(crate) folders: Vec<String>,
-    pub(crate) unrendered: Vec<(String, String)>,
+    pub(crate) unrendered: Unrendered,
 }
 
 /// One cluster.

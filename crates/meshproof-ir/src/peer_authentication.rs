@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
-use meshproof_resources::{MtlsMode, PeerAuthentication, Resource, Spec};
+use meshproof_resources::{MtlsMode, PeerAuthentication, Resource, Spec, TextMap};
 use meshproof_source::Span;
 
 use crate::age::sort_by_age;
@@ -24,9 +24,17 @@ pub(crate) struct PeerAuthentications<'a> {
     mesh: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
     namespace: HashMap<NamespaceId, Vec<ResourceId>, RandomState>,
     workload: SelectorIndex<'a>,
-    /// Objects of a namespace whose name is not known, by cluster; they may stand anywhere in it.
-    floating: SelectorIndex<'a>,
-    floating_everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+    /// Objects of a namespace whose name is not known; they may stand anywhere.
+    floating: Undecided<'a>,
+    /// Objects of named namespaces, any of which may be the one of pods whose namespace is not known.
+    named: Undecided<'a>,
+}
+
+/// Objects that may decide, by cluster.
+#[derive(Default)]
+struct Undecided<'a> {
+    selecting: SelectorIndex<'a>,
+    everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
 }
 
 /// What is in force at one workload.
@@ -49,10 +57,10 @@ impl<'a> PeerAuthentications<'a> {
             mesh: HashMap::default(),
             namespace: HashMap::default(),
             workload: SelectorIndex::default(),
-            floating: SelectorIndex::default(),
-            floating_everywhere: HashMap::default(),
+            floating: Undecided::default(),
+            named: Undecided::default(),
         };
-        let (mut selecting, mut floating, mut everywhere) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut selecting, mut floating, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let ids = &placement.kinds.peer_authentications;
         for (id, cluster, namespace, resource) in placement.placed(ids, resources) {
             let Spec::PeerAuthentication(policy) = &resource.spec else { continue };
@@ -67,24 +75,33 @@ impl<'a> PeerAuthentications<'a> {
                 None if root => tables.mesh.entry(cluster).or_default().push(id),
                 None => tables.namespace.entry(namespace).or_default().push(id),
             }
-            if placement.namespaces[namespace.index()].name.is_none() {
-                match selector {
-                    Some(selector) => floating.push((cluster.0, &selector.match_labels, id.0)),
-                    None => everywhere.push((cluster, id)),
-                }
+            let undecided = (cluster, selector.map(|selector| &selector.match_labels), id);
+            if scopes.is_unnamed(namespace) {
+                floating.push(undecided);
+            } else if !root {
+                named.push(undecided);
             }
         }
         tables.workload = SelectorIndex::new(selecting.into_iter());
-        tables.floating = SelectorIndex::new(floating.into_iter());
-        everywhere.sort_by_key(|(_, id)| (resources[id.index()].meta.name(), *id));
-        for (cluster, id) in everywhere {
-            let list = tables.floating_everywhere.entry(cluster).or_default();
-            note_distinct(list, id, resources, &placement.places);
+        tables.floating = tables.undecided(floating);
+        if placement.namespaces.iter().any(|namespace| namespace.name.is_none()) {
+            tables.named = tables.undecided(named);
         }
         for list in tables.mesh.values_mut().chain(tables.namespace.values_mut()) {
             sort_by_age(list, resources);
         }
         tables
+    }
+
+    fn undecided(&self, mut objects: Vec<(ClusterId, Option<&'a TextMap>, ResourceId)>) -> Undecided<'a> {
+        objects.sort_by_key(|(_, _, id)| (self.resources[id.index()].meta.name(), *id));
+        let mut everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState> = HashMap::default();
+        for (cluster, _, id) in objects.iter().filter(|(_, selector, _)| selector.is_none()) {
+            note_distinct(everywhere.entry(*cluster).or_default(), *id, self.resources, self.places);
+        }
+        let selecting =
+            objects.iter().filter_map(|(cluster, selector, id)| Some((cluster.0, (*selector)?, id.0)));
+        Undecided { selecting: SelectorIndex::new(selecting), everywhere }
     }
 
     /// What is in force at pods with `labels` in `namespace`; counts selectors tried in `tried`.
@@ -97,10 +114,16 @@ impl<'a> PeerAuthentications<'a> {
     ) -> InForce {
         let levels = self.levels(cluster, namespace, scopes, labels, tried);
         let mode = self.decide(&levels);
-        let mut ports = self.port_entries(&levels, &mode);
-        let mut in_force = InForce { mode, ports: BTreeMap::new() };
-        self.doubt(&mut in_force, &mut ports, (cluster, namespace), &levels, labels, tried);
-        in_force.ports = ports;
+        let ports = self.port_entries(&levels, &mode);
+        let mut in_force = InForce { mode, ports };
+        let place = (cluster, namespace);
+        self.doubt(&mut in_force, &self.floating, place, &levels, labels, tried);
+        if scopes.is_unnamed(namespace) {
+            self.doubt(&mut in_force, &self.named, place, &levels, labels, tried);
+        }
+        if let Some(doubt) = scopes.root_doubt(cluster) {
+            doubt_root(&mut in_force, &levels, doubt);
+        }
         in_force
     }
 
@@ -196,7 +219,7 @@ impl<'a> PeerAuthentications<'a> {
     fn doubt(
         &self,
         in_force: &mut InForce,
-        ports: &mut BTreeMap<u16, EffectiveMode>,
+        undecided: &Undecided<'a>,
         (cluster, namespace): (ClusterId, NamespaceId),
         levels: &Levels,
         labels: &LabelSet<'a>,
@@ -205,41 +228,39 @@ impl<'a> PeerAuthentications<'a> {
         let elsewhere = |id: &ResourceId| self.places[id.index()].1 != Some(namespace);
         let decided = in_force.mode.clone();
         let by_workload = levels.lists[0].first().is_some_and(|id| decided.decided_by == Some(*id));
-        let everywhere =
-            self.floating_everywhere.get(&cluster).into_iter().flatten().filter(|id| elsewhere(id));
+        let everywhere = undecided.everywhere.get(&cluster).into_iter().flatten().filter(|id| elsewhere(id));
         if !by_workload {
             for id in everywhere {
                 self.doubt_mode(&mut in_force.mode, &decided, *id);
             }
         }
         let mut found = Vec::new();
-        *tried += self.floating.matching(cluster.0, labels, LISTED, &mut found);
+        *tried += undecided.selecting.matching(cluster.0, labels, LISTED, &mut found);
         found.sort_by_key(|id| (self.resources[*id as usize].meta.name(), *id));
         for id in found.into_iter().map(ResourceId).filter(elsewhere) {
             self.doubt_mode(&mut in_force.mode, &decided, id);
             let Some(policy) = self.policy(id) else { continue };
-            let concerned: BTreeSet<u16> =
-                policy.port_level.iter().map(|(port, _)| port.value).chain(ports.keys().copied()).collect();
+            let concerned: BTreeSet<u16> = policy
+                .port_level
+                .iter()
+                .map(|(port, _)| port.value)
+                .chain(in_force.ports.keys().copied())
+                .collect();
             for port in concerned {
-                let now = ports.get(&port).cloned().unwrap_or_else(|| inherited(&decided));
+                let now = in_force.ports.get(&port).cloned().unwrap_or_else(|| inherited(&decided));
                 let entry = policy.port_level.iter().find(|(number, _)| number.value == port);
                 let other = entry.map(|(_, mode)| mode.value).filter(|mode| *mode != MtlsMode::Unset);
                 let other = other
                     .or_else(|| explicit(policy).map(|(mode, _)| mode))
                     .or(decided.mode.known().copied());
                 if now.mode.known().copied() != other {
-                    ports.insert(port, EffectiveMode { mode: Fact::Unknown(self.open_reason(id)), ..now });
+                    in_force
+                        .ports
+                        .insert(port, EffectiveMode { mode: Fact::Unknown(self.open_reason(id)), ..now });
                 }
             }
         }
-        if let Fact::Unknown(reason) = &in_force.mode.mode {
-            // Entries that inherit share the doubt.
-            for mode in
-                ports.values_mut().filter(|mode| !matches!(mode.mode, Fact::Known(_, Origin::Written(_))))
-            {
-                mode.mode = Fact::Unknown(reason.clone());
-            }
-        }
+        share_doubt(&in_force.mode, &mut in_force.ports);
     }
 
     fn doubt_mode(&self, mode: &mut EffectiveMode, decided: &EffectiveMode, id: ResourceId) {
@@ -254,8 +275,38 @@ impl<'a> PeerAuthentications<'a> {
 
     fn open_reason(&self, id: ResourceId) -> String {
         let name = self.resources[id.index()].meta.name();
-        format!("the namespace of PeerAuthentication {name} is not known, and it could decide here")
+        match &self.resources[id.index()].meta.namespace {
+            Some(namespace) => format!(
+                "the namespace of the workload is not known; in {}, PeerAuthentication {name} could decide",
+                namespace.value
+            ),
+            None => {
+                format!("the namespace of PeerAuthentication {name} is not known, and it could decide here")
+            }
+        }
     }
+}
+
+/// Entries that inherit share the doubt about the mode of the workload.
+fn share_doubt(mode: &EffectiveMode, ports: &mut BTreeMap<u16, EffectiveMode>) {
+    if let Fact::Unknown(reason) = &mode.mode {
+        let inherits = |mode: &&mut EffectiveMode| !matches!(mode.mode, Fact::Known(_, Origin::Written(_)));
+        for mode in ports.values_mut().filter(inherits) {
+            mode.mode = Fact::Unknown(reason.clone());
+        }
+    }
+}
+
+/// Without a known root namespace there is no knowing the mesh-wide mode; what the namespace or the workload says
+/// stands.
+fn doubt_root(in_force: &mut InForce, levels: &Levels, doubt: &str) {
+    let mode = &mut in_force.mode;
+    let local =
+        levels.lists[..2].iter().any(|list| list.first().is_some_and(|id| mode.decided_by == Some(*id)));
+    if !local && mode.mode.known().is_some() {
+        mode.mode = Fact::Unknown(doubt.to_owned());
+    }
+    share_doubt(mode, &mut in_force.ports);
 }
 
 /// Keeps at most two objects per mode, from two namespaces: more cannot change any conclusion.

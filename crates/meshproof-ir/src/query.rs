@@ -1,7 +1,7 @@
 //! Questions that analyses ask of the mesh.
 
 use meshproof_resources::{
-    AuthorizationPolicy, PeerAuthentication, RequestAuthentication, Resource, Spec, TargetRef, TextMap,
+    AuthorizationPolicy, PeerAuthentication, RequestAuthentication, Resource, Spec, TargetRef,
 };
 
 use crate::attachment::is_dry_run;
@@ -103,9 +103,7 @@ impl Mesh {
 
     /// Why an object may not be what is applied: it stands in a folder that would have to be rendered first.
     pub fn unrendered(&self, id: ResourceId) -> Option<&str> {
-        let source = self.resource(id).meta.span.source;
-        let folder = self.folders.get(source.0 as usize)?;
-        self.unrendered.iter().find(|(outer, _)| is_within(folder, outer)).map(|(_, reason)| reason.as_str())
+        self.unrendered.reason(self.resource(id).meta.span.source)
     }
 
     /// Whether any part of the input would have to be rendered first: what seems missing may be there.
@@ -129,30 +127,8 @@ impl Mesh {
         self.identities.named(namespace, account)
     }
 
-    /// Workloads of a namespace whose labels share at least one pair with `selector`, those that share most first:
-    /// candidates for what a selector without a match was meant to be.
-    pub fn workloads_near(&self, namespace: NamespaceId, selector: &TextMap) -> Vec<WorkloadId> {
-        let shared = |id: &WorkloadId| {
-            let labels = &self.workload(*id).labels;
-            let same = |(key, value): &&(meshproof_resources::Text, meshproof_resources::Text)| {
-                labels.get(&key.value).is_some_and(|other| other.value == value.value)
-            };
-            selector.entries.iter().filter(same).count()
-        };
-        let mut near: Vec<(usize, WorkloadId)> =
-            self.namespace(namespace).workloads.iter().map(|id| (shared(id), *id)).collect();
-        near.retain(|(shared, _)| *shared > 0);
-        near.sort_by_key(|(shared, id)| (std::cmp::Reverse(*shared), *id));
-        near.into_iter().map(|(_, id)| id).collect()
-    }
-
     /// How many selectors were compared with labels to build this: a measure of the work done.
     pub fn selectors_tried(&self) -> u64 {
         self.selectors_tried
     }
-}
-
-fn is_within(folder: &str, outer: &str) -> bool {
-    let outer = outer.trim_end_matches('/');
-    folder == outer || outer == "." || folder.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -8,6 +8,7 @@ use crate::{ClusterId, Fact, Namespace, NamespaceId, Settings};
 /// Root namespaces, namespaces without a known name, and those that the control plane does not look at.
 pub(crate) struct Scopes {
     root: Vec<Option<NamespaceId>>,
+    root_doubt: Vec<Option<String>>,
     kinds: Vec<Kind>,
 }
 
@@ -37,7 +38,11 @@ impl Scopes {
                 is_discovered: is_root || is_discovered(namespace, selectors),
             });
         }
-        Scopes { root, kinds }
+        let doubt = |settings: &Settings| match &settings.root_namespace {
+            Fact::Known(..) => None,
+            Fact::Unknown(reason) => Some(format!("the root namespace is not known: {reason}")),
+        };
+        Scopes { root, root_doubt: settings.iter().map(doubt).collect(), kinds }
     }
 
     /// Whether it is the root namespace of its cluster.
@@ -53,6 +58,11 @@ impl Scopes {
     /// Whether the control plane looks at it, as far as the input tells.
     pub(crate) fn is_discovered(&self, namespace: NamespaceId) -> bool {
         self.kinds.get(namespace.index()).is_some_and(|kind| kind.is_discovered)
+    }
+
+    /// Why the root namespace of a cluster may be another one than the one taken for it.
+    pub(crate) fn root_doubt(&self, cluster: ClusterId) -> Option<&str> {
+        self.root_doubt.get(cluster.index())?.as_deref()
     }
 
     /// The root namespace of a cluster, when anything stands in it.

@@ -158,3 +158,21 @@ fn interception_mode_none_captures_nothing() {
     let (web, _, others) = ports_of("sidecar.istio.io/interceptionMode: NONE");
     assert!(excluded(&web) && excluded(&others));
 }
+
+#[test]
+fn ztunnel_captures_the_ports_that_sidecars_leave_out() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: a}\nspec: {containers: [{name: app, ports: \
+               [{containerPort: 15020}]}]}\n---\n";
+    let ambient = mesh(&(pod.to_owned() + &namespace("a", "istio.io/dataplane-mode: ambient")));
+    assert_eq!(port(workload(&ambient, "x"), 15020).capture, PortCapture::Captured);
+    let sidecar = mesh(&(pod.to_owned() + &namespace("a", "istio-injection: enabled")));
+    assert_eq!(port(workload(&sidecar, "x"), 15020).capture, PortCapture::Excluded { by: None });
+}
+
+#[test]
+fn ambient_pods_may_leave_their_inbound_traffic_out() {
+    let bypass = "ambient.istio.io/bypass-inbound-capture: \"true\"";
+    let text = pod("a", "", bypass, "") + &namespace("a", "istio.io/dataplane-mode: ambient");
+    let mesh = mesh(&text);
+    assert!(excluded(&port(workload(&mesh, "x"), 8080).capture));
+}

@@ -239,3 +239,15 @@ fn in_one_folder_objects_without_namespace_belong_together() {
     let mesh = mesh_of_files(&[("app/pod.yaml", pods), ("app/pa.yaml", strict)]);
     assert_eq!(known(&workload(&mesh, "x").mode), Strict);
 }
+
+#[test]
+fn a_workload_without_namespace_may_be_in_any_that_has_policies() {
+    let pods = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, labels: {app: x}}\nspec: {}\n";
+    let strict = pa("b", "p", "-", 1, &mtls("STRICT"));
+    let mesh = mesh_of_files(&[("app/pod.yaml", pods), ("policies/pa.yaml", &strict)]);
+    assert!(matches!(workload(&mesh, "x").mode.mode, Fact::Unknown(_)));
+    let placed = common::mesh_with(&[("app/pod.yaml", pods), ("policies/pa.yaml", &strict)], |options| {
+        options.namespace = Some("a".to_owned());
+    });
+    assert_eq!(known(&workload(&placed, "x").mode), Permissive);
+}
