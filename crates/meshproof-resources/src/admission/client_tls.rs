@@ -4,7 +4,7 @@ use meshproof_yaml::NodeRef;
 
 use super::issue::Collector;
 use super::view;
-use crate::schema::Path;
+use crate::schema::{Path, shown};
 
 const MODES: [&str; 4] = ["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"];
 const SIMPLE: usize = 1;
@@ -63,8 +63,8 @@ fn config_map_problem(credential: &str, namespace: &str) -> Option<String> {
     let mut parts = rest.split('/');
     let (found, name) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     if found.is_empty() || name.is_empty() {
-        return Some(format!("{credential:?}: write configmap://NAMESPACE/NAME"));
+        return Some(format!("{}: write configmap://NAMESPACE/NAME", shown(credential)));
     }
     (found != namespace || namespace.is_empty())
-        .then(|| format!("{credential:?}: the ConfigMap must lie in the rule's own namespace"))
+        .then(|| format!("{}: the ConfigMap must lie in the rule's own namespace", shown(credential)))
 }

@@ -8,7 +8,7 @@ use meshproof_yaml::{NodeRef, Scalar, Shape};
 
 use super::issue::Collector;
 use crate::schema::values::parse_duration;
-use crate::schema::{Node, Path, Schema, Type};
+use crate::schema::{Node, Path, Schema, Type, shown};
 
 /// Durations whose schema has no rule that would tell them from other strings.
 const DURATIONS: [&str; 3] = ["budgetInterval", "idleTimeout", "ttl"];
@@ -64,7 +64,7 @@ impl Decoder<'_> {
             let Some(name) = key.key_text() else { continue };
             let path = path.field(&name);
             if self.schema.has_port_keys(schema) && !is_json_unsigned(&name) {
-                let message = format!("{name:?} is not the number of a port");
+                let message = format!("{} is not the number of a port", shown(&name));
                 self.collector.refuse(&path, key, message);
             }
             self.value(value, self.schema.node(values), &path);
@@ -106,7 +106,7 @@ impl Decoder<'_> {
             Some(Scalar::Str(text)) => self.collector.refuse_with_help(
                 path,
                 value,
-                format!("{text:?} is no duration"),
+                format!("{} is no duration", shown(text)),
                 "write a number with a unit, such as `5s`, `100ms` or `1h30m`",
             ),
             _ => self.misfit(value, path, "a value of another type"),

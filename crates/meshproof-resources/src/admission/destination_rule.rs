@@ -6,10 +6,10 @@ use meshproof_yaml::NodeRef;
 
 use super::issue::Collector;
 use super::{client_tls, connection_pool, load_balancer, selector, view};
-use crate::schema::Path;
 use crate::schema::values::{
     is_dns_label, is_label_key, is_qualified_name, is_wildcard_dns_label, parse_address, parse_int,
 };
+use crate::schema::{Path, shown};
 
 /// Checks an object that fits its types.
 pub(super) fn validate(collector: &mut Collector, object: NodeRef<'_>) {
@@ -29,7 +29,11 @@ pub(super) fn validate(collector: &mut Collector, object: NodeRef<'_>) {
         let name = view::string(subset, "name");
         if !names.insert(name) {
             let node = view::field(subset, "name").unwrap_or(subset);
-            collector.refuse(&path.field("name"), node, format!("the subset name {name:?} stands twice"));
+            collector.refuse(
+                &path.field("name"),
+                node,
+                format!("the subset name {} stands twice", shown(name)),
+            );
         }
         collector.errors_only(|collector| self::subset(collector, subset, namespace, &path));
     }
@@ -45,7 +49,7 @@ fn subset(collector: &mut Collector, subset: NodeRef<'_>, namespace: &str, path:
         let message = if name.is_empty() {
             "a subset needs a name".to_owned()
         } else {
-            format!("{name:?} is no subset name: use letters, digits and `-` inside")
+            format!("{} is no subset name: use letters, digits and `-` inside", shown(name))
         };
         collector.refuse(&path.field("name"), node, message);
     }
@@ -53,11 +57,11 @@ fn subset(collector: &mut Collector, subset: NodeRef<'_>, namespace: &str, path:
         let Some(label) = key.key_text() else { continue };
         let labels = path.field("labels");
         if !is_label_key(&label) {
-            collector.refuse(&labels.field(&label), key, format!("{label:?} is no label key"));
+            collector.refuse(&labels.field(&label), key, format!("{} is no label key", shown(&label)));
         }
         let text = view::text(value);
         if !text.is_empty() && !is_qualified_name(text) {
-            collector.refuse(&labels.field(&label), value, format!("{text:?} is no label value"));
+            collector.refuse(&labels.field(&label), value, format!("{} is no label value", shown(text)));
         }
     }
     traffic_policy(collector, subset, namespace, path);
@@ -122,7 +126,7 @@ fn tunnel(collector: &mut Collector, policy: NodeRef<'_>, path: &Path<'_>) {
     }
     let host = view::string(tunnel, "targetHost");
     if domain_problem(host).is_some() && parse_address(host).is_none() {
-        let message = format!("{host:?} is neither a host name nor an IP address");
+        let message = format!("{} is neither a host name nor an IP address", shown(host));
         collector.refuse(&path.field("targetHost"), node("targetHost"), message);
     }
     if !(1.0..=65535.0).contains(&view::number_field(tunnel, "targetPort")) {
@@ -141,12 +145,12 @@ fn export_to(collector: &mut Collector, spec: NodeRef<'_>, namespace: &str, sele
         let entry = view::text(item);
         let meant = if entry == "." { namespace } else { entry };
         if seen.contains(meant) {
-            let message = format!("{entry:?} stands twice (`.` is the rule's own namespace)");
+            let message = format!("{} stands twice (`.` is the rule's own namespace)", shown(entry));
             collector.refuse(&path.item(index), item, message);
         } else if meant == "~" {
             collector.refuse(&path.item(index), item, "`~` (nobody) is not allowed for a DestinationRule");
         } else if meant != "*" && meant != "." && !is_dns_label(meant) {
-            let message = format!("{entry:?} is neither `.`, `*` nor the name of a namespace");
+            let message = format!("{} is neither `.`, `*` nor the name of a namespace", shown(entry));
             collector.refuse(&path.item(index), item, message);
         } else {
             seen.insert(meant);
@@ -168,7 +172,7 @@ fn wildcard_domain_problem(host: &str) -> Option<String> {
     }
     let (first, rest) = host.split_once('.').map_or((host, None), |(first, rest)| (first, Some(rest)));
     if !is_wildcard_dns_label(first) {
-        return Some(format!("{host:?} is no host name: the part {first:?} is not valid"));
+        return Some(format!("{} is no host name: the part {} is not valid", shown(host), shown(first)));
     }
     rest.and_then(|rest| labels_problem(host, rest))
 }
@@ -190,14 +194,14 @@ fn length_problem(host: &str) -> Option<String> {
 fn labels_problem(host: &str, labels: &str) -> Option<String> {
     let last = labels.rsplit('.').next().unwrap_or("");
     if parse_int(last).is_some() {
-        return Some(format!("{host:?} is no host name: its last part is a number"));
+        return Some(format!("{} is no host name: its last part is a number", shown(host)));
     }
     let count = labels.split('.').count();
     // The last part may be empty: `istio.io.` is unambiguous.
     let mut parts = labels.split('.').enumerate();
     let (_, bad) =
         parts.find(|&(index, part)| !is_dns_label(part) && (index + 1 < count || !part.is_empty()))?;
-    Some(format!("{host:?} is no host name: the part {bad:?} is not valid"))
+    Some(format!("{} is no host name: the part {} is not valid", shown(host), shown(bad)))
 }
 
 #[cfg(test)]

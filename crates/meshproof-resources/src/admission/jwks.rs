@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::schema::shown;
+
 /// What a key set holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeySet {
@@ -40,7 +42,7 @@ fn key(map: &Map<String, Value>) -> Result<bool, String> {
         "EC" => &["x", "y"],
         "OKP" => &["x"],
         "oct" => &["k"],
-        other => return Err(format!("the key type {other:?} is not RSA, EC, OKP or oct")),
+        other => return Err(format!("the key type {} is not RSA, EC, OKP or oct", shown(other))),
     };
     for name in required.iter().chain(if private { &["d"][..] } else { &[] }) {
         match text(name) {

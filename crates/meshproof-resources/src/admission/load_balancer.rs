@@ -6,7 +6,7 @@ use meshproof_yaml::NodeRef;
 
 use super::issue::Collector;
 use super::{connection_pool, locality, view};
-use crate::schema::Path;
+use crate::schema::{Path, shown};
 
 /// Checks `loadBalancer` of a traffic policy.
 pub(super) fn validate(collector: &mut Collector, policy: NodeRef<'_>, path: &Path<'_>) {
@@ -45,7 +45,7 @@ fn consistent_hash(collector: &mut Collector, hash: NodeRef<'_>, path: &Path<'_>
             if name.is_empty() {
                 collector.refuse(&list.item(index), attribute, "an attribute of a cookie needs a name");
             } else if !names.insert(name) {
-                let message = format!("the attribute {name:?} stands twice");
+                let message = format!("the attribute {} stands twice", shown(name));
                 collector.refuse(&list.item(index), attribute, message);
             }
         }

@@ -7,7 +7,7 @@ use meshproof_yaml::NodeRef;
 
 use super::issue::Collector;
 use super::view;
-use crate::schema::Path;
+use crate::schema::{Path, shown};
 
 const TOPOLOGY: [&str; 3] =
     ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
@@ -106,17 +106,21 @@ fn localities(collector: &mut Collector, list: &[(&str, NodeRef<'_>)], path: &Pa
     for &(locality, node) in list {
         let stars = locality.matches('*').count();
         if stars > 1 || (stars == 1 && !locality.ends_with('*')) {
-            collector.refuse(path, node, format!("{locality:?}: one `*` is allowed, at the end"));
+            collector.refuse(path, node, format!("{}: one `*` is allowed, at the end", shown(locality)));
             return;
         }
         let parts: Vec<&str> = locality.splitn(3, '/').collect();
         let overlaps = regions.contains_key("*");
         if !overlaps && parts.iter().any(|part| part.is_empty()) {
-            collector.refuse(path, node, format!("{locality:?} has an empty region, zone or subzone"));
+            collector.refuse(path, node, format!("{} has an empty region, zone or subzone", shown(locality)));
             return;
         }
         if overlaps || !insert(&mut regions, &parts) {
-            collector.refuse(path, node, format!("{locality:?} overlaps with another locality of the list"));
+            collector.refuse(
+                path,
+                node,
+                format!("{} overlaps with another locality of the list", shown(locality)),
+            );
             return;
         }
     }

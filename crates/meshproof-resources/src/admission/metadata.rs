@@ -4,8 +4,8 @@ use meshproof_yaml::{NodeRef, Scalar};
 
 use super::issue::{Collector, Stage};
 use super::view;
-use crate::schema::Path;
 use crate::schema::values::{is_dns_label, is_dns_subdomain, is_label_key, is_label_value, parse_bool};
+use crate::schema::{Path, shown};
 
 /// Names, namespace and labels, by the API server's rules for objects whose name is a DNS subdomain
 /// (apimachinery, `pkg/api/validation/objectmeta.go`).
@@ -69,14 +69,6 @@ fn string(node: NodeRef<'_>) -> Option<&str> {
     matches!(node.scalar(), Some(Scalar::Str(_))).then(|| node.str())?
 }
 
-/// The text in quotes, cut when it is long.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
 /// Annotations that istiod refuses before it looks at the spec (Istio 1.32, `validateMetadata`,
 /// `checkDryRunAnnotation`). The first one that is wrong ends the check.
 pub(super) fn check_annotations(
@@ -122,7 +114,10 @@ fn dry_run(object: NodeRef<'_>, value: &str, is_authorization_policy: bool) -> O
         .map_or(0, |spec| view::choice(spec, "action", &super::authorization_policy::ACTIONS));
     match action {
         0 | 1 => parse_bool(value).is_none().then(|| {
-            format!("{value:?} is neither \"true\" nor \"false\", so the dry run is neither on nor off")
+            format!(
+                "{} is neither \"true\" nor \"false\", so the dry run is neither on nor off",
+                shown(value)
+            )
         }),
         _ => Some("a dry run works for ALLOW and DENY only, not for AUDIT and CUSTOM".to_owned()),
     }

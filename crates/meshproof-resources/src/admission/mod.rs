@@ -24,6 +24,8 @@ mod view;
 
 pub use issue::{Issue, Stage};
 
+use std::collections::HashSet;
+
 use meshproof_yaml::NodeRef;
 
 use crate::schema::{self, Found, Path, Schema, Violation, ViolationKind};
@@ -46,13 +48,13 @@ pub struct Review {
 /// schema is known of.
 pub fn admit(object: NodeRef<'_>) -> Vec<Issue> {
     let mut issues = review(object).issues;
-    let refused = issues.len();
-    for mistake in mistakes::find(object) {
+    let mut mistakes = mistakes::find(object);
+    if !mistakes.is_empty() {
         // One token, one finding.
-        if !issues[..refused].iter().any(|issue| issue.path == mistake.path) {
-            issues.push(mistake);
-        }
+        let known: HashSet<&str> = issues.iter().map(|issue| &*issue.path).collect();
+        mistakes.retain(|mistake| !known.contains(&*mistake.path));
     }
+    issues.append(&mut mistakes);
     issues
 }
 
@@ -125,7 +127,7 @@ impl Review {
         }
         self.webhook_refuses = collector.issues.iter().any(|issue| issue.stage == Stage::Webhook);
         // One token, one finding: what the CRD has said is not said again.
-        let known: Vec<_> = self.issues.iter().map(|issue| issue.span).collect();
+        let known: HashSet<_> = self.issues.iter().map(|issue| issue.span).collect();
         collector.issues.retain(|issue| issue.stage != Stage::Webhook || !known.contains(&issue.span));
         self.issues.append(&mut collector.issues);
     }
@@ -143,3 +145,6 @@ fn not_served(object: NodeRef<'_>, group: &str, kind: &str, served: &[&str]) -> 
         help: Some(format!("served are {versions}; they have the same fields")),
     }
 }
+
+#[cfg(test)]
+mod tests;

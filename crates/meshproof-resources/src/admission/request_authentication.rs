@@ -4,8 +4,8 @@ use meshproof_yaml::NodeRef;
 
 use super::issue::Collector;
 use super::{connection_pool, jwks, selector, view};
-use crate::schema::Path;
 use crate::schema::values::{parse_int, parse_url};
+use crate::schema::{Path, shown};
 
 /// Checks an object that fits its types.
 pub(super) fn validate(collector: &mut Collector, object: NodeRef<'_>) {
@@ -71,12 +71,12 @@ fn jwks_uri_problem(uri: &str) -> Option<String> {
     if uri.is_empty() {
         return None;
     }
-    let Some(url) = parse_url(uri) else { return Some(format!("{uri:?} is no URL")) };
+    let Some(url) = parse_url(uri) else { return Some(format!("{} is no URL", shown(uri))) };
     if !matches!(&*url.scheme, "http" | "https") {
-        return Some(format!("{uri:?} must start with http:// or https://"));
+        return Some(format!("{} must start with http:// or https://", shown(uri)));
     }
     let unreadable = !url.port.is_empty() && parse_int(&url.port).is_none();
-    unreadable.then(|| format!("the port of {uri:?} is no number"))
+    unreadable.then(|| format!("the port of {} is no number", shown(uri)))
 }
 
 fn inline_keys(collector: &mut Collector, node: NodeRef<'_>, path: &Path<'_>) {
@@ -106,7 +106,7 @@ fn claim_to_header(collector: &mut Collector, output: NodeRef<'_>, path: &Path<'
         collector.refuse(path, output, "a claim that goes into a header needs both `claim` and `header`");
     } else if !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         let node = view::field(output, "header").unwrap_or(output);
-        let message = format!("{header:?} is no header name: use letters, digits, `-` and `_`");
+        let message = format!("{} is no header name: use letters, digits, `-` and `_`", shown(header));
         collector.refuse(&path.field("header"), node, message);
     }
 }

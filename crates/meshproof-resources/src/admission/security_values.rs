@@ -5,7 +5,7 @@ use meshproof_yaml::NodeRef;
 use super::issue::Collector;
 use super::view;
 use crate::schema::values::{parse_address, parse_prefix, parse_unsigned};
-use crate::schema::{Path, closest};
+use crate::schema::{Path, closest, shown};
 
 /// What the values of a list must be. None may be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +52,25 @@ pub(super) fn check(collector: &mut Collector, kind: Values, list: NodeRef<'_>, 
 /// `ValidateIPs`.
 fn address(value: &str) -> Option<String> {
     if value.contains('/') {
-        parse_prefix(value).is_none().then(|| format!("{value:?} is no address block such as 10.0.0.0/8"))
+        parse_prefix(value)
+            .is_none()
+            .then(|| format!("{} is no address block such as 10.0.0.0/8", shown(value)))
     } else {
-        parse_address(value).is_none().then(|| format!("{value:?} is no IP address"))
+        parse_address(value).is_none().then(|| format!("{} is no IP address", shown(value)))
     }
 }
 
 /// `ValidatePorts`.
 fn port(value: &str) -> Option<String> {
-    parse_unsigned(value, 65535)
-        .is_none()
-        .then(|| format!("{value:?} is no port: write one number from 0 to 65535, without `*` or ranges"))
+    parse_unsigned(value, 65535).is_none().then(|| {
+        format!("{} is no port: write one number from 0 to 65535, without `*` or ranges", shown(value))
+    })
 }
 
 /// `CheckServiceAccount`.
 fn service_account(value: &str) -> Option<String> {
     if value.contains('*') {
-        return Some(format!("{value:?}: service accounts are matched whole, without `*`"));
+        return Some(format!("{}: service accounts are matched whole, without `*`", shown(value)));
     }
     if value.len() > 320 {
         return Some("a service account can have 320 characters at most".to_owned());
@@ -77,13 +79,13 @@ fn service_account(value: &str) -> Option<String> {
         Some((namespace, account)) => !namespace.is_empty() && !account.is_empty() && !account.contains('/'),
         None => true,
     };
-    (!good).then(|| format!("{value:?}: write `account` or `namespace/account`"))
+    (!good).then(|| format!("{}: write `account` or `namespace/account`", shown(value)))
 }
 
 /// `CheckTrustDomainValues`.
 fn trust_domain(value: &str) -> Option<String> {
     wildcard(value).or_else(|| {
-        value.contains('/').then(|| format!("{value:?}: a trust domain has no slash, only its name"))
+        value.contains('/').then(|| format!("{}: a trust domain has no slash, only its name", shown(value)))
     })
 }
 
@@ -92,8 +94,8 @@ fn wildcard(value: &str) -> Option<String> {
     match value.matches('*').count() {
         0 => None,
         1 if value.starts_with('*') || value.ends_with('*') => None,
-        1 => Some(format!("{value:?}: `*` can only stand at the start or at the end")),
-        _ => Some(format!("{value:?} has more than one `*`")),
+        1 => Some(format!("{}: `*` can only stand at the start or at the end", shown(value))),
+        _ => Some(format!("{} has more than one `*`", shown(value))),
     }
 }
 
@@ -104,18 +106,21 @@ pub(super) fn path_template(value: &str) -> Option<String> {
     for segment in value.trim_matches('/').split('/') {
         match segment {
             "{*}" | "{**}" if after_rest => {
-                return Some(format!("{value:?}: nothing can follow `{{**}}` but plain segments"));
+                return Some(format!("{}: nothing can follow `{{**}}` but plain segments", shown(value)));
             }
             "{*}" => {}
             "{**}" => after_rest = true,
             _ if segment.contains(['{', '}']) => {
                 return Some(format!(
-                    "{value:?}: braces stand for whole segments, `{{*}}` for one and `{{**}}` for the rest"
+                    "{}: braces stand for whole segments, `{{*}}` for one and `{{**}}` for the rest",
+                    shown(value)
                 ));
             }
             _ if has_template && !is_literal(segment) => {
                 return Some(format!(
-                    "{value:?}: beside a template the segment {segment:?} must be a plain name, without `*`"
+                    "{}: beside a template the segment {} must be a plain name, without `*`",
+                    shown(value),
+                    shown(segment)
                 ));
             }
             _ => {}

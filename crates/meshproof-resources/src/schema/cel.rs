@@ -6,6 +6,7 @@
 use meshproof_source::Span;
 use meshproof_yaml::{NodeRef, Scalar, Shape};
 
+use super::shown;
 use super::values::{is_dns_label, parse_duration, parse_int, parse_request_url, parse_url};
 
 /// A rule that the program knows.
@@ -171,12 +172,22 @@ impl Rule {
             Rule::KeysArePorts => keys(
                 value,
                 |key| parse_int(key).is_some_and(|port| (1..=65535).contains(&port)),
-                |key| format!("{key:?} is no port: keys of `portLevelMtls` are port numbers from 1 to 65535"),
+                |key| {
+                    format!(
+                        "{} is no port: keys of `portLevelMtls` are port numbers from 1 to 65535",
+                        shown(key)
+                    )
+                },
             ),
             Rule::NoWildcardKeys => keys(
                 value,
                 |key| !key.contains('*'),
-                |key| format!("the label key {key:?} has a `*`: selectors take whole keys and values only"),
+                |key| {
+                    format!(
+                        "the label key {} has a `*`: selectors take whole keys and values only",
+                        shown(key)
+                    )
+                },
             ),
             Rule::NoEmptyKeys => {
                 keys(value, |key| !key.is_empty(), |_| "a label key cannot be empty".to_owned())
@@ -184,7 +195,8 @@ impl Rule {
             Rule::NoWildcard => {
                 let text = string(value).filter(|text| text.contains('*'))?;
                 Broken::new(format!(
-                    "the label value {text:?} has a `*`: selectors take whole keys and values only"
+                    "the label value {} has a `*`: selectors take whole keys and values only",
+                    shown(&text)
                 ))
             }
             Rule::Empty => {
@@ -205,7 +217,7 @@ impl Rule {
             Rule::SocketIsAbsolute => {
                 let text = string(value)?;
                 let path = text.strip_prefix("unix://").filter(|path| !path.starts_with(['/', '@']))?;
-                Broken::new(format!("the socket {path:?} must be an absolute path or start with `@`"))
+                Broken::new(format!("the socket {} must be an absolute path or start with `@`", shown(path)))
             }
             Rule::SocketIsNoFolder => {
                 string(value).filter(|text| text.starts_with("unix://") && text.ends_with('/'))?;
@@ -226,7 +238,7 @@ impl Rule {
             Rule::KeysArePortNames => keys(
                 value,
                 |key| key.len() < 63 && is_dns_label(key),
-                |key| format!("{key:?} is no port name"),
+                |key| format!("{} is no port name", shown(key)),
             ),
             Rule::DistinctPortNumbers => distinct_port_numbers(value),
             Rule::CidrNeedsStaticOrNone => {
@@ -263,7 +275,7 @@ impl Rule {
             }
             Rule::ProbeScheme => {
                 let text = string(value).filter(|text| !matches!(&**text, "" | "HTTP" | "HTTPS"))?;
-                Broken::new(format!("the scheme cannot be {text:?}: it is HTTP or HTTPS"))
+                Broken::new(format!("the scheme cannot be {}: it is HTTP or HTTPS", shown(text)))
             }
         }
     }
@@ -291,8 +303,8 @@ fn keys(value: NodeRef<'_>, good: impl Fn(&str) -> bool, message: impl Fn(&str) 
 fn duration(text: Text<'_>) -> Option<Broken> {
     match parse_duration(&text) {
         Some(nanoseconds) if nanoseconds >= 1_000_000 => None,
-        Some(_) => Broken::new(format!("{text:?} is too short: the least is 1ms")),
-        None => Broken::new(format!("{text:?} is no duration"))
+        Some(_) => Broken::new(format!("{} is too short: the least is 1ms", shown(text))),
+        None => Broken::new(format!("{} is no duration", shown(text)))
             .map(|broken| broken.help("write a number with a unit, such as `5s`, `100ms` or `1h30m`")),
     }
 }
@@ -303,7 +315,7 @@ fn url_scheme(text: Text<'_>) -> Option<Broken> {
     if url.is_some_and(|url| matches!(&*url.scheme, "http" | "https")) {
         return None;
     }
-    Broken::new(format!("{text:?} must be a URL that starts with http:// or https://"))
+    Broken::new(format!("{} must be a URL that starts with http:// or https://", shown(text)))
 }
 
 fn at_most_one(value: NodeRef<'_>, names: &[&str]) -> Option<Broken> {

@@ -5,18 +5,22 @@ use std::borrow::Cow;
 use meshproof_yaml::{NodeRef, Scalar, Shape};
 
 use super::table::{Node, Table, Type};
-use super::{Path, Violation, ViolationKind, closest};
+use super::{Path, Violation, ViolationKind, closest, shown};
 
 /// Compares an object with the schema node `root`. Depth is bounded by the parser's limit on nesting.
 pub(super) fn check(table: &'static Table, root: u32, object: NodeRef<'_>) -> Vec<Violation> {
-    let mut walk = Walk { table, found: Vec::new() };
+    let mut walk = Walk { table, found: Vec::new(), unknown: 0 };
     walk.value(object, object, root, &Path::Root);
     walk.found
 }
 
+/// An object with more unknown fields than this gets no advice for the rest: each costs a comparison with every name.
+const SUGGESTIONS: usize = 200;
+
 struct Walk {
     table: &'static Table,
     found: Vec<Violation>,
+    unknown: usize,
 }
 
 impl Walk {
@@ -74,22 +78,33 @@ impl Walk {
             }
         }
         if seen.twice {
-            // Only the last of equal keys reaches the API server.
             self.found.truncate(before);
-            for (key, value) in object.entries() {
-                let Some(name) = key.key_text() else { continue };
-                match schema.property(&name) {
-                    Some(index) if object.entry(&name).is_some_and(|(last, _)| last.span() == key.span()) => {
-                        self.value(key, value, index, &path.field(&name));
-                    }
-                    Some(_) => {}
-                    None => self.additional(key, value, &name, schema, path),
-                }
-            }
+            self.last_of_equal_keys(object, schema, path);
         }
         self.missing(object, schema, path);
         self.choices(object, schema, path);
         self.size(object, path, entries, (schema.min_properties, schema.max_properties), "entries");
+    }
+
+    /// Checks a mapping with repeated keys: only the last of equal ones reaches the API server.
+    fn last_of_equal_keys(&mut self, object: NodeRef<'_>, schema: &'static Node, path: &Path<'_>) {
+        let position = |name: &str| schema.properties.binary_search_by(|(known, _)| (*known).cmp(name)).ok();
+        let mut last = vec![0; schema.properties.len()];
+        for (index, (key, _)) in object.entries().enumerate() {
+            if let Some(position) = key.key_text().and_then(|name| position(&name)) {
+                last[position] = index;
+            }
+        }
+        for (index, (key, value)) in object.entries().enumerate() {
+            let Some(name) = key.key_text() else { continue };
+            match position(&name) {
+                Some(position) if last[position] == index => {
+                    self.value(key, value, schema.properties[position].1, &path.field(&name));
+                }
+                Some(_) => {}
+                None => self.additional(key, value, &name, schema, path),
+            }
+        }
     }
 
     fn additional(
@@ -104,7 +119,9 @@ impl Walk {
             self.value(key, value, values, &path.field(name));
         } else if !schema.preserve && !name.starts_with('$') {
             // `$patch`, `$retainKeys`, …: directives of a strategic merge patch, which is no whole object.
-            let suggestion = closest(name, schema.properties.iter().map(|(known, _)| *known));
+            self.unknown += 1;
+            let known = schema.properties.iter().map(|(known, _)| *known);
+            let suggestion = if self.unknown <= SUGGESTIONS { closest(name, known) } else { None };
             let place = match path {
                 Path::Root => "this kind".to_owned(),
                 _ => format!("`{path}`"),
@@ -114,7 +131,8 @@ impl Walk {
                 span: key.span(),
                 kind: ViolationKind::UnknownField { suggestion },
                 message: format!(
-                    "{place} has no field `{name}`: the API server drops it with everything in it"
+                    "{place} has no field {}: the API server drops it with everything in it",
+                    quoted(name)
                 ),
                 help: suggestion.map(|meant| format!("did you mean `{meant}`?")),
             });
@@ -222,7 +240,11 @@ impl Walk {
                 path: path.to_string(),
                 span: value.span(),
                 kind: ViolationKind::NotAllowed,
-                message: format!("`{path}` cannot be {text:?}: allowed are {}", schema.allowed.join(", ")),
+                message: format!(
+                    "`{path}` cannot be {}: allowed are {}",
+                    shown(text),
+                    schema.allowed.join(", ")
+                ),
                 help: meant.map(|meant| format!("did you mean `{meant}`?")),
             });
         }
@@ -233,7 +255,7 @@ impl Walk {
         }
         if !schema.matches(text) {
             let pattern = schema.pattern.as_deref().unwrap_or_default();
-            let message = format!("`{path}` cannot be {text:?}: it must match `{pattern}`");
+            let message = format!("`{path}` cannot be {}: it must match `{pattern}`", shown(text));
             self.report(value, path, ViolationKind::Pattern, message);
         }
     }
@@ -301,6 +323,11 @@ fn number(scalar: &Scalar<'_>) -> Option<f64> {
     }
 }
 
+/// A field name for a message: in backticks, or cut and in quotes when it is no name at all.
+fn quoted(name: &str) -> String {
+    if name.len() <= 80 && !name.contains(['`', '\n']) { format!("`{name}`") } else { shown(name) }
+}
+
 fn noun(kind: Type) -> &'static str {
     match kind {
         Type::Any => "any value",
@@ -353,3 +380,6 @@ fn advice(value: NodeRef<'_>, expected: Type) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub mod values;
 mod violation;
 
 pub use path::Path;
+pub(crate) use path::shown;
 pub use violation::{Violation, ViolationKind};
 
 pub(crate) use suggest::closest;

@@ -25,13 +25,52 @@ impl<'p> Path<'p> {
     }
 }
 
+/// Longer keys are cut in paths, so that a huge key does not multiply by the values below it.
+const LONGEST_KEY: usize = 1024;
+
+/// A text in quotes for a message, cut when it is long.
+pub(crate) fn shown(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    let part = cut(text, 80);
+    if part.len() < text.len() { format!("{part:?}…") } else { format!("{text:?}") }
+}
+
+/// The start of a text, at most so many bytes.
+fn cut(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}
+
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Path::Root => Ok(()),
-            Path::Field(Path::Root, name) => f.write_str(name),
-            Path::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Path::Field(Path::Root, name) => f.write_str(cut(name, LONGEST_KEY)),
+            Path::Field(parent, name) => write!(f, "{parent}.{}", cut(name, LONGEST_KEY)),
             Path::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_read_like_field_accesses() {
+        let (root, spec) = (Path::Root, Path::Root.field("spec"));
+        let rules = spec.field("rules");
+        assert_eq!(rules.item(2).field("to").to_string(), "spec.rules[2].to");
+        assert_eq!(root.to_string(), "");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shown("a\"b"), r#""a\"b""#);
+        assert_eq!(shown("é".repeat(50)), format!("\"{}\"…", "é".repeat(40)));
+        assert_eq!(Path::Root.field(&"é".repeat(4000)).to_string().len(), LONGEST_KEY);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn closest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>)
         let other = fold(candidate);
         let distance = if other == folded {
             0
-        } else if name.len() < 3 {
+        } else if name.len() < 3 || other.len().abs_diff(folded.len()) > allowed {
             continue;
         } else {
             strsim::damerau_levenshtein(&folded, &other)
