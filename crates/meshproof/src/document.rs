@@ -9,7 +9,9 @@ use meshproof_report::Skipped;
 use meshproof_resources::admission;
 use meshproof_resources::{Decoded, Issue, Kind, Resource, Spec, decode_with_text};
 use meshproof_source::{SourceId, Span};
-use meshproof_yaml::{NodeRef, Problem, Relevance, Shape, TemplateKind, may_matter, template_marker};
+use meshproof_yaml::{
+    NodeRef, Problem, Relevance, Shape, TemplateKind, is_placeholder, may_matter, template_marker,
+};
 
 use crate::lints;
 use crate::suppress::{self, Suppression};
@@ -102,7 +104,7 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
     if !decoded.resources.is_empty() {
         outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
-        review_objects(tree.root(), &decoded.resources, job.namespace, &mut outcome.findings);
+        review_objects(job.text, tree.root(), &decoded.resources, job.namespace, &mut outcome.findings);
     }
     for issue in decoded.issues {
         // Admission says the same of a version, and more.
@@ -113,11 +115,10 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     if !outcome.findings.is_empty() || !decoded.resources.is_empty() {
         collect_comments(job, Some(&tree), &mut outcome);
     }
-    let patches = decoded.resources.iter().filter(|resource| matches!(resource.spec, Spec::Patch(_))).count();
-    if patches > 0 {
+    if let Some(reason) = decoded.resources.iter().find_map(Resource::partial) {
         outcome.skipped =
-            Some(("kustomize-patch", "it is marked as a kustomize patch, not a whole object".to_owned()));
-        decoded.resources.retain(|resource| !matches!(resource.spec, Spec::Patch(_)));
+            Some(("kustomize-patch", format!("{reason}, so it can only be a part of a whole object")));
+        decoded.resources.retain(|resource| resource.partial().is_none());
     }
     if job.has_mark {
         outcome.suppressions.extend(decoded.resources.iter().flat_map(suppress::from_annotation));
@@ -128,6 +129,7 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
 
 /// Asks admission about every decoded object.
 fn review_objects(
+    text: &str,
     root: NodeRef<'_>,
     resources: &[Resource],
     namespace: Option<&str>,
@@ -142,13 +144,14 @@ fn review_objects(
             continue;
         }
         match by_start.get(&node.span().start) {
-            Some(resource) if matches!(resource.spec, Spec::Patch(_)) => {}
+            Some(resource) if resource.partial().is_some() => {}
             Some(resource) => {
                 let mut name = resource.meta.resource_name();
                 if !is_cluster_wide(resource) {
                     name.namespace = name.namespace.or_else(|| namespace.map(str::to_owned));
                 }
                 let issues = admission::admit(node).into_iter();
+                let issues = issues.filter(|issue| !is_filled_in_later(text, issue.span));
                 findings.extend(issues.map(|issue| admission_finding(issue).with_resource(name.clone())));
             }
             // Whatever was read below this is a list.
@@ -156,6 +159,21 @@ fn review_objects(
         }
     }
     findings.sort_by_key(|finding| finding.primary.span.start);
+}
+
+/// Whether the token is a placeholder, of which nothing can be said: those of [`is_placeholder`], `$(name)` as
+/// kustomize replaces it, and `($name)` as chainsaw does.
+fn is_filled_in_later(text: &str, span: Span) -> bool {
+    let token = text.get(span.start as usize..span.end as usize).unwrap_or("");
+    let token = token.trim_matches(['"', '\'']);
+    let in_parentheses = |open: &str| {
+        token.find(open).is_some_and(|at| {
+            let name = token[at + open.len()..].split(')').next().unwrap_or("");
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        })
+    };
+    is_placeholder(token) || in_parentheses("$(") || in_parentheses("($")
 }
 
 fn admission_finding(issue: admission::Issue) -> Finding {
@@ -258,5 +276,12 @@ mod tests {
         assert!(names_known_kind("- kind: List\n"));
         assert!(!names_known_kind("kind: ConfigMap\ndata: Service\n"));
         assert!(!names_known_kind("kinds: Service\n"));
+    }
+
+    #[test]
+    fn placeholders_are_not_judged() {
+        let judged = |token: &str| !is_filled_in_later(token, Span::new(SourceId(0), 0, token.len() as u32));
+        assert!(!judged("\"$(kfp-namespace)\"") && !judged("($namespace)") && !judged("${NS}"));
+        assert!(judged("Web_Shop") && judged("(web)") && judged("$()"));
     }
 }

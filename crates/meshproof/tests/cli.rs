@@ -1,6 +1,6 @@
 //! The command as users and pipelines see it: exit codes, streams, formats, levels.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

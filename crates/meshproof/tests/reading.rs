@@ -1,6 +1,6 @@
 //! Hostile and odd input: every file is analysed, skipped with a reason, or reported, and nothing panics.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

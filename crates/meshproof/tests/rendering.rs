@@ -1,6 +1,6 @@
 //! Kustomize and Helm: rendered where a program is installed, read with care where none is.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 #![cfg(unix)]
 
 mod support;

@@ -1,6 +1,6 @@
 //! Suppressions from the outside.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

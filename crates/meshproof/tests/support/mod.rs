@@ -1,6 +1,6 @@
 //! Running the command on folders made for one test.
 
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::io::Write;
 use std::path::Path;
