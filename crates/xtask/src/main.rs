@@ -1,5 +1,6 @@
-//! Project tasks: `cargo xtask conformance`, `cargo xtask schemas`.
+//! Project tasks: `cargo xtask conformance`, `cargo xtask docs`, `cargo xtask schemas`.
 
+mod docs;
 mod schemas;
 
 use std::path::PathBuf;
@@ -25,6 +26,12 @@ enum Task {
         #[arg(short, long)]
         verbose: bool,
     },
+    /// Write the documents that follow from the code.
+    Docs {
+        /// Only say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the schema tables of meshproof-resources anew from the published CRDs (needs Go and the network).
     Schemas,
 }
@@ -35,6 +42,7 @@ fn main() -> ExitCode {
         Task::Conformance { files, verbose } => {
             conformance::run(&mut out, &files, verbose).map(|summary| summary.failed == 0)
         }
+        Task::Docs { check } => docs::run(check).map(|()| true),
         Task::Schemas => schemas::run().map(|()| true),
     };
     match result {
