@@ -23,20 +23,31 @@ impl<'a> Names<'a> {
             return None;
         }
         let mask = letters(written);
-        let mut best: Option<(usize, &'a str)> = None;
-        for (name, letters) in self.names.iter().take(LOOKED_AT) {
-            // Each edit adds or removes at most two kinds of letters.
-            if name.len().abs_diff(written.len()) > limit
-                || (letters ^ mask).count_ones() as usize > 2 * limit
-            {
-                continue;
-            }
-            let distance = strsim::osa_distance(name, written);
-            if distance > 0 && distance <= limit && best.is_none_or(|(nearest, _)| distance < nearest) {
-                best = Some((distance, name));
-            }
+        // Each edit adds or removes at most two kinds of letters.
+        let likely = |(name, letters): &&(&'a str, u64)| {
+            name.len().abs_diff(written.len()) <= limit
+                && (letters ^ mask).count_ones() as usize <= 2 * limit
+                && *name != written
+        };
+        let candidates = || self.names.iter().take(LOOKED_AT).filter(likely).map(|(name, _)| *name);
+        // Most slips are one letter, which is cheap to see.
+        if let Some(name) = candidates().find(|name| one_edit_apart(name.as_bytes(), written.as_bytes())) {
+            return Some(name);
         }
-        best.map(|(_, name)| name)
+        let near = |name: &&str| limit > 1 && strsim::osa_distance(name, written) <= limit;
+        candidates().find(near)
+    }
+}
+
+/// One letter more, less or different, or two neighbours swapped.
+fn one_edit_apart(one: &[u8], other: &[u8]) -> bool {
+    let before = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[before..], &other[before..]);
+    let after = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[..one.len() - after], &other[..other.len() - after]);
+    match (one, other) {
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => one.len().max(other.len()) == 1,
     }
 }
 
@@ -68,6 +79,9 @@ mod tests {
         assert_eq!(names.nearest("frotnend"), Some("frontend"));
         assert_eq!(names.nearest("frontend"), None);
         assert_eq!(names.nearest("database"), None);
+        assert_eq!(names.nearest("frontned"), Some("frontend"));
+        assert_eq!(names.nearest("frntnd"), Some("frontend"));
+        assert_eq!(names.nearest("backends"), Some("backend"));
         assert_eq!(names.nearest("dc"), None);
     }
 }

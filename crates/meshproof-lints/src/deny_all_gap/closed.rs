@@ -37,11 +37,10 @@ fn miss(ctx: &Context<'_>, survey: &Survey, id: ResourceId, places: &[Place]) ->
         && certain_reasons
         && all.iter().all(|reason| proves_a_mistake(ctx, reason, workload, port))
         && is_certain(ctx, policy, workload);
-    let names: Vec<String> =
-        places.iter().map(|place| ctx.workload_name(&ctx.mesh.workloads[place.workload.index()])).collect();
+    let names = survey.named(ctx, places);
     let on = ports_text(workload, place);
     let level = if proven { Level::Error } else { Level::Warning };
-    let message = format!("nobody can reach {}{on}: no rule of {} can match", listed(&names), policy.name());
+    let message = format!("nobody can reach {}{on}: no rule of {} can match", names, policy.name());
     let mut finding =
         Finding::new(ID, level, Category::Outage, message, Label::new(first.span, first.reason.clone()))
             .with_resource(policy.meta.resource_name())

@@ -2,7 +2,7 @@
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{ResourceId, Workload};
+use meshproof_ir::Workload;
 use meshproof_resources::Action;
 
 use super::closed::is_certain;
@@ -12,6 +12,9 @@ use crate::Context;
 use crate::policies::Policy;
 use crate::witnesses::{meant_caller, request};
 
+/// Workloads named per group of equal ones.
+const LISTED: usize = 1_000;
+
 pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (id, places) in &survey.denied {
@@ -20,7 +23,7 @@ pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
         findings.extend(if everything {
             emptied(ctx, policy, places)
         } else {
-            widened(ctx, *id, policy, places)
+            widened(ctx, survey, policy, places)
         });
     }
     findings
@@ -72,7 +75,7 @@ fn opener<'c>(ctx: &'c Context<'_>, workload: &Workload) -> Option<&'c Policy<'c
 }
 
 /// HTTP fields count as true on TCP ports, so a DENY about paths refuses every connection there.
-fn widened(ctx: &Context<'_>, _id: ResourceId, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+fn widened(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
     let mut names = Vec::new();
     let mut shown = None;
     for place in places {
@@ -84,7 +87,12 @@ fn widened(ctx: &Context<'_>, _id: ResourceId, policy: &Policy<'_>, places: &[Pl
             .filter_map(|port| port_at(workload, *port))
             .find(|port| port.protocol.is(&ProtocolClass::Tcp) && !port.bindings.is_empty());
         if let Some(port) = port {
-            names.push(format!("{}:{}", ctx.workload_name(workload), port.number));
+            let members = survey.groups[place.group].iter().take(LISTED);
+            names.extend(
+                members.map(|id| {
+                    format!("{}:{}", ctx.workload_name(&ctx.mesh.workloads[id.index()]), port.number)
+                }),
+            );
             shown = shown.or(Some((workload, port)));
         }
     }

@@ -3,26 +3,47 @@
 use std::collections::BTreeMap;
 
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{Capture, EnforcementPoint, ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::Action;
+use meshproof_ir::{Capture, EnforcementPoint, NamespaceId, ResourceId, Workload, WorkloadId, WorkloadPort};
+use meshproof_resources::{Action, MtlsMode};
 
+use super::listed;
 use crate::Context;
 use crate::context::{captured_ports, knows_ports, served_ports};
-use crate::hash::Set;
+use crate::hash::{Map, Set};
 use crate::policies::Policy;
 
-/// What a policy does at one workload.
+/// What a policy does at workloads that are alike.
 pub(super) struct Place {
+    /// One of them.
     pub(super) workload: WorkloadId,
+    /// All of them: index into [`Survey::groups`].
+    pub(super) group: usize,
     /// Indexes of the ports that nobody may reach; `None` stands for a workload of which no port is known.
     pub(super) closed: Vec<Option<usize>>,
     /// No port is open.
     pub(super) shut: bool,
 }
 
+/// What decides how a workload fares; workloads that agree in it are looked at once.
+#[derive(PartialEq, Eq, Hash)]
+struct Likeness {
+    policies: [usize; 3],
+    namespace: NamespaceId,
+    capture: Option<Capture>,
+    has_tokens: bool,
+    filtered: bool,
+    mode: Option<MtlsMode>,
+    ports: Vec<Option<PortLikeness>>,
+}
+
+/// The same of one port: number, protocol, mode, whether a Service leads to it.
+type PortLikeness = (u16, Option<ProtocolClass>, Option<MtlsMode>, bool);
+
 /// The whole picture.
 #[derive(Default)]
 pub(super) struct Survey {
+    /// Workloads that are alike.
+    pub(super) groups: Vec<Vec<WorkloadId>>,
     /// ALLOW policies with rules of which none can match at any port of the workload, where ports are closed.
     pub(super) misses: BTreeMap<ResourceId, Vec<Place>>,
     /// ALLOW policies that match at some port of a workload and leave others closed.
@@ -40,6 +61,7 @@ pub(super) struct Survey {
 impl Survey {
     pub(super) fn new(ctx: &Context<'_>) -> Self {
         let mut survey = Survey::default();
+        let mut seen: Map<Likeness, usize> = Map::default();
         for (at, workload) in ctx.mesh.workloads.iter().enumerate() {
             // Nothing enforces policies outside of the mesh; proxyless gRPC has its own rules for empty policies.
             if workload.policies.is_empty()
@@ -48,18 +70,26 @@ impl Survey {
             {
                 continue;
             }
-            survey.look_at(ctx, WorkloadId(at as u32), workload);
+            let group = *seen.entry(likeness(workload)).or_insert_with(|| {
+                survey.groups.push(Vec::new());
+                survey.groups.len() - 1
+            });
+            survey.groups[group].push(WorkloadId(at as u32));
+        }
+        for group in 0..survey.groups.len() {
+            let id = survey.groups[group][0];
+            survey.look_at(ctx, id, group, &ctx.mesh.workloads[id.index()]);
         }
         survey
     }
 
-    fn look_at(&mut self, ctx: &Context<'_>, id: WorkloadId, workload: &Workload) {
+    fn look_at(&mut self, ctx: &Context<'_>, id: WorkloadId, group: usize, workload: &Workload) {
         let policies =
             || workload.policies.iter().filter_map(|attachment| ctx.policies.get(attachment.policy));
         let ports = judged_ports(workload);
         let allows = || policies().filter(|policy| policy.enforces(Action::Allow));
         let Some(first) = allows().next() else {
-            self.look_at_denies(ctx, id, workload, &ports);
+            self.look_at_denies(ctx, id, group, workload, &ports);
             return;
         };
         let open: Vec<bool> = ports
@@ -76,7 +106,7 @@ impl Survey {
                     self.alive.insert(policy.id);
                 }
             }
-            self.look_at_denies(ctx, id, workload, &ports);
+            self.look_at_denies(ctx, id, group, workload, &ports);
             return;
         }
         let closed: Vec<Option<usize>> =
@@ -85,9 +115,9 @@ impl Survey {
             ports.iter().zip(&open).filter(|(_, open)| **open).map(|(port, _)| *port).collect();
         let shut = opened.is_empty();
         if shut && allows().any(is_certain) {
-            self.shut.insert(id);
+            self.shut.extend(self.groups[group].iter().copied());
         }
-        let place = || Place { workload: id, closed: closed.clone(), shut };
+        let place = || Place { workload: id, group, closed: closed.clone(), shut };
         let mut tries = false;
         for policy in allows().filter(|policy| !policy.rules.is_empty()) {
             tries = true;
@@ -101,7 +131,7 @@ impl Survey {
         if !tries {
             self.empty.entry(first.id).or_default().push(place());
         }
-        self.look_at_denies(ctx, id, workload, &opened);
+        self.look_at_denies(ctx, id, group, workload, &opened);
     }
 
     /// DENY policies that refuse whatever reaches a port that would be open without them.
@@ -109,6 +139,7 @@ impl Survey {
         &mut self,
         ctx: &Context<'_>,
         id: WorkloadId,
+        group: usize,
         workload: &Workload,
         open: &[Option<usize>],
     ) {
@@ -121,9 +152,27 @@ impl Survey {
                 .collect();
             if !closed.is_empty() {
                 let shut = closed.len() == open.len();
-                self.denied.entry(policy.id).or_default().push(Place { workload: id, closed, shut });
+                self.denied.entry(policy.id).or_default().push(Place { workload: id, group, closed, shut });
             }
         }
+    }
+}
+
+fn likeness(workload: &Workload) -> Likeness {
+    let ports = judged_ports(workload).into_iter().map(|port| {
+        port_at(workload, port).map(|port| {
+            let protocol = port.protocol.known().copied();
+            (port.number, protocol, port.mode.mode.known().copied(), !port.bindings.is_empty())
+        })
+    });
+    Likeness {
+        policies: workload.policies.sharing_key(),
+        namespace: workload.namespace,
+        capture: workload.capture.known().copied(),
+        has_tokens: !workload.request_authentications.is_empty(),
+        filtered: !workload.envoy_filters.is_empty(),
+        mode: workload.mode.mode.known().copied(),
+        ports: ports.collect(),
     }
 }
 
@@ -135,6 +184,19 @@ fn refuses_all(policy: &Policy<'_>, workload: &Workload, port: Option<&WorkloadP
         .rules
         .iter()
         .any(|rule| rule.denies_everything(port) || (tcp && rule.denies_every_connection(port)))
+}
+
+impl Survey {
+    /// `a`, `a and b`, or `a, b and 3 more` for all workloads of some places.
+    pub(super) fn named(&self, ctx: &Context<'_>, places: &[Place]) -> String {
+        let all: usize = places.iter().map(|place| self.groups[place.group].len()).sum();
+        let ids = places.iter().flat_map(|place| &self.groups[place.group]).take(2);
+        let names: Vec<String> = ids.map(|id| ctx.workload_name(&ctx.mesh.workloads[id.index()])).collect();
+        match (names.as_slice(), all) {
+            ([one, two], 3..) => format!("{one}, {two} and {} more", all - 2),
+            (names, _) => listed(names),
+        }
+    }
 }
 
 /// Ports about which something can be said; `[None]` when none is known.
