@@ -4,6 +4,8 @@
 //! its own here and a [`Replay`] that takes its lines; what nobody takes is counted as skipped.
 
 mod admission;
+mod authz;
+mod authz_paths;
 mod files;
 
 use std::collections::BTreeMap;
@@ -65,11 +67,11 @@ pub fn run(out: &mut dyn Write, paths: &[PathBuf], verbose: bool) -> io::Result<
 }
 
 fn replay(out: &mut dyn Write, file: &Path, text: &str, verbose: bool) -> io::Result<Summary> {
-    let mut families: Vec<Box<dyn Replay>> = vec![Box::new(admission::Admission)];
+    let mut families: Vec<Box<dyn Replay>> =
+        vec![Box::new(admission::Admission), Box::new(authz::Authz::default()), Box::new(authz_paths::Paths)];
     let mut summary = Summary::default();
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let value: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+    for (index, value) in files::values(file, text) {
         let kind = value.get("kind").and_then(Value::as_str).unwrap_or("(no kind)");
         let outcome = families
             .iter_mut()

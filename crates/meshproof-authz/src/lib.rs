@@ -1,0 +1,32 @@
+//! Exact authorization: one request at one enforcement point, decided as the real proxy decides it, with the reason.
+//!
+//! [`evaluate`] is the yardstick of everything that reasons about many requests at once, so it is written to be read:
+//! slow, obvious, each rule beside its source. Which policies apply to a workload is not asked here; the caller hands
+//! in those that do. What the policies say is told apart by engine ([`Engine`]): Envoy's HTTP chain, Envoy's TCP chain,
+//! ztunnel and proxyless gRPC disagree in places.
+
+mod attribute;
+mod context;
+mod evaluate;
+mod grpc;
+mod matchers;
+mod normalize;
+mod policy;
+mod request;
+mod rule;
+mod semantics;
+mod trace;
+mod view;
+mod ztunnel;
+
+pub use attribute::{Attribute, UnknownKey};
+pub use context::{Context, Engine, IdentityFlavour, Provider, ProviderAnswer, ProviderKind};
+pub use evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matched, Note, evaluate};
+pub use normalize::{Refusal, normalize_path};
+pub use policy::Policy;
+pub use request::{Certificate, HttpRequest, Peer, Request, Token};
+pub use semantics::{ClientAddress, HeaderMatching, PathNormalization, Semantics};
+pub use trace::{
+    Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleTrace, RuleVerdict,
+    Standing, Trace,
+};
