@@ -3,6 +3,7 @@
 use meshproof_resources::{Meta, Resource};
 
 use crate::ResourceId;
+use crate::labels::SelectorIndex;
 
 /// Sorts objects as Istio orders them: by creation time, then name, then namespace (Istio 1.32, model/config.go
 /// `configCompareByCreationTime`). Manifests in Git have no creation time; when one of the objects lacks it, names
@@ -20,6 +21,18 @@ pub(crate) fn sort_by_age(ids: &mut [ResourceId], resources: &[Resource]) {
         (created, meta.name(), namespace, *id)
     };
     ids.sort_unstable_by(|left, right| key(left).cmp(&key(right)));
+}
+
+/// Puts the oldest of each class first.
+pub(crate) fn sort_classes_by_age(index: &mut SelectorIndex<'_>, resources: &[Resource]) {
+    for class in 0..index.classes() {
+        let members = index.members_mut(class);
+        if members.len() > 1 {
+            let mut ids: Vec<ResourceId> = members.iter().copied().map(ResourceId).collect();
+            sort_by_age(&mut ids, resources);
+            members.iter_mut().zip(ids).for_each(|(member, id)| *member = id.0);
+        }
+    }
 }
 
 /// Whether every object has a creation time.

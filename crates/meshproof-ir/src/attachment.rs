@@ -45,6 +45,8 @@ impl<'a> Candidate<'a> {
 struct Table<'a> {
     everywhere: HashMap<NamespaceId, Arc<[Attachment]>, RandomState>,
     selecting: SelectorIndex<'a>,
+    /// Policies by class of `selecting`.
+    classes: Vec<Arc<[Attachment]>>,
 }
 
 struct ZtunnelTable<'a> {
@@ -69,7 +71,6 @@ pub(crate) struct Policies<'a> {
     named: Floating<'a>,
     resources: &'a [Resource],
     places: &'a [(ClusterId, Option<NamespaceId>)],
-    empty: Arc<[Attachment]>,
 }
 
 impl<'a> Policies<'a> {
@@ -97,7 +98,6 @@ impl<'a> Policies<'a> {
             named: Floating::new(named.map(Candidate::anywhere)),
             resources,
             places: &placement.places,
-            empty: Arc::new([]),
         };
         for candidate in &candidates {
             policies.add_references(candidate, scopes);
@@ -201,32 +201,36 @@ impl<'a> Policies<'a> {
         'a: 'l,
     {
         let root = scopes.root(pods.cluster).filter(|root| *root != pods.namespace);
-        let everywhere =
-            |namespace: NamespaceId| table.everywhere.get(&namespace).unwrap_or(&self.empty).clone();
-        let mut own: Vec<Attachment> = Vec::new();
+        let mut layers: Vec<Arc<[Attachment]>> = Vec::new();
         for namespace in root.into_iter().chain([pods.namespace]) {
-            if let Some(every) = every {
-                own.extend(every.get(&namespace).into_iter().flat_map(|list| list.iter().cloned()));
-                continue;
+            layers.extend(table.everywhere.get(&namespace).cloned());
+            match every {
+                Some(every) => layers.extend(every.get(&namespace).cloned()),
+                None => {
+                    let classes = table.selecting.matching(namespace.0, labels, tried);
+                    layers.extend(classes.iter().map(|class| table.classes[*class as usize].clone()));
+                }
             }
-            let mut found = Vec::new();
-            *tried += table.selecting.matching(namespace.0, labels, usize::MAX, &mut found);
-            own.extend(found.into_iter().map(|id| certainly(ResourceId(id))));
         }
+        let mut own: Vec<Attachment> = Vec::new();
         self.add_maybe(pods, labels, scopes, &mut own, tried);
-        let mut mesh = root.map_or_else(|| self.empty.clone(), everywhere);
         if let Some(doubt) = scopes.root_doubt(pods.cluster) {
-            own.extend(mesh.iter().cloned());
-            mesh = self.empty.clone();
-            for attachment in
-                own.iter_mut().filter(|attachment| self.places[attachment.policy.index()].1 == root)
-            {
-                attachment.certain = Err(doubt.to_owned());
-            }
+            self.doubt_root(root, doubt, &mut layers);
         }
         own.sort_unstable_by_key(|attachment| attachment.policy);
-        let own = if own.is_empty() { self.empty.clone() } else { own.into() };
-        Attachments::layered(mesh, everywhere(pods.namespace), own)
+        layers.push(own.into());
+        Attachments::layered(layers)
+    }
+
+    /// Policies of what is taken for the root namespace only may be attached when it may be another one.
+    fn doubt_root(&self, root: Option<NamespaceId>, doubt: &str, layers: &mut [Arc<[Attachment]>]) {
+        for layer in layers {
+            let of_root = |attachment: &Attachment| self.places[attachment.policy.index()].1 == root;
+            if layer.first().is_some_and(of_root) {
+                let doubtful = |policy| Attachment { policy, certain: Err(doubt.to_owned()) };
+                *layer = layer.iter().map(|attachment| doubtful(attachment.policy)).collect();
+            }
+        }
     }
 
     /// Policies that reach these pods if an unknown namespace turns out to be the right one.
@@ -268,7 +272,10 @@ impl<'a> Table<'a> {
         let selecting = candidates.filter_map(|candidate| {
             Some((candidate.namespace.0, &candidate.selector?.match_labels, candidate.id.0))
         });
-        Table { everywhere: shared(everywhere), selecting: SelectorIndex::new(selecting) }
+        let selecting = SelectorIndex::new(selecting);
+        let list = |class| selecting.members(class).iter().map(|id| certainly(ResourceId(*id))).collect();
+        let classes = (0..selecting.classes()).map(list).collect();
+        Table { everywhere: shared(everywhere), selecting, classes }
     }
 }
 

@@ -1,33 +1,34 @@
 //! The list of policies at one enforcement point, stored once for all workloads that share it.
 
+use std::hash::BuildHasher;
 use std::iter::Peekable;
 use std::slice::Iter;
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
+
 use crate::{Attachment, ResourceId};
+
+static MIX: FixedState = FixedState::with_seed(0x6d65_7368);
 
 /// Policies attached to a workload, sorted by resource.
 ///
 /// What a namespace or the whole mesh shares is stored once, so that thousands of policies without a selector over
 /// thousands of workloads cost their sum, not their product.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Attachments {
-    layers: [Arc<[Attachment]>; 3],
+    layers: Vec<Arc<[Attachment]>>,
 }
 
 impl Attachments {
-    /// From what the mesh, the namespace and the workload itself contribute, each sorted by resource.
-    pub(crate) fn layered(
-        mesh: Arc<[Attachment]>,
-        namespace: Arc<[Attachment]>,
-        own: Arc<[Attachment]>,
-    ) -> Self {
-        Attachments { layers: [mesh, namespace, own] }
+    /// From lists that many workloads may share, each sorted by resource, no policy in two of them.
+    pub(crate) fn layered(layers: impl IntoIterator<Item = Arc<[Attachment]>>) -> Self {
+        Attachments { layers: layers.into_iter().filter(|layer| !layer.is_empty()).collect() }
     }
 
     /// In the order of resources.
     pub fn iter(&self) -> AttachmentsIter<'_> {
-        AttachmentsIter { layers: self.layers.each_ref().map(|layer| layer.iter().peekable()) }
+        AttachmentsIter { layers: self.layers.iter().map(|layer| layer.iter().peekable()).collect() }
     }
 
     /// How many.
@@ -48,24 +49,32 @@ impl Attachments {
         })
     }
 
-    /// Equal keys mean the same list: workloads with one key need one analysis. Different keys may still mean equal
-    /// lists.
+    /// Equal keys mean the same lists: workloads with one key need one analysis. Different keys may still mean equal
+    /// lists. The key holds the addresses of the shared lists; from the third on they are mixed into one number.
     pub fn sharing_key(&self) -> [usize; 3] {
-        self.layers.each_ref().map(|layer| if layer.is_empty() { 0 } else { layer.as_ptr().addr() })
+        let mut key = [0; 3];
+        for (at, layer) in self.layers.iter().enumerate() {
+            let address = layer.as_ptr().addr();
+            match at {
+                0..=2 => key[at] = address,
+                _ => key[2] = MIX.hash_one((key[2], address)) as usize,
+            }
+        }
+        key
     }
-}
 
-impl Default for Attachments {
-    fn default() -> Self {
-        Vec::new().into()
+    /// Whether this is the same list as `other` without looking at its entries: workloads that share it need one
+    /// analysis. Two lists that are not the same may still be equal.
+    pub fn is_shared_with(&self, other: &Attachments) -> bool {
+        let mut pairs = self.layers.iter().zip(&other.layers);
+        self.layers.len() == other.layers.len() && pairs.all(|(left, right)| Arc::ptr_eq(left, right))
     }
 }
 
 impl From<Vec<Attachment>> for Attachments {
     fn from(mut own: Vec<Attachment>) -> Self {
         own.sort_by_key(|attachment| attachment.policy);
-        let empty: Arc<[Attachment]> = Arc::new([]);
-        Attachments { layers: [empty.clone(), empty, own.into()] }
+        Attachments::layered([own.into()])
     }
 }
 
@@ -77,7 +86,7 @@ impl FromIterator<Attachment> for Attachments {
 
 impl PartialEq for Attachments {
     fn eq(&self, other: &Self) -> bool {
-        self.sharing_key() == other.sharing_key() || self.iter().eq(other.iter())
+        self.is_shared_with(other) || self.iter().eq(other.iter())
     }
 }
 
@@ -94,7 +103,7 @@ impl<'a> IntoIterator for &'a Attachments {
 /// Iterator over [`Attachments`].
 #[derive(Clone, Debug)]
 pub struct AttachmentsIter<'a> {
-    layers: [Peekable<Iter<'a, Attachment>>; 3],
+    layers: Vec<Peekable<Iter<'a, Attachment>>>,
 }
 
 impl<'a> Iterator for AttachmentsIter<'a> {

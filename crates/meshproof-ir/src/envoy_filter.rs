@@ -80,10 +80,12 @@ impl<'a> EnvoyFilters<'a> {
         let mut found: Vec<ResourceId> = Vec::new();
         let root = scopes.root(pods.cluster).filter(|root| *root != pods.namespace);
         for namespace in root.into_iter().chain([pods.namespace]) {
-            let mut selecting = Vec::new();
-            *tried += self.selecting.matching(namespace.0, labels, usize::MAX, &mut selecting);
-            selecting.sort_unstable();
-            found.extend(selecting.into_iter().map(ResourceId));
+            for class in self.selecting.matching(namespace.0, labels, tried) {
+                let touching = self.selecting.members(class).iter().copied().map(ResourceId);
+                let touching =
+                    touching.filter(|id| self.filter(*id).is_some_and(|filter| touches(filter, context)));
+                found.extend(touching.take(LISTED));
+            }
             found.extend(self.everywhere.get(&(namespace, context)).into_iter().flatten());
         }
         if let Some(gateway) = pods.labels.get(GATEWAY_NAME) {

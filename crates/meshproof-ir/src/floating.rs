@@ -44,9 +44,7 @@ impl<'a> Floating<'a> {
         'a: 'l,
     {
         let mut all = self.everywhere.get(&cluster).cloned().unwrap_or_default();
-        let mut found = Vec::new();
-        *tried += self.selecting.matching(cluster.0, labels, 2 * MAYBE_LISTED, &mut found);
-        all.extend(found);
+        all.extend(self.selecting.members_matching(cluster.0, labels, 2 * MAYBE_LISTED, tried));
         all.sort_unstable();
         all
     }

@@ -41,131 +41,151 @@ fn pairs(map: &TextMap) -> impl Iterator<Item = (&str, &str)> {
     map.entries.iter().map(|(key, value)| (key.value.as_str(), value.value.as_str()))
 }
 
-/// One selector of several pairs and everything that is written with it.
-struct Class<'a> {
-    scope: u32,
-    selector: &'a TextMap,
-    first: u32,
-}
-
-/// A member and the next one with the same selector.
-struct Link {
-    member: u32,
-    next: u32,
-}
-
-const END: u32 = u32::MAX;
-
 type PairKey<'a> = (u32, &'a str, &'a str);
 type ClassKey<'a> = (u32, Vec<(&'a str, &'a str)>);
 
 /// Selectors of many objects, found by (scope, key, value).
 ///
-/// A selector of one pair is found by that pair. Of the others, equal ones form one class; a class hangs under the one
-/// of its pairs that the fewest classes of its scope share. Looking up a set of labels therefore tries only classes
-/// that share a rare pair with it.
+/// Objects of one scope with equal selectors form one class. A class with one pair is found by that pair; another
+/// hangs under the one of its pairs that the fewest classes of its scope share. Looking up a set of labels therefore
+/// tries only classes that share a rare pair with it.
 #[derive(Default)]
 pub(crate) struct SelectorIndex<'a> {
-    links: Vec<Link>,
     single: HashMap<PairKey<'a>, u32, RandomState>,
-    classes: Vec<Class<'a>>,
     buckets: HashMap<PairKey<'a>, Vec<u32>, RandomState>,
+    /// Selectors by class.
+    selectors: Vec<&'a TextMap>,
+    /// Where the members of each class end in `members`.
+    ends: Vec<u32>,
+    members: Vec<u32>,
 }
 
 impl<'a> SelectorIndex<'a> {
-    /// Index over `(scope, selector, member)`; selectors without pairs belong elsewhere and are left out.
+    /// Index over `(scope, selector, member)`; selectors without pairs belong elsewhere and are left out. Members of
+    /// a class keep their order.
     pub(crate) fn new(entries: impl Iterator<Item = (u32, &'a TextMap, u32)>) -> Self {
         let mut index = SelectorIndex::default();
-        let mut known: HashMap<ClassKey<'_>, u32, RandomState> = HashMap::default();
+        let mut known: HashMap<ClassKey<'a>, u32, RandomState> = HashMap::default();
+        let mut of_member: Vec<(u32, u32)> = Vec::new();
         for (scope, selector, member) in entries {
-            match selector.entries.as_slice() {
-                [] => {}
-                [(key, value)] => {
-                    let head = index.single.entry((scope, &key.value, &value.value)).or_insert(END);
-                    push(&mut index.links, head, member);
-                }
+            let next = index.selectors.len() as u32;
+            let class = match selector.entries.as_slice() {
+                [] => continue,
+                [(key, value)] => *index.single.entry((scope, &key.value, &value.value)).or_insert(next),
                 _ => {
                     let mut pairs: Vec<(&str, &str)> = pairs(selector).collect();
                     pairs.sort_unstable();
-                    let next = index.classes.len() as u32;
-                    let class = *known.entry((scope, pairs)).or_insert(next);
-                    if class == next {
-                        index.classes.push(Class { scope, selector, first: END });
-                    }
-                    push(&mut index.links, &mut index.classes[class as usize].first, member);
+                    *known.entry((scope, pairs)).or_insert(next)
                 }
+            };
+            if class == next {
+                index.selectors.push(selector);
             }
+            of_member.push((class, member));
         }
-        index.hang_classes();
+        index.hang(&known);
+        index.collect(&of_member);
         index
     }
 
-    fn hang_classes(&mut self) {
-        let mut frequency: HashMap<PairKey<'_>, u32, RandomState> = HashMap::default();
-        for class in &self.classes {
-            for (key, value) in pairs(class.selector) {
-                *frequency.entry((class.scope, key, value)).or_default() += 1;
+    /// Hangs classes of several pairs under their rarest pair.
+    fn hang(&mut self, known: &HashMap<ClassKey<'a>, u32, RandomState>) {
+        let mut frequency: HashMap<PairKey<'a>, u32, RandomState> = HashMap::default();
+        for (scope, pairs) in known.keys() {
+            for (key, value) in pairs {
+                *frequency.entry((*scope, key, value)).or_default() += 1;
             }
         }
-        for (at, class) in self.classes.iter().enumerate() {
-            let frequency = |(key, value)| frequency.get(&(class.scope, key, value)).copied();
-            let rarest = pairs(class.selector).min_by_key(|pair| (frequency(*pair), *pair));
+        for ((scope, pairs), class) in known {
+            let frequency = |(key, value): (&'a str, &'a str)| frequency.get(&(*scope, key, value)).copied();
+            let rarest = pairs.iter().copied().min_by_key(|pair| (frequency(*pair), *pair));
             if let Some((key, value)) = rarest {
-                self.buckets.entry((class.scope, key, value)).or_default().push(at as u32);
+                self.buckets.entry((*scope, key, value)).or_default().push(*class);
             }
+        }
+        // The table above has no order of its own.
+        self.buckets.values_mut().for_each(|bucket| bucket.sort_unstable());
+    }
+
+    /// Lays the members out by class.
+    fn collect(&mut self, of_member: &[(u32, u32)]) {
+        self.ends = vec![0; self.selectors.len()];
+        for (class, _) in of_member {
+            self.ends[*class as usize] += 1;
+        }
+        let mut total = 0;
+        for end in &mut self.ends {
+            total += std::mem::replace(end, total);
+        }
+        self.members = vec![0; of_member.len()];
+        for (class, member) in of_member {
+            let at = &mut self.ends[*class as usize];
+            self.members[*at as usize] = *member;
+            *at += 1;
         }
     }
 
-    /// Adds the members of `scope` whose selector `labels` satisfy to `found`, in no particular order, and says how
-    /// many selectors were tried. Stops when `found` holds `limit` members.
-    pub(crate) fn matching<'l>(
+    /// How many classes there are.
+    pub(crate) fn classes(&self) -> u32 {
+        self.selectors.len() as u32
+    }
+
+    fn range(&self, class: u32) -> std::ops::Range<usize> {
+        let start = class.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        start as usize..self.ends[class as usize] as usize
+    }
+
+    /// The objects of a class.
+    pub(crate) fn members(&self, class: u32) -> &[u32] {
+        &self.members[self.range(class)]
+    }
+
+    /// The objects of a class, to be put in order.
+    pub(crate) fn members_mut(&mut self, class: u32) -> &mut [u32] {
+        let range = self.range(class);
+        &mut self.members[range]
+    }
+
+    /// The classes of `scope` whose selector `labels` satisfy; counts selectors in `tried`.
+    pub(crate) fn matching<'l>(&self, scope: u32, labels: &LabelSet<'l>, tried: &mut u64) -> Vec<u32>
+    where
+        'a: 'l,
+    {
+        let mut found = Vec::new();
+        let this: &SelectorIndex<'l> = self;
+        if this.selectors.is_empty() {
+            return found;
+        }
+        for (key, value) in pairs(labels.labels) {
+            if let Some(class) = this.single.get(&(scope, key, value)) {
+                *tried += 1;
+                found.push(*class);
+            }
+            if this.buckets.is_empty() {
+                continue;
+            }
+            for class in this.buckets.get(&(scope, key, value)).into_iter().flatten() {
+                *tried += 1;
+                if labels.satisfies(this.selectors[*class as usize]) {
+                    found.push(*class);
+                }
+            }
+        }
+        found
+    }
+
+    /// Up to `limit` objects of each class whose selector `labels` satisfy, in no particular order.
+    pub(crate) fn members_matching<'l>(
         &self,
         scope: u32,
         labels: &LabelSet<'l>,
         limit: usize,
-        found: &mut Vec<u32>,
-    ) -> u64
+        tried: &mut u64,
+    ) -> Vec<u32>
     where
         'a: 'l,
     {
-        let this: &SelectorIndex<'l> = self;
-        let mut tried = 0;
-        if this.links.is_empty() {
-            return tried;
-        }
-        for (key, value) in pairs(labels.labels) {
-            if let Some(first) = this.single.get(&(scope, key, value)) {
-                tried += 1;
-                this.follow(*first, limit, found);
-            }
-            let bucket = if this.buckets.is_empty() { None } else { this.buckets.get(&(scope, key, value)) };
-            for class in bucket.into_iter().flatten() {
-                if found.len() >= limit {
-                    return tried;
-                }
-                tried += 1;
-                let class = &this.classes[*class as usize];
-                if labels.satisfies(class.selector) {
-                    this.follow(class.first, limit, found);
-                }
-            }
-        }
-        tried
+        let classes = self.matching(scope, labels, tried);
+        classes.iter().flat_map(|class| self.members(*class).iter().take(limit)).copied().collect()
     }
-
-    fn follow(&self, mut at: u32, limit: usize, found: &mut Vec<u32>) {
-        while let Some(link) = self.links.get(at as usize) {
-            if found.len() >= limit {
-                return;
-            }
-            found.push(link.member);
-            at = link.next;
-        }
-    }
-}
-
-/// Puts a member in front of a chain.
-fn push(links: &mut Vec<Link>, head: &mut u32, member: u32) {
-    links.push(Link { member, next: *head });
-    *head = links.len() as u32 - 1;
 }

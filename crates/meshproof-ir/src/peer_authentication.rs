@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use meshproof_resources::{MtlsMode, PeerAuthentication, Resource, Spec, TextMap};
 use meshproof_source::Span;
 
-use crate::age::sort_by_age;
+use crate::age::{sort_by_age, sort_classes_by_age};
 use crate::ambient::AmbientPeerAuthentication;
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
@@ -83,6 +83,7 @@ impl<'a> PeerAuthentications<'a> {
             }
         }
         tables.workload = SelectorIndex::new(selecting.into_iter());
+        sort_classes_by_age(&mut tables.workload, resources);
         tables.floating = tables.undecided(floating);
         if placement.namespaces.iter().any(|namespace| namespace.name.is_none()) {
             tables.named = tables.undecided(named);
@@ -165,8 +166,7 @@ impl<'a> PeerAuthentications<'a> {
         if scopes.is_root(namespace) {
             return Levels { lists: [Vec::new(), Vec::new(), mesh] };
         }
-        let mut found = Vec::new();
-        *tried += self.workload.matching(namespace.0, labels, usize::MAX, &mut found);
+        let found = self.workload.members_matching(namespace.0, labels, LISTED + 1, tried);
         let mut workload: Vec<ResourceId> = found.into_iter().map(ResourceId).collect();
         sort_by_age(&mut workload, self.resources);
         workload.truncate(LISTED + 1);
@@ -234,8 +234,7 @@ impl<'a> PeerAuthentications<'a> {
                 self.doubt_mode(&mut in_force.mode, &decided, *id);
             }
         }
-        let mut found = Vec::new();
-        *tried += undecided.selecting.matching(cluster.0, labels, LISTED, &mut found);
+        let mut found = undecided.selecting.members_matching(cluster.0, labels, LISTED, tried);
         found.sort_by_key(|id| (self.resources[*id as usize].meta.name(), *id));
         for id in found.into_iter().map(ResourceId).filter(elsewhere) {
             self.doubt_mode(&mut in_force.mode, &decided, id);

@@ -104,6 +104,9 @@ impl<'a> PortSources<'a, '_> {
     fn finish(&self, number: u16, draft: Draft<'_>) -> WorkloadPort {
         let protocol = match self.ingress {
             Some(listeners) => of_listeners(number, listeners),
+            None if self.selecting.too_many => {
+                Fact::Unknown("more Services select these pods than are looked at".to_owned())
+            }
             None => draft.protocol(),
         };
         let mode = self.in_force.ports.get(&number).cloned();

@@ -12,6 +12,10 @@ use crate::pods::{PodKind, Pods};
 use crate::scopes::Scopes;
 use crate::{NamespaceId, Origin, ResourceId, Service, ServiceId};
 
+/// How many Services are listed per workload; no pod of this world has more, and thousands of Services over thousands
+/// of pods must not fill the memory.
+const LIMIT: usize = 256;
+
 /// Services and ServiceEntries with the indexes over their selectors.
 pub(crate) struct Services<'a> {
     pub(crate) all: Vec<(Service, &'a ServiceSpec)>,
@@ -30,6 +34,8 @@ pub(crate) struct Selecting {
     pub(crate) entries: Vec<ResourceId>,
     /// Services that may select them.
     pub(crate) maybe: Vec<ServiceId>,
+    /// There are more than are listed.
+    pub(crate) too_many: bool,
 }
 
 impl<'a> Services<'a> {
@@ -82,10 +88,12 @@ impl<'a> Services<'a> {
         scopes: &Scopes,
         tried: &mut u64,
     ) -> Selecting {
+        let mut too_many = false;
         let mut lookup = |index: &SelectorIndex<'a>, namespace: NamespaceId| {
-            let mut found = Vec::new();
-            *tried += index.matching(namespace.0, labels, usize::MAX, &mut found);
+            let mut found = index.members_matching(namespace.0, labels, LIMIT + 1, tried);
             found.sort_unstable();
+            too_many |= found.len() > LIMIT;
+            found.truncate(LIMIT);
             found
         };
         let services = lookup(&self.selectors, pods.namespace).into_iter().map(ServiceId).collect();
@@ -96,7 +104,7 @@ impl<'a> Services<'a> {
         }
         let maybe = maybe.into_iter().map(ServiceId);
         let elsewhere = maybe.filter(|id| self.all[id.index()].0.namespace != pods.namespace);
-        Selecting { services, entries, maybe: elsewhere.collect() }
+        Selecting { services, entries, maybe: elsewhere.collect(), too_many }
     }
 
     /// A ServiceEntry.

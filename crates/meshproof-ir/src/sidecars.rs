@@ -7,7 +7,7 @@ use meshproof_grammar::protocol::{Protocol, ProtocolClass};
 use meshproof_resources::{Resource, Sidecar, Spec};
 use meshproof_source::Span;
 
-use crate::age::sort_by_age;
+use crate::age::{sort_by_age, sort_classes_by_age};
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
 use crate::scopes::Scopes;
@@ -39,7 +39,9 @@ impl<'a> Sidecars<'a> {
             }
         }
         namespace.values_mut().for_each(|list| sort_by_age(list, resources));
-        Sidecars { resources, selecting: SelectorIndex::new(selecting.into_iter()), namespace }
+        let mut selecting = SelectorIndex::new(selecting.into_iter());
+        sort_classes_by_age(&mut selecting, resources);
+        Sidecars { resources, selecting, namespace }
     }
 
     /// The Sidecar in force: one that selects the pods, else that of their namespace, else that of the root namespace
@@ -51,8 +53,7 @@ impl<'a> Sidecars<'a> {
         labels: &LabelSet<'a>,
         tried: &mut u64,
     ) -> Option<&'a Sidecar> {
-        let mut found = Vec::new();
-        *tried += self.selecting.matching(namespace.0, labels, usize::MAX, &mut found);
+        let found = self.selecting.members_matching(namespace.0, labels, 1, tried);
         let mut selecting: Vec<ResourceId> = found.into_iter().map(ResourceId).collect();
         sort_by_age(&mut selecting, self.resources);
         let of = |namespace: NamespaceId| self.namespace.get(&namespace).and_then(|list| list.first());

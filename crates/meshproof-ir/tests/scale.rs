@@ -49,7 +49,36 @@ fn equal_selectors_that_match_nothing_are_tried_once_per_workload() {
 fn policies_for_a_whole_namespace_are_stored_once() {
     let mesh = build(|_| String::new(), |at| format!("app: w{at}"));
     assert_eq!(attached(&mesh), COUNT * COUNT);
-    let key = mesh.workloads[0].policies.sharing_key();
-    assert!(mesh.workloads.iter().all(|workload| workload.policies.sharing_key() == key));
+    let first = &mesh.workloads[0].policies;
+    assert!(mesh.workloads.iter().all(|workload| workload.policies.is_shared_with(first)));
     assert_eq!(mesh.selectors_tried(), 0);
+}
+
+#[test]
+fn policies_with_one_selector_over_workloads_that_all_have_it_are_stored_once() {
+    let mesh =
+        build(|_| "selector: {matchLabels: {team: web}}".to_owned(), |at| format!("team: web, app: w{at}"));
+    assert_eq!(attached(&mesh), COUNT * COUNT);
+    let first = &mesh.workloads[0].policies;
+    assert!(mesh.workloads.iter().all(|workload| workload.policies.is_shared_with(first)));
+    assert!(mesh.selectors_tried() <= COUNT as u64, "{}", mesh.selectors_tried());
+}
+
+#[test]
+fn services_and_modes_over_workloads_that_all_have_them_stay_bounded() {
+    let count = 5_000;
+    let mut text = String::new();
+    for at in 0..count {
+        text += &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: w{at}, namespace: a, labels: {{app: x}}}}\nspec: {{}}\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {{name: s{at}, namespace: a}}\nspec: {{selector: {{app: x}}, \
+             ports: [{{port: 80}}]}}\n---\n\
+             apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: p{at}, namespace: a}}\n\
+             spec: {{selector: {{matchLabels: {{app: x}}}}, mtls: {{mode: STRICT}}}}\n---\n"
+        );
+    }
+    let mesh = mesh(&text);
+    let listed = |workload: &meshproof_ir::Workload| workload.services.len() + workload.mode.shadowed.len();
+    assert!(mesh.workloads.iter().all(|workload| listed(workload) < 300));
+    assert!(mesh.workloads.iter().all(|workload| workload.ports[0].protocol.known().is_none()));
 }
