@@ -32,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub has_mark: bool,
     /// Namespace of objects that name none.
     pub namespace: Option<&'a str>,
+    /// Whether the path of the file speaks of patches.
+    pub in_patch_file: bool,
 }
 
 /// What one document gave.
@@ -104,7 +106,7 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
     if !decoded.resources.is_empty() {
         outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
-        review_objects(job.text, tree.root(), &decoded.resources, job.namespace, &mut outcome.findings);
+        review_objects(job, tree.root(), &decoded.resources, &mut outcome.findings);
     }
     for issue in decoded.issues {
         // Admission says the same of a version, and more.
@@ -115,10 +117,12 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     if !outcome.findings.is_empty() || !decoded.resources.is_empty() {
         collect_comments(job, Some(&tree), &mut outcome);
     }
-    if let Some(reason) = decoded.resources.iter().find_map(Resource::partial) {
+    if let Some(reason) =
+        decoded.resources.iter().find_map(|resource| patch_reason(resource, job.in_patch_file))
+    {
         outcome.skipped =
             Some(("kustomize-patch", format!("{reason}, so it can only be a part of a whole object")));
-        decoded.resources.retain(|resource| resource.partial().is_none());
+        decoded.resources.retain(|resource| patch_reason(resource, job.in_patch_file).is_none());
     }
     if job.has_mark {
         outcome.suppressions.extend(decoded.resources.iter().flat_map(suppress::from_annotation));
@@ -127,14 +131,15 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     outcome
 }
 
+/// Why an object is taken for a patch: it says so, or it is incomplete and its file or its name (`*`) says so. Without
+/// a word from anywhere an incomplete object is what somebody meant to apply.
+fn patch_reason(resource: &Resource, in_patch_file: bool) -> Option<&'static str> {
+    let is_marked = matches!(resource.spec, Spec::Patch(_));
+    if is_marked || in_patch_file || resource.meta.name() == "*" { resource.partial() } else { None }
+}
+
 /// Asks admission about every decoded object.
-fn review_objects(
-    text: &str,
-    root: NodeRef<'_>,
-    resources: &[Resource],
-    namespace: Option<&str>,
-    findings: &mut Vec<Finding>,
-) {
+fn review_objects(job: &Job<'_>, root: NodeRef<'_>, resources: &[Resource], findings: &mut Vec<Finding>) {
     let by_start: HashMap<u32, &Resource> =
         resources.iter().map(|resource| (resource.meta.span.start, resource)).collect();
     let mut stack = vec![(root, 0)];
@@ -144,14 +149,14 @@ fn review_objects(
             continue;
         }
         match by_start.get(&node.span().start) {
-            Some(resource) if resource.partial().is_some() => {}
+            Some(resource) if patch_reason(resource, job.in_patch_file).is_some() => {}
             Some(resource) => {
                 let mut name = resource.meta.resource_name();
                 if !is_cluster_wide(resource) {
-                    name.namespace = name.namespace.or_else(|| namespace.map(str::to_owned));
+                    name.namespace = name.namespace.or_else(|| job.namespace.map(str::to_owned));
                 }
                 let issues = admission::admit(node).into_iter();
-                let issues = issues.filter(|issue| !is_filled_in_later(text, issue.span));
+                let issues = issues.filter(|issue| !is_filled_in_later(job.text, issue.span));
                 findings.extend(issues.map(|issue| admission_finding(issue).with_resource(name.clone())));
             }
             // Whatever was read below this is a list.

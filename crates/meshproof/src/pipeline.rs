@@ -7,7 +7,7 @@ use meshproof_ir::Mesh;
 use meshproof_lints::World;
 use meshproof_report::{Skipped, Summary};
 use meshproof_resources::Resource;
-use meshproof_source::{SourceId, SourceMap, split_documents};
+use meshproof_source::{Source, SourceId, SourceMap, split_documents};
 use rayon::prelude::*;
 
 use crate::document::{self, Job, skipped};
@@ -156,9 +156,9 @@ pub(crate) fn read_documents(options: &Options, files: &[File], sources: &Source
     let mut jobs = Vec::new();
     let mut size = 0;
     for file in files {
-        let text = &*sources.get(file.source).text;
-        size += text.len();
-        push_jobs(&mut jobs, file.source, text, options.namespace.as_deref());
+        let source = sources.get(file.source);
+        size += source.text.len();
+        push_jobs(&mut jobs, file.source, source, options.namespace.as_deref());
     }
     let parts: Vec<Read> = if jobs.len() < 2 || size < SMALL {
         vec![read_some(&jobs)]
@@ -212,7 +212,11 @@ fn list_skipped(read: &mut Read, jobs: &[Job<'_>], sources: &SourceMap) {
 }
 
 /// The documents of one text. What holds nothing but comments leads up to the next document.
-fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str, namespace: Option<&'a str>) {
+fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, id: SourceId, source: &'a Source, namespace: Option<&'a str>) {
+    let text = &*source.text;
+    let mut words = source.name.split(|c: char| !c.is_ascii_alphanumeric());
+    let in_patch_file =
+        words.any(|word| word.eq_ignore_ascii_case("patch") || word.eq_ignore_ascii_case("patches"));
     let has_mark = memchr::memmem::find(text.as_bytes(), suppress::MARK.as_bytes()).is_some();
     let mut lead = None;
     for document in split_documents(text) {
@@ -222,7 +226,7 @@ fn push_jobs<'a>(jobs: &mut Vec<Job<'a>>, source: SourceId, text: &'a str, names
             continue;
         }
         let lead = lead.take().unwrap_or(range.start);
-        jobs.push(Job { source, text, range, lead, has_mark, namespace });
+        jobs.push(Job { source: id, text, range, lead, has_mark, namespace, in_patch_file });
     }
 }
 

@@ -25,14 +25,19 @@ fn check(args: &CheckArgs) -> Result<u8, String> {
     let options = options(args).map_err(|error| error.to_string())?;
     let outcome = Session::new(options).check(&inputs(args)).map_err(|error| error.to_string())?;
     output::write(&outputs, &outcome, args.color, args.verbose, args.quiet)?;
-    if outcome.has_internal_error() {
-        return Ok(FAILED);
-    }
-    if !outcome.has_looked_at_something() {
+    let code = if outcome.has_internal_error() {
+        FAILED
+    } else if !outcome.has_looked_at_something() {
         output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
-        return Ok(NOTHING);
-    }
-    Ok(if args.fail_on.fails(outcome.worst()) { FINDINGS } else { CLEAN })
+        NOTHING
+    } else if args.fail_on.fails(outcome.worst()) {
+        FINDINGS
+    } else {
+        CLEAN
+    };
+    // The process ends here; giving a large mesh back piece by piece would take longer than building the report.
+    std::mem::forget(outcome);
+    Ok(code)
 }
 
 /// The reports to write: text if nothing else is asked for. Two on standard output could not be told apart.
