@@ -8,6 +8,7 @@ use meshproof_resources::Resource;
 use meshproof_source::{SourceId, SourceMap, Span};
 
 use crate::accounts::Accounts;
+use crate::network::NetworkPolicies;
 use crate::policies::Policies;
 use crate::selectors::LabelIndex;
 
@@ -39,6 +40,7 @@ pub struct Context<'a> {
     pub(crate) accounts: Accounts<'a>,
     pub(crate) policies: Policies<'a>,
     pub(crate) labels: LabelIndex<'a>,
+    pub(crate) network_policies: NetworkPolicies<'a>,
     incomplete_namespaces: HashSet<NamespaceId>,
 }
 
@@ -49,7 +51,8 @@ impl<'a> Context<'a> {
         let accounts = Accounts::new(mesh, world, &incomplete_namespaces);
         let policies = Policies::new(mesh, &accounts);
         let labels = LabelIndex::new(mesh);
-        Context { mesh, sources, world, accounts, policies, labels, incomplete_namespaces }
+        let network_policies = NetworkPolicies::new(mesh);
+        Context { mesh, sources, world, accounts, policies, labels, network_policies, incomplete_namespaces }
     }
 
     /// The object behind an id.

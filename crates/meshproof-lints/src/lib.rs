@@ -6,9 +6,11 @@
 mod accounts;
 mod conflicting_rules;
 mod context;
+mod cover;
 mod default_open;
 mod deny_all_gap;
 mod hash;
+mod network;
 mod never_matches;
 mod patterns;
 mod permissive_mtls;

@@ -115,6 +115,7 @@ pub fn run(ctx: &Context<'_>) -> Vec<Finding> {
 
 /// Lints that say of one token what `deny-all-gap` says better, with its consequence and a proof.
 const WEAKER: &[&str] = &[
+    "conflicting-rules",
     "method-case",
     "misplaced-wildcard",
     "never-matching-value",

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_ir::{Capture, NamespaceId};
-use meshproof_resources::{Action, Condition, Match, Operation, Rule, Source};
+use meshproof_resources::{Action, Rule};
 
 use super::ID;
 use crate::Context;
-use crate::patterns::all_covered;
+use crate::cover::covers;
 use crate::policies::Policy;
 
 /// Pairs of rules compared per namespace; beyond it nothing more is claimed.
@@ -57,40 +57,6 @@ fn reaches(deny: &Policy<'_>, allow: &Policy<'_>) -> bool {
         (Some(deny), Some(allow)) => deny.match_labels.is_subset_of(&allow.match_labels),
         (Some(deny), None) => deny.match_labels.is_empty(),
     }
-}
-
-/// Every request that `inner` matches is matched by `outer`, on the chains of Envoy.
-fn covers(outer: &Rule, inner: &Rule) -> bool {
-    let from = outer.from.is_empty()
-        || (!inner.from.is_empty()
-            && inner.from.iter().all(|inner| outer.from.iter().any(|outer| source_covers(outer, inner))));
-    let to = outer.to.is_empty()
-        || (!inner.to.is_empty()
-            && inner.to.iter().all(|inner| outer.to.iter().any(|outer| operation_covers(outer, inner))));
-    let when = outer.when.iter().all(|outer| inner.when.iter().any(|inner| condition_covers(outer, inner)));
-    from && to && when
-}
-
-fn source_covers(outer: &Source, inner: &Source) -> bool {
-    outer.fields().iter().zip(inner.fields()).all(|((_, outer), (_, inner))| test_covers(outer, inner))
-}
-
-fn operation_covers(outer: &Operation, inner: &Operation) -> bool {
-    outer.fields().iter().zip(inner.fields()).all(|((_, outer), (_, inner))| test_covers(outer, inner))
-}
-
-fn condition_covers(outer: &Condition, inner: &Condition) -> bool {
-    outer.key.value == inner.key.value && test_covers(&outer.values, &inner.values)
-}
-
-/// A test that asks nothing covers every other; a positive list needs a narrower one, a negative list one that excludes
-/// at least as much.
-fn test_covers(outer: &Match, inner: &Match) -> bool {
-    let positive =
-        outer.values.is_empty() || (!inner.values.is_empty() && all_covered(&outer.values, &inner.values));
-    let negative = outer.not_values.is_empty()
-        || (!inner.not_values.is_empty() && all_covered(&inner.not_values, &outer.not_values));
-    positive && negative
 }
 
 fn finding(

@@ -10,6 +10,7 @@ use meshproof_source::Span;
 use super::ID;
 use crate::Context;
 use crate::context::captured_ports;
+use crate::network::may_be_shielded;
 use crate::never_matches::RuleFacts;
 use crate::policies::Policy;
 use crate::witnesses::request;
@@ -165,8 +166,10 @@ fn meeting(policy: &Policy<'_>, rule: &RuleFacts<'_>, passes: Plaintext) -> Plai
 
 fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
     let proven = |place: &&Place| {
+        let workload = &ctx.mesh.workloads[place.workload.index()];
         matches!(place.passes, Plaintext::Passes(_))
-            && is_explicit(ctx, &ctx.mesh.workloads[place.workload.index()], place.port)
+            && is_explicit(ctx, workload, place.port)
+            && !may_be_shielded(ctx, workload)
     };
     let sure = places.iter().find(proven);
     let place = sure.or(places.first())?;
