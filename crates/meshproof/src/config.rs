@@ -67,6 +67,9 @@ pub struct MeshSettings {
     /// `extensionProviders`, of which only the names matter here.
     #[serde(default)]
     pub extension_providers: Vec<ExtensionProvider>,
+    /// Revisions and revision tags of the control plane beside `default`.
+    #[serde(default)]
+    pub revisions: Vec<String>,
 }
 
 /// MeshConfig `outboundTrafficPolicy`.

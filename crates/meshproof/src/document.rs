@@ -250,7 +250,8 @@ pub(crate) fn names_known_kind(document: &str) -> bool {
     })
 }
 
-fn problem_finding(problem: Problem) -> Finding {
+/// The finding for a problem of the text.
+pub(crate) fn problem_finding(problem: Problem) -> Finding {
     let mut finding = lints::finding(lints::of_problem(problem.kind), problem.span, problem.message);
     finding.help = problem.help;
     match problem.related {
@@ -281,6 +282,24 @@ mod tests {
         assert!(names_known_kind("- kind: List\n"));
         assert!(!names_known_kind("kind: ConfigMap\ndata: Service\n"));
         assert!(!names_known_kind("kinds: Service\n"));
+    }
+
+    #[test]
+    fn a_panic_is_a_finding_of_its_document() {
+        // A range outside of the text cannot come from the splitter; here it stands for a bug of ours.
+        let job = Job {
+            source: SourceId(0),
+            text: "kind: Service\n",
+            range: 100..200,
+            lead: 100,
+            has_mark: false,
+            namespace: None,
+            in_patch_file: false,
+        };
+        let outcome = look_at(&job);
+        assert_eq!(outcome.findings.len(), 1);
+        assert_eq!(outcome.findings[0].lint, lints::INTERNAL_ERROR);
+        assert_eq!(outcome.findings[0].level, meshproof_diagnostics::Level::Error);
     }
 
     #[test]

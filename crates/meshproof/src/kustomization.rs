@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use meshproof_resources::Text;
-use meshproof_source::{SourceId, SourceMap};
-use meshproof_yaml::{NodeRef, Shape};
+use meshproof_source::{SourceId, SourceMap, split_documents};
+use meshproof_yaml::{NodeRef, Problem, Shape};
 
 /// One kustomization file. Paths are absolute and without `..`.
 #[derive(Clone, Debug, Default)]
@@ -61,10 +61,12 @@ pub(crate) struct Closure {
 const MAX_DEPTH: usize = 64;
 
 impl Kustomizations {
-    /// Takes in one file.
-    pub(crate) fn add(&mut self, folder: &Path, source: SourceId, sources: &SourceMap) {
+    /// Takes in one file. What is wrong with its text is given back.
+    pub(crate) fn add(&mut self, folder: &Path, source: SourceId, sources: &SourceMap) -> Vec<Problem> {
         let text = &*sources.get(source).text;
-        let parsed = meshproof_yaml::parse(source, text, 0..text.len());
+        // kustomize reads one document; a separator may stand above it.
+        let range = split_documents(text).into_iter().next().map_or(0..0, |document| document.range);
+        let parsed = meshproof_yaml::parse(source, text, range);
         let key = absolute(folder);
         let mut kustomization = match &parsed.tree {
             Some(tree) => read(&key, tree.root()),
@@ -72,6 +74,7 @@ impl Kustomizations {
         };
         kustomization.folder = folder.to_path_buf();
         self.by_folder.insert(key, kustomization);
+        parsed.problems
     }
 
     /// Folders that nothing else in the input builds on, sorted: what a person would hand to kustomize. Folders that
@@ -240,7 +243,7 @@ mod tests {
         for (name, text) in files {
             std::fs::create_dir_all(folder.join(name)).unwrap();
             let source = sources.add(*name, *text, Origin::File);
-            all.add(&folder.join(name), source, &sources);
+            assert_eq!(all.add(&folder.join(name), source, &sources), []);
         }
         all
     }

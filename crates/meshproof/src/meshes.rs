@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use meshproof_diagnostics::{Confidence, Finding, Level};
 use meshproof_ir::{BuildOptions, Mesh, ResourceInput, SettingsOverride};
 use meshproof_lints::World;
-use meshproof_resources::{Resource, Text};
+use meshproof_resources::{PathNormalization, Resource, Text};
 use meshproof_source::{Origin, SourceId, SourceMap, Span};
 
-use crate::config::OutboundMode;
+use crate::config::{Normalization, OutboundMode};
 use crate::document::{internal_error, is_cluster_wide};
 use crate::gather::File;
 use crate::options::Options;
@@ -274,6 +274,15 @@ fn settings(options: &Options) -> SettingsOverride {
             .outbound_traffic_policy
             .as_ref()
             .map(|policy| policy.mode == OutboundMode::AllowAny),
+        path_normalization: mesh.path_normalization.as_ref().map(|path| match path.normalization {
+            Normalization::Default => PathNormalization::Default,
+            Normalization::None => PathNormalization::None,
+            Normalization::Base => PathNormalization::Base,
+            Normalization::MergeSlashes => PathNormalization::MergeSlashes,
+            Normalization::DecodeAndMergeSlashes => PathNormalization::DecodeAndMergeSlashes,
+        }),
+        extension_providers: mesh.extension_providers.iter().map(|provider| provider.name.clone()).collect(),
+        revisions: (!mesh.revisions.is_empty()).then(|| mesh.revisions.clone()),
         ..SettingsOverride::default()
     }
 }

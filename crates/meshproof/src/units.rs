@@ -12,7 +12,7 @@ use meshproof_source::{
 use meshproof_yaml::{Relevance, may_matter};
 use rayon::prelude::*;
 
-use crate::document::skipped;
+use crate::document::{problem_finding, skipped};
 use crate::gather::{File, Gathered, cluster_of};
 use crate::kustomization::{Closure, Kustomizations, absolute};
 use crate::lints;
@@ -86,7 +86,7 @@ pub(crate) fn plan(
     let by_path: HashMap<PathBuf, File> =
         files.iter().filter_map(|file| Some((absolute(file.path.as_deref()?), file.clone()))).collect();
     let mut taken: HashSet<SourceId> = HashSet::new();
-    let mut folders = kustomize_folders(gathered, &by_path, &mut taken, sources);
+    let mut folders = kustomize_folders(gathered, &by_path, &mut taken, &mut plan.findings, sources);
     folders.extend(chart_folders(gathered, &by_path, sources));
     let renderings = render_all(options, &folders, &by_path, sources)?;
     let mut parts = Vec::new();
@@ -121,6 +121,7 @@ fn kustomize_folders(
     gathered: &mut Gathered,
     by_path: &HashMap<PathBuf, File>,
     taken: &mut HashSet<SourceId>,
+    findings: &mut Vec<Finding>,
     sources: &mut SourceMap,
 ) -> Vec<Folder> {
     let mut all = Kustomizations::default();
@@ -135,7 +136,7 @@ fn kustomize_folders(
             Some(sources.add(source_name(&path), read.text, Origin::File))
         });
         if let Some(marker) = marker {
-            all.add(folder, marker, sources);
+            findings.extend(all.add(folder, marker, sources).into_iter().map(problem_finding));
             markers.insert(absolute(folder), marker);
             taken.insert(marker);
         }

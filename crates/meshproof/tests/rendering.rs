@@ -77,6 +77,12 @@ fn a_rendered_folder_is_read_in_place_of_its_files() {
 }
 
 #[test]
+fn a_kustomization_that_does_not_parse_is_reported() {
+    let project = Project::new(&[("k/kustomization.yaml", "resources: [\n"), ("k/a.yaml", SERVICE)]);
+    assert_eq!(check_with(&project, &[], &[]).findings(), ["yaml-syntax k/kustomization.yaml:1"]);
+}
+
+#[test]
 fn never_means_never() {
     let run = check_with(&overlay(), &[("kustomize", "exit 1")], &["--render", "never"]);
     assert_eq!(run.findings(), ["invalid-object base/policy.yaml:10"]);

@@ -2,6 +2,8 @@
 //!
 //! A changed expectation is a changed promise: read `testdata/scenarios/expected` before accepting one.
 
+#![allow(clippy::expect_used)]
+
 use std::path::Path;
 use std::process::Command;
 
