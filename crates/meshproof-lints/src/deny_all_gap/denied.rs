@@ -146,6 +146,7 @@ fn widened(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Pl
             shown = shown.or(Some((workload, port)));
         }
     }
+    names.dedup();
     let (workload, port) = shown?;
     let rule = policy.rules.iter().find(|rule| rule.denies_every_connection(Some(port)))?;
     let (span, field) = rule.http_field()?;
