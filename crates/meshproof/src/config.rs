@@ -290,6 +290,32 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_sets_every_key() {
+        let page = include_str!("../../../docs/configuration.md");
+        let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+        let config = parse(example).unwrap();
+        for lint in config.lints.keys() {
+            assert!(crate::lints::is_known(lint), "{lint}");
+        }
+        assert!(config.namespace.is_some() && !config.exclude.is_empty());
+        let MeshSettings {
+            trust_domain,
+            trust_domain_aliases,
+            root_namespace,
+            enable_auto_mtls,
+            outbound_traffic_policy,
+            path_normalization,
+            extension_providers,
+            revisions,
+        } = config.mesh;
+        assert!(trust_domain.is_some() && root_namespace.is_some() && enable_auto_mtls.is_some());
+        assert!(outbound_traffic_policy.is_some() && path_normalization.is_some());
+        assert!(!trust_domain_aliases.is_empty() && !extension_providers.is_empty() && !revisions.is_empty());
+        let External { namespaces, service_accounts, policies } = config.external;
+        assert!(!namespaces.is_empty() && !service_accounts.is_empty() && !policies.is_empty());
+    }
+
+    #[test]
     fn an_unknown_key_is_told_with_its_place_and_a_suggestion() {
         let error = parse("exclude: []\nmesh:\n  trustDomian: x\n").unwrap_err();
         assert_eq!((error.line, error.help.as_deref()), (3, Some("did you mean `trustDomain`?")));
