@@ -47,7 +47,7 @@ fn has_heading(page: &str, lint: &meshproof_lints::Lint) -> bool {
 
 fn index() -> String {
     let mut page = String::from(
-        "# Lints\n\n`meshproof explain LINT` shows the same pages. The level is that of a lint's gravest findings.\n\n\
+        "# Lints\n\n`meshproof lint LINT` shows the same pages. The level is that of a lint's gravest findings.\n\n\
          | lint | level | category | what it tells of |\n|---|---|---|---|\n",
     );
     for lint in LINTS {
