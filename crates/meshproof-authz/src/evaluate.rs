@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use meshproof_resources::{Action, Text};
+use meshproof_resources::{Action, Rule, Text};
 use meshproof_source::Span;
 
 use crate::attribute::Attribute;
@@ -16,7 +16,7 @@ use crate::normalize::Refusal;
 use crate::policy::Policy;
 use crate::request::{Request, Token};
 use crate::rule::{Setting, judge};
-use crate::trace::{Phase, PhaseTrace, PolicyTrace, RuleTrace, RuleVerdict, Standing, Trace};
+use crate::trace::{Ignored, Phase, PhaseTrace, PolicyTrace, RuleTrace, RuleVerdict, Standing, Trace};
 use crate::view::View;
 use crate::{grpc, ztunnel};
 
@@ -141,11 +141,25 @@ impl Evaluation {
         }
     }
 
-    fn set(&mut self, decision: Decision, by: By, mut matched: Vec<Matched>) {
+    /// Sets the outcome; `matched` are the rules that decide.
+    pub(crate) fn set(&mut self, decision: Decision, by: By, mut matched: Vec<Matched>) {
         matched.sort();
         (self.decision, self.by) = (decision, by);
         self.rule = matched.first().cloned();
         self.matched = matched;
+    }
+
+    /// The last step of every engine: who denies wins; without ALLOW policies the rest passes; else one has to match.
+    pub(crate) fn conclude(&mut self, denying: Vec<Matched>, has_allow: bool, allowing: Vec<Matched>) {
+        if !denying.is_empty() {
+            self.set(Decision::Deny, By::Deny, denying);
+        } else if !has_allow {
+            self.set(Decision::Allow, By::NoAllowPolicy, Vec::new());
+        } else if allowing.is_empty() {
+            self.set(Decision::Deny, By::AllowNoneMatched, Vec::new());
+        } else {
+            self.set(Decision::Allow, By::Allow, allowing);
+        }
     }
 }
 
@@ -203,7 +217,10 @@ impl Rulings {
                 action: policy.action(),
                 is_tcp: context.engine == Engine::EnvoyTcp,
             };
-            let rules = if standing == Standing::Skipped { Vec::new() } else { rule_traces(policy, setting) };
+            let rules = match standing {
+                Standing::Skipped => Vec::new(),
+                _ => rule_traces(policy, |rule| judge(rule, setting)),
+            };
             for rule in rules.iter().filter(|rule| rule.verdict == RuleVerdict::Matched) {
                 let matched = Matched { id: policy.rule_id(rule.rule), policy: at, rule: rule.rule };
                 let list = if standing == Standing::DryRun { &mut self.dry } else { &mut self.enforced };
@@ -221,11 +238,15 @@ impl Rulings {
     }
 }
 
-fn rule_traces(policy: &Policy<'_>, setting: Setting<'_>) -> Vec<RuleTrace> {
+/// Judges every rule of a policy.
+pub(crate) fn rule_traces(
+    policy: &Policy<'_>,
+    judge: impl Fn(&Rule) -> (RuleVerdict, Vec<Ignored>),
+) -> Vec<RuleTrace> {
     let rules = policy.spec.rules.iter().enumerate();
     rules
         .map(|(at, rule)| {
-            let (verdict, ignored) = judge(rule, setting);
+            let (verdict, ignored) = judge(rule);
             RuleTrace { rule: at, span: rule.span, verdict, ignored }
         })
         .collect()
@@ -276,7 +297,6 @@ fn decide(
 ) {
     let enforced = |phase| Rulings::of(&found.enforced, phase);
     let dry = |phase| Rulings::of(&found.dry, phase);
-    let acts = |policy: &&Policy<'_>, action| policy.action() == action && !policy.is_dry_run();
     let dry_allow = |policy: &Policy<'_>| policy.action() == Action::Allow && policy.is_dry_run();
     evaluation.dry_run = DryRunResult {
         deny: dry(Phase::Deny).into_iter().min(),
@@ -291,17 +311,8 @@ fn decide(
         return evaluation.set(Decision::Reject(401), By::Proxy(reason), Vec::new());
     }
     evaluation.audit = enforced(Phase::Audit).into_iter().min();
-    let denying = enforced(Phase::Deny);
-    let allowing = enforced(Phase::Allow);
-    if !denying.is_empty() {
-        evaluation.set(Decision::Deny, By::Deny, denying);
-    } else if !policies.iter().any(|policy| acts(&policy, Action::Allow)) {
-        evaluation.set(Decision::Allow, By::NoAllowPolicy, Vec::new());
-    } else if allowing.is_empty() {
-        evaluation.set(Decision::Deny, By::AllowNoneMatched, Vec::new());
-    } else {
-        evaluation.set(Decision::Allow, By::Allow, allowing);
-    }
+    let has_allow = policies.iter().any(|policy| policy.action() == Action::Allow && !policy.is_dry_run());
+    evaluation.conclude(enforced(Phase::Deny), has_allow, enforced(Phase::Allow));
 }
 
 /// Asks the providers; gives the rules through which the request is refused.

@@ -7,7 +7,7 @@ use meshproof_resources::Action;
 
 use crate::attribute::Attribute;
 use crate::context::Context;
-use crate::evaluate::{By, Decision, Evaluation, Matched, Note, refused, unreliable};
+use crate::evaluate::{By, Decision, Evaluation, Matched, Note, refused, rule_traces, unreliable};
 use crate::matchers::Surroundings;
 use crate::policy::Policy;
 use crate::request::Request;
@@ -37,7 +37,12 @@ pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Con
         {
             let is_sent = matches!(phase, Phase::Deny | Phase::Allow);
             let standing = if is_sent { Standing::Enforced } else { Standing::NotSent };
-            let rules = if is_sent { rule_traces(policy, &view) } else { Vec::new() };
+            let near = Surroundings { policy_namespace: policy.namespace, trust_domains: None };
+            let setting = Setting { view: &view, near, action: policy.action(), is_tcp: false };
+            let rules = match is_sent {
+                true => rule_traces(policy, |rule| judge(rule, setting)),
+                false => Vec::new(),
+            };
             for rule in rules.iter().filter(|rule| rule.verdict == RuleVerdict::Matched) {
                 let id = format!("{}-{}-{}", policy.namespace, policy.name, rule.rule);
                 matched.push((phase, Matched { id, policy: at, rule: rule.rule }));
@@ -58,37 +63,13 @@ pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Con
         list.sort();
         list
     };
-    let (denying, allowing) = (found(Phase::Deny), found(Phase::Allow));
-    let (decision, by, deciding) = if !denying.is_empty() {
-        (Decision::Deny, By::Deny, denying)
-    } else if !has_allow_filter {
-        (Decision::Allow, By::NoAllowPolicy, Vec::new())
-    } else if allowing.is_empty() {
-        (Decision::Deny, By::AllowNoneMatched, Vec::new())
-    } else {
-        (Decision::Allow, By::Allow, allowing)
-    };
-    (evaluation.decision, evaluation.by) = (decision, by);
-    evaluation.rule = deciding.first().cloned();
-    evaluation.matched = deciding;
+    evaluation.conclude(found(Phase::Deny), has_allow_filter, found(Phase::Allow));
     evaluation
 }
 
 /// A rule with an unknown key is passed over; one that fails to translate still has its (empty) entry.
 fn is_in_filter(rule: &RuleTrace) -> bool {
     !matches!(&rule.verdict, RuleVerdict::Dropped(dropped) if dropped.reason == Reason::UnknownKey)
-}
-
-fn rule_traces(policy: &Policy<'_>, view: &View<'_>) -> Vec<RuleTrace> {
-    let near = Surroundings { policy_namespace: policy.namespace, trust_domains: None };
-    let setting = Setting { view, near, action: policy.action(), is_tcp: false };
-    let rules = policy.spec.rules.iter().enumerate();
-    rules
-        .map(|(at, rule)| {
-            let (verdict, ignored) = judge(rule, setting);
-            RuleTrace { rule: at, span: rule.span, verdict, ignored }
-        })
-        .collect()
 }
 
 /// What gRPC libraries do not test, or not reliably. Here such a test finds nothing, as if the request had none.

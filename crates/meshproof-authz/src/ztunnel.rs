@@ -10,13 +10,13 @@ use meshproof_resources::{Action, Rule, Text};
 
 use crate::attribute::Attribute;
 use crate::context::Context;
-use crate::evaluate::{By, Decision, DryRunResult, Evaluation, Matched, refused};
+use crate::evaluate::{By, Decision, DryRunResult, Evaluation, Matched, refused, rule_traces};
 use crate::matchers::{self, identity, network};
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::rule::{Item, ReadRule, judge_parts};
 use crate::trace::{
-    Dropped, FailedTest, Ignored, Phase, PhaseTrace, PolicyTrace, Reason, RuleTrace, RuleVerdict, Standing,
+    Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleVerdict, Standing,
 };
 use crate::view::View;
 
@@ -34,7 +34,11 @@ pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Con
             policies.iter().enumerate().filter(|(_, policy)| Phase::of(policy.action()) == phase)
         {
             let standing = standing(policy, context);
-            let rules = if standing == Standing::NotSent { Vec::new() } else { rule_traces(policy, &view) };
+            let rules = if standing == Standing::NotSent {
+                Vec::new()
+            } else {
+                rule_traces(policy, |rule| judge(rule, policy, &view))
+            };
             if let Some(rule) = rules.iter().find(|rule| rule.verdict == RuleVerdict::Matched) {
                 matched.push((phase, standing, Matched { id: policy.id(), policy: at, rule: rule.rule }));
             }
@@ -63,18 +67,7 @@ pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Con
     };
     let denying = found((Phase::Deny, Standing::Enforced));
     let allowing = found((Phase::Allow, Standing::Enforced));
-    let (decision, by, deciding) = if !denying.is_empty() {
-        (Decision::Deny, By::Deny, denying)
-    } else if !has_allow(Standing::Enforced) {
-        (Decision::Allow, By::NoAllowPolicy, Vec::new())
-    } else if allowing.is_empty() {
-        (Decision::Deny, By::AllowNoneMatched, Vec::new())
-    } else {
-        (Decision::Allow, By::Allow, allowing)
-    };
-    (evaluation.decision, evaluation.by) = (decision, by);
-    evaluation.rule = deciding.first().cloned();
-    evaluation.matched = deciding;
+    evaluation.conclude(denying, has_allow(Standing::Enforced), allowing);
     evaluation
 }
 
@@ -86,16 +79,6 @@ fn standing(policy: &Policy<'_>, context: &Context) -> Standing {
         (true, true) if context.semantics.ztunnel_dry_run => Standing::DryRun,
         _ => Standing::NotSent,
     }
-}
-
-fn rule_traces(policy: &Policy<'_>, view: &View<'_>) -> Vec<RuleTrace> {
-    let rules = policy.spec.rules.iter().enumerate();
-    rules
-        .map(|(at, rule)| {
-            let (verdict, ignored) = judge(rule, policy, view);
-            RuleTrace { rule: at, span: rule.span, verdict, ignored }
-        })
-        .collect()
 }
 
 /// Judges one rule.
@@ -121,7 +104,7 @@ fn judge(rule: &Rule, policy: &Policy<'_>, view: &View<'_>) -> (RuleVerdict, Vec
 /// Whether ztunnel has a test for the property here. Conditions know fewer than fields: `source.serviceAccount` and
 /// `source.trustDomain` count as layer 7.
 fn is_known(attribute: &Attribute, item: &Item<'_>) -> bool {
-    let in_condition = matches!(item.part, crate::trace::Part::When(_));
+    let in_condition = matches!(item.part, Part::When(_));
     match attribute {
         Attribute::Principal
         | Attribute::Namespace
@@ -141,8 +124,7 @@ fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
     for item in rule.items() {
         for test in &item.tests {
             let known = is_known(&test.attribute, item);
-            let forgotten =
-                test.attribute == Attribute::TrustDomain && !matches!(item.part, crate::trace::Part::When(_));
+            let forgotten = test.attribute == Attribute::TrustDomain && !matches!(item.part, Part::When(_));
             for (_, name, values) in test.halves() {
                 for value in values {
                     let reason = match known {
