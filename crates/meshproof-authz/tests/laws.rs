@@ -1,0 +1,322 @@
+//! Laws that hold for every set of policies and every request.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Policies, context, http, policy, with_claims, with_header};
+use meshproof_authz::{By, Context, Decision, Engine, Evaluation, Request};
+use proptest::prelude::*;
+use serde_json::json;
+
+type Fields = Vec<(&'static str, Vec<&'static str>)>;
+
+/// A rule, each item as fields with their values.
+#[derive(Clone, Debug)]
+struct Rule {
+    from: Vec<Fields>,
+    to: Vec<Fields>,
+    when: Vec<Fields>,
+}
+
+#[derive(Clone, Debug)]
+struct Spec {
+    namespace: &'static str,
+    action: &'static str,
+    rules: Vec<Rule>,
+}
+
+const SOURCE: &[(&str, &[&str])] = &[
+    (
+        "principals",
+        &["cluster.local/ns/foo/sa/a", "td1/ns/foo/sa/a", "*/sa/b", "*", "cluster.local/ns/bar/*"],
+    ),
+    ("notPrincipals", &["cluster.local/ns/foo/sa/a", "*"]),
+    ("namespaces", &["foo", "bar", "zoo", "*"]),
+    ("notNamespaces", &["foo", "bar"]),
+    ("serviceAccounts", &["a", "bar/b", "foo/a"]),
+    ("trustDomains", &["cluster.local", "td1", "*"]),
+    ("notTrustDomains", &["td1"]),
+    ("ipBlocks", &["10.1.0.0/16", "10.9.0.1", "::/0"]),
+    ("notIpBlocks", &["10.1.0.1", "nonsense"]),
+    ("remoteIpBlocks", &["203.0.113.0/24"]),
+    ("requestPrincipals", &["*", "i/s", "i/t"]),
+    ("notRequestPrincipals", &["*", "i/s"]),
+];
+const OPERATION: &[(&str, &[&str])] = &[
+    ("ports", &["8080", "9090", "http"]),
+    ("notPorts", &["8080", "80"]),
+    ("methods", &["GET", "P*", "*"]),
+    ("notMethods", &["GET"]),
+    ("paths", &["/a", "/a/*", "/{**}", "*b"]),
+    ("notPaths", &["/a", "/a/b"]),
+    ("hosts", &["example.com", "*.org"]),
+];
+const CONDITION: &[(&str, &[&str])] = &[
+    ("source.namespace", &["foo", "bar"]),
+    ("destination.port", &["8080", "1"]),
+    ("request.headers[x]", &["1", "2", "*"]),
+    ("request.auth.claims[g]", &["admin", "dev"]),
+    ("connection.sni", &["*", "a.b"]),
+    ("made.up", &["x"]),
+];
+
+fn fields(
+    table: &'static [(&'static str, &'static [&'static str])],
+    most: usize,
+) -> impl Strategy<Value = Fields> {
+    let field = prop::sample::select(table).prop_flat_map(|(name, values)| {
+        (Just(name), prop::sample::subsequence(values, 1..=values.len().min(2)))
+    });
+    prop::collection::vec(field, 1..=most).prop_map(|mut fields| {
+        fields.sort();
+        fields.dedup_by_key(|(name, _)| *name);
+        fields
+    })
+}
+
+/// A condition: its key with values, or with values that must not be.
+fn condition() -> impl Strategy<Value = Fields> {
+    (fields(CONDITION, 1), any::<bool>()).prop_map(|(mut fields, negated)| {
+        let (key, values) = fields.remove(0);
+        vec![("key", vec![key]), (if negated { "notValues" } else { "values" }, values)]
+    })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let parts = (
+        prop::collection::vec(fields(SOURCE, 2), 0..3),
+        prop::collection::vec(fields(OPERATION, 2), 0..3),
+        prop::collection::vec(condition(), 0..2),
+    );
+    parts.prop_map(|(from, to, when)| Rule { from, to, when })
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let actions = prop::sample::select(vec!["ALLOW", "ALLOW", "DENY", "AUDIT"]);
+    let namespaces = prop::sample::select(vec!["foo", "istio-system"]);
+    (namespaces, actions, prop::collection::vec(rule(), 0..3)).prop_map(|(namespace, action, rules)| Spec {
+        namespace,
+        action,
+        rules,
+    })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let principals = ["cluster.local/ns/foo/sa/a", "cluster.local/ns/bar/sa/b", "td1/ns/foo/sa/a", ""];
+    (
+        prop::sample::select(principals.to_vec()),
+        prop::sample::select(vec!["GET", "POST"]),
+        prop::sample::select(vec!["/a", "/a/b", "/c?a", "/./a"]),
+        prop::sample::select(vec!["1", "2", ""]),
+        prop::option::of(prop::sample::select(vec!["s", "t"])),
+    )
+        .prop_map(|(principal, method, path, header, subject)| {
+            let mut request = with_header(http(principal, method, path), "x", header);
+            if let Some(subject) = subject {
+                request = with_claims(request, json!({"iss": "i", "sub": subject, "g": ["dev"]}));
+            }
+            request
+        })
+}
+
+fn engine() -> impl Strategy<Value = Engine> {
+    prop::sample::select(vec![Engine::EnvoyHttp, Engine::EnvoyTcp, Engine::Ztunnel, Engine::Grpc])
+}
+
+fn written(fields: &Fields) -> String {
+    let list =
+        |values: &[&str]| values.iter().map(|value| format!("'{value}'")).collect::<Vec<_>>().join(", ");
+    let each = fields.iter().map(|(name, values)| match *name {
+        "key" => format!("key: '{}'", values[0]),
+        name => format!("{name}: [{}]", list(values)),
+    });
+    format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
+}
+
+impl Rule {
+    fn written(&self) -> String {
+        let items = |items: &[Fields], inside: &str| {
+            let each = items.iter().map(|fields| match inside {
+                "" => written(fields),
+                inside => format!("{{{inside}: {}}}", written(fields)),
+            });
+            each.collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "{{from: [{}], to: [{}], when: [{}]}}",
+            items(&self.from, "source"),
+            items(&self.to, "operation"),
+            items(&self.when, "")
+        )
+    }
+
+    fn reversed(&self) -> Rule {
+        let turn = |items: &[Fields]| {
+            let turned = items.iter().rev().map(|fields| {
+                fields
+                    .iter()
+                    .rev()
+                    .map(|(name, values)| (*name, values.iter().rev().copied().collect()))
+                    .collect()
+            });
+            turned.collect()
+        };
+        Rule { from: turn(&self.from), to: turn(&self.to), when: turn(&self.when) }
+    }
+}
+
+fn text(specs: &[Spec]) -> String {
+    let documents = specs.iter().enumerate().map(|(at, spec)| {
+        let rules: Vec<String> = spec.rules.iter().map(Rule::written).collect();
+        policy(
+            spec.namespace,
+            &format!("p{at}"),
+            &format!("{{action: {}, rules: [{}]}}", spec.action, rules.join(", ")),
+        )
+    });
+    documents.collect::<Vec<_>>().join("---\n")
+}
+
+fn decide(specs: &[Spec], request: &Request, engine: Engine) -> Evaluation {
+    if specs.is_empty() {
+        return meshproof_authz::evaluate(&[], request, &at(engine));
+    }
+    Policies::read(&text(specs)).evaluate(request, &at(engine))
+}
+
+fn at(engine: Engine) -> Context {
+    let mut context = context(engine);
+    context.trust_domains = vec!["cluster.local".to_owned(), "td1".to_owned()];
+    context
+}
+
+/// Whether a policy of the action with these rules matches.
+fn matches(rules: &[Rule], action: &'static str, request: &Request, engine: Engine) -> bool {
+    let evaluation = decide(&[Spec { namespace: "foo", action, rules: rules.to_vec() }], request, engine);
+    matches!(evaluation.by, By::Allow | By::Deny)
+}
+
+fn mentions(rule: &Rule, wanted: &[&str]) -> bool {
+    let items = rule.from.iter().chain(&rule.to).chain(&rule.when).flatten();
+    items.flat_map(|(name, values)| std::iter::once(name).chain(values)).any(|text| wanted.contains(text))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn order_changes_nothing(specs in prop::collection::vec(spec(), 1..4), request in request(), engine in engine()) {
+        let straight = decide(&specs, &request, engine);
+        let turned: Vec<Spec> = specs
+            .iter()
+            .map(|spec| Spec { rules: spec.rules.iter().rev().map(Rule::reversed).collect(), ..spec.clone() })
+            .collect();
+        let turned = decide(&turned, &request, engine);
+        prop_assert_eq!((straight.decision, &straight.by), (turned.decision, &turned.by));
+        // The order of the documents does not even change the name of the rule.
+        let document_text = text(&specs);
+        let mut documents: Vec<&str> = document_text.split("---\n").collect();
+        documents.reverse();
+        let documents = documents.iter().map(|text| format!("{}\n", text.trim_end())).collect::<Vec<_>>();
+        let shuffled = Policies::read(&documents.join("---\n")).evaluate(&request, &at(engine));
+        let name = |evaluation: &Evaluation| evaluation.rule.as_ref().map(|rule| rule.id.clone());
+        prop_assert_eq!(name(&straight), name(&shuffled));
+        prop_assert_eq!(straight.decision, shuffled.decision);
+    }
+
+    #[test]
+    fn a_further_policy(specs in prop::collection::vec(spec(), 0..4), more in spec(), request in request(), engine in engine()) {
+        let before = decide(&specs, &request, engine);
+        let mut with = specs.clone();
+        with.push(more.clone());
+        let after = decide(&with, &request, engine);
+        let has_allow = specs.iter().any(|spec| spec.action == "ALLOW");
+        match (before.decision, after.decision) {
+            // Only a DENY, or the first ALLOW, can narrow. (In gRPC an ALLOW without a usable rule is none.)
+            (Decision::Allow, Decision::Deny) => {
+                let is_first = !has_allow || engine == Engine::Grpc && before.by == By::NoAllowPolicy;
+                prop_assert!(more.action == "DENY" || more.action == "ALLOW" && is_first);
+            }
+            // Only an ALLOW can widen, and only what no DENY refuses.
+            (Decision::Deny, Decision::Allow) => {
+                prop_assert_eq!(more.action, "ALLOW");
+                prop_assert_eq!(before.by, By::AllowNoneMatched);
+            }
+            _ => {}
+        }
+        if more.action == "AUDIT" {
+            prop_assert_eq!((before.decision, before.rule), (after.decision, after.rule));
+        }
+    }
+
+    #[test]
+    fn a_trial_changes_nothing(specs in prop::collection::vec(spec(), 1..4), more in spec(), request in request()) {
+        for engine in [Engine::EnvoyHttp, Engine::EnvoyTcp, Engine::Ztunnel] {
+            let before = decide(&specs, &request, engine);
+            let trial = text(&[more.clone()]).replace("name: p0}", "name: trial, annotations: {istio.io/dry-run: \"1\"}}");
+            let after = Policies::read(&format!("{}---\n{trial}", text(&specs))).evaluate(&request, &at(engine));
+            prop_assert_eq!((before.decision, before.by, before.rule), (after.decision, after.by, after.rule));
+        }
+    }
+
+    #[test]
+    fn rules_are_alternatives(a in rule(), b in rule(), request in request(), engine in engine()) {
+        for action in ["ALLOW", "DENY"] {
+            let alone = |rule: &Rule| matches(std::slice::from_ref(rule), action, &request, engine);
+            prop_assert_eq!(matches(&[a.clone(), b.clone()], action, &request, engine), alone(&a) || alone(&b));
+        }
+    }
+
+    #[test]
+    fn engines_compare(rule in rule(), request in request()) {
+        let rules = [rule];
+        let on = |action, engine| matches(&rules, action, &request, engine);
+        // The client address is read from headers in HTTP only, so there the two do not compare.
+        if !mentions(&rules[0], &["remoteIpBlocks"]) {
+            prop_assert!(on("DENY", Engine::EnvoyTcp) || !on("DENY", Engine::EnvoyHttp));
+            prop_assert!(on("ALLOW", Engine::EnvoyHttp) || !on("ALLOW", Engine::EnvoyTcp));
+        }
+        // What ztunnel forgets or skips, and aliases that it does not know (a `not` list of them matches more).
+        let differs = ["trustDomains", "notTrustDomains", "nonsense", "http", "notPrincipals"];
+        if !mentions(&rules[0], &differs) {
+            prop_assert!(on("ALLOW", Engine::EnvoyTcp) || !on("ALLOW", Engine::Ztunnel));
+        }
+    }
+
+    #[test]
+    fn a_namespace_by_another_name(specs in prop::collection::vec(spec(), 1..4), engine in engine(), path in "/[ab]") {
+        let answer = |namespace: &str| {
+            // Written out so that no other word holds the name.
+            let text = text(&specs).replace("foo", namespace);
+            let request = http(&format!("cluster.local/ns/{namespace}/sa/a"), "GET", &path);
+            Policies::read(&text).evaluate(&request, &at(engine))
+        };
+        let (foo, qux) = (answer("foo"), answer("qux"));
+        prop_assert_eq!((foo.decision, &foo.by), (qux.decision, &qux.by));
+        let names = |evaluation: &Evaluation| {
+            let mut names: Vec<String> =
+                evaluation.matched.iter().map(|rule| rule.id.replace("qux", "foo")).collect();
+            names.sort();
+            names
+        };
+        prop_assert_eq!(names(&foo), names(&qux));
+    }
+
+    /// Nothing that a file or a client can say stops the evaluation.
+    #[test]
+    fn hostile_input(value in "[*/{}\\[\\]a.:%#?\\\\é-]{0,12}", target in "\\PC{0,16}", key in "[a-z.\\[\\]]{0,24}") {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let list = quoted(&value);
+        let spec = format!(
+            "{{rules: [{{from: [{{source: {{principals: [{list}], namespaces: [{list}], notServiceAccounts: [{list}], \
+             trustDomains: [{list}], notRequestPrincipals: [{list}]}}}}], to: [{{operation: {{paths: [{list}], hosts: \
+             [{list}]}}}}], when: [{{key: {}, values: [{list}]}}]}}]}}",
+            quoted(&key)
+        );
+        let policies = Policies::spec(&spec);
+        let request = http(&value, "GET", &target);
+        for engine in [Engine::EnvoyHttp, Engine::EnvoyTcp, Engine::Ztunnel, Engine::Grpc] {
+            policies.evaluate(&request, &at(engine));
+        }
+    }
+}
