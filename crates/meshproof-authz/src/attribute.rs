@@ -107,6 +107,12 @@ fn malformed(key: &str) -> Result<Attribute, UnknownKey> {
             None => Attribute::Untranslatable(key.to_owned()),
         });
     }
+    // Empty brackets are a name like any other.
+    match key {
+        "request.headers[]" => return Ok(Attribute::Header(String::new())),
+        "request.auth.claims[]" => return Ok(Attribute::Claim(vec![String::new()])),
+        _ => {}
+    }
     let known = ["request.headers", "request.auth.claims"];
     if known.iter().any(|start| key.starts_with(start)) {
         return Ok(Attribute::Untranslatable(key.to_owned()));

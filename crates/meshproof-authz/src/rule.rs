@@ -76,6 +76,11 @@ impl<'a> ReadRule<'a> {
         Ok(ReadRule { from: from.collect(), to: to.collect(), when })
     }
 
+    /// Whether the chain cannot test some value of the rule.
+    pub fn has_untestable(&self, is_tcp: bool) -> bool {
+        !unusable(self, is_tcp).is_empty()
+    }
+
     /// Every item.
     pub fn items(&self) -> impl Iterator<Item = &Item<'a>> {
         self.from.iter().chain(&self.to).chain(&self.when)
@@ -152,7 +157,8 @@ fn unusable(rule: &ReadRule<'_>, is_tcp: bool) -> Vec<Ignored> {
     found
 }
 
-fn cannot_test(attribute: &Attribute, value: &str, is_tcp: bool) -> Option<Reason> {
+/// Why the chain cannot test the value, if so.
+pub(crate) fn cannot_test(attribute: &Attribute, value: &str, is_tcp: bool) -> Option<Reason> {
     if is_tcp && attribute.is_http_only() {
         return Some(Reason::HttpOnly);
     }

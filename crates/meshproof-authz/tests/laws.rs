@@ -253,7 +253,7 @@ proptest! {
     fn a_trial_changes_nothing(specs in prop::collection::vec(spec(), 1..4), more in spec(), request in request()) {
         for engine in [Engine::EnvoyHttp, Engine::EnvoyTcp, Engine::Ztunnel] {
             let before = decide(&specs, &request, engine);
-            let trial = text(&[more.clone()]).replace("name: p0}", "name: trial, annotations: {istio.io/dry-run: \"1\"}}");
+            let trial = text(std::slice::from_ref(&more)).replace("name: p0}", "name: trial, annotations: {istio.io/dry-run: \"1\"}}");
             let after = Policies::read(&format!("{}---\n{trial}", text(&specs))).evaluate(&request, &at(engine));
             prop_assert_eq!((before.decision, before.by, before.rule), (after.decision, after.by, after.rule));
         }

@@ -10,6 +10,9 @@ fn zt() -> Context {
     context(Engine::Ztunnel)
 }
 
+/// What ALLOW and DENY policies say: does the rule match?
+type Pair = (bool, bool);
+
 /// Whether a rule of an ALLOW policy and the same rule of a DENY policy match the connection.
 fn matches(rule: &str, principal: &str) -> (bool, bool) {
     let request = tcp(principal);
@@ -23,7 +26,7 @@ const NEITHER: (bool, bool) = (false, false);
 const ONLY_DENY: (bool, bool) = (false, true);
 
 /// One `source`: its text, then what a foo/a, a bar/b and a plaintext client meet.
-const SOURCES: &[(&str, (bool, bool), (bool, bool), (bool, bool))] = &[
+const SOURCES: &[(&str, Pair, Pair, Pair)] = &[
     // Identity: as written, without scheme.
     ("principals: [cluster.local/ns/foo/sa/a]", BOTH, NEITHER, NEITHER),
     ("notPrincipals: [cluster.local/ns/foo/sa/a]", NEITHER, BOTH, BOTH),
