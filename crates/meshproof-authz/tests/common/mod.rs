@@ -1,6 +1,8 @@
 //! Policies from YAML, and requests.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod random;
+
 use std::collections::BTreeMap;
 
 use meshproof_authz::{Context, Engine, Evaluation, HttpRequest, Peer, Policy, Request, Token, evaluate};
