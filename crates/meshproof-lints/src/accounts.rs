@@ -1,8 +1,11 @@
 //! Which namespaces and service accounts exist, and how sure an absence is.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::OnceLock;
 
 use meshproof_ir::{Mesh, NamespaceId};
+use meshproof_resources::Spec;
+use meshproof_source::SourceMap;
 
 use crate::World;
 use crate::hash::{Map, Set};
@@ -48,10 +51,18 @@ pub(crate) struct Accounts<'a> {
     examples: Vec<(&'a str, &'a str)>,
     external: Set<&'a str>,
     trust_domains: Vec<&'a str>,
+    sources: &'a SourceMap,
+    /// Whether the texts tell of other clusters; looked up when it first matters.
+    several_clusters: OnceLock<bool>,
 }
 
 impl<'a> Accounts<'a> {
-    pub(crate) fn new(mesh: &'a Mesh, world: &'a World, incomplete: &HashSet<NamespaceId>) -> Self {
+    pub(crate) fn new(
+        mesh: &'a Mesh,
+        sources: &'a SourceMap,
+        world: &'a World,
+        incomplete: &HashSet<NamespaceId>,
+    ) -> Self {
         let mut namespaces: Map<&'a str, Namespace<'a>> = Map::default();
         // One cluster of several: equal namespaces of the others may hold more accounts.
         let other_clusters = mesh.clusters.len() == 1
@@ -95,6 +106,21 @@ impl<'a> Accounts<'a> {
                 }
             }
         }
+        for (at, resource) in mesh.resources.iter().enumerate() {
+            // Machines outside of Kubernetes run under accounts too, without a pod that shows them.
+            let Some(name) = mesh.placement[at].1.and_then(|id| mesh.namespaces[id.index()].name.as_deref())
+            else {
+                continue;
+            };
+            let endpoints = match &resource.spec {
+                Spec::ServiceEntry(entry) => entry.endpoints.items.as_slice(),
+                Spec::WorkloadEntry(entry) => std::slice::from_ref(&**entry),
+                Spec::WorkloadGroup(group) => group.template.as_slice(),
+                _ => continue,
+            };
+            let accounts = endpoints.iter().filter_map(|endpoint| endpoint.service_account.as_ref());
+            namespaces.entry(name).or_default().names.extend(accounts.map(|account| account.value.as_str()));
+        }
         for name in &world.external_namespaces {
             let entry = namespaces.entry(name.as_str()).or_default();
             entry.open = true;
@@ -124,6 +150,8 @@ impl<'a> Accounts<'a> {
             examples: examples.into_keys().collect(),
             external: world.external_accounts.iter().map(String::as_str).collect(),
             trust_domains,
+            sources,
+            several_clusters: if mesh.clusters.len() > 1 { OnceLock::from(false) } else { OnceLock::new() },
         }
     }
 
@@ -144,8 +172,17 @@ impl<'a> Accounts<'a> {
             return Existence::Possible;
         }
         let meant = known.similar.nearest(account).map(|name| format!("{namespace}/{name}"));
-        let certain = known.has_objects && !known.uses_unlisted && !known.managed;
+        let certain =
+            known.has_objects && !known.uses_unlisted && !known.managed && !self.has_other_clusters();
         Existence::Missing { certain, meant }
+    }
+
+    /// Whether the one cluster of the input belongs to a mesh of several. Secrets and settings that say so are no part
+    /// of the mesh, so their texts are searched.
+    fn has_other_clusters(&self) -> bool {
+        *self
+            .several_clusters
+            .get_or_init(|| self.sources.iter().any(|(_, source)| tells_of_other_clusters(&source.text)))
     }
 
     /// A namespace that the input does not have may lie elsewhere, unless it is one letter away from a known one that
@@ -181,10 +218,11 @@ impl<'a> Accounts<'a> {
         &self.examples
     }
 
-    /// One account of a namespace.
-    pub(crate) fn example_in(&self, namespace: &str) -> Option<&'a str> {
+    /// Those of one namespace.
+    pub(crate) fn examples_in(&self, namespace: &str) -> &[(&'a str, &'a str)] {
         let start = self.examples.partition_point(|(name, _)| *name < namespace);
-        self.examples.get(start).filter(|(name, _)| *name == namespace).map(|(_, account)| *account)
+        let length = self.examples[start..].partition_point(|(name, _)| *name == namespace);
+        &self.examples[start..start + length]
     }
 
     /// The mesh's own trust domain, or the pointer to it.
@@ -200,6 +238,24 @@ fn made_by_istio(account: &str) -> bool {
     let suffixes = ["-istio", "waypoint", "gateway-service-account"];
     prefixes.iter().any(|prefix| account.starts_with(prefix))
         || suffixes.iter().any(|suffix| account.ends_with(suffix))
+}
+
+/// Whether a text has a remote secret, which istiod finds by the label `istio/multiCluster` (Istio 1.32,
+/// pkg/kube/multicluster), or names the cluster under `global.multiCluster.clusterName`, as meshes of several clusters do.
+fn tells_of_other_clusters(text: &str) -> bool {
+    memchr::memmem::find_iter(text.as_bytes(), "multiCluster").any(|at| {
+        let (before, after) = (&text[..at], &text[at + "multiCluster".len()..]);
+        if before.ends_with("istio/") {
+            return true;
+        }
+        // The settings of `multiCluster` are few.
+        let near = after.lines().take(6);
+        near.filter_map(|line| line.split_once("clusterName")).any(|(_, rest)| {
+            let value = rest.trim_start_matches(['"', '\'', ' ']).strip_prefix(':').unwrap_or_default();
+            let value = value.trim_start_matches(['"', '\'', ' ']);
+            value.starts_with(|c: char| c.is_ascii_alphanumeric()) && !value.starts_with("Kubernetes")
+        })
+    })
 }
 
 /// The parts of a principal of the usual shape, `td/ns/NAMESPACE/sa/ACCOUNT`.

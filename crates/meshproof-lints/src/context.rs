@@ -48,7 +48,7 @@ impl<'a> Context<'a> {
     /// Computes the shared indexes; linear in the size of the mesh.
     pub fn new(mesh: &'a Mesh, sources: &'a SourceMap, world: &'a World) -> Self {
         let incomplete_namespaces = incomplete_namespaces(mesh);
-        let accounts = Accounts::new(mesh, world, &incomplete_namespaces);
+        let accounts = Accounts::new(mesh, sources, world, &incomplete_namespaces);
         let policies = Policies::new(mesh, &accounts);
         let labels = LabelIndex::new(mesh);
         let network_policies = NetworkPolicies::new(mesh);
@@ -86,6 +86,12 @@ impl<'a> Context<'a> {
     /// Whether objects of this namespace may exist, or look different, beyond what the mesh shows.
     pub fn is_incomplete(&self, namespace: NamespaceId) -> bool {
         self.world.incomplete.is_some() || self.incomplete_namespaces.contains(&namespace)
+    }
+
+    /// Whether operators may make pods and accounts in this namespace.
+    pub(crate) fn has_operators(&self, namespace: NamespaceId) -> bool {
+        let name = self.mesh.namespaces[namespace.index()].name.as_deref();
+        name.is_some_and(|name| self.world.operator_namespaces.contains(name))
     }
 
     /// Whether something outside of the input adds policies to this namespace.

@@ -1,6 +1,6 @@
 //! `deny-all-gap`: ports that nobody may reach although somebody is clearly meant to.
 
-mod closed;
+pub(crate) mod closed;
 mod denied;
 mod survey;
 mod typo;

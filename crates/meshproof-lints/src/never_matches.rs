@@ -5,13 +5,16 @@
 
 mod values;
 
+use std::sync::Arc;
+
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{Capture, EnforcementPoint, Workload, WorkloadPort};
+use meshproof_ir::{Capture, EnforcementPoint, NamespaceId, Workload, WorkloadPort};
 use meshproof_resources::{Attribute, Condition, Match, MtlsMode, Operation, Rule, Source, Text};
 use meshproof_source::Span;
 
 use crate::accounts::Accounts;
 use crate::context::knows_ports;
+use crate::hash::Set;
 use crate::patterns::is_contradictory;
 pub(crate) use values::identity;
 use values::{method, path};
@@ -73,11 +76,23 @@ pub(crate) struct RuleFacts<'a> {
     operations: Vec<Ports<'a>>,
     /// `when` conditions on `destination.port`.
     port_conditions: Vec<&'a Match>,
+    /// Ports where a Sidecar ends TLS of its own.
+    own_tls: Arc<TlsListeners>,
 }
+
+/// Namespaces with ports where a Sidecar's `ingress` ends TLS of its own: on a DISABLE port callers may then have an
+/// identity after all (networking.istio.io/v1 Sidecar, `ingress.tls`).
+/// Those without a namespace stand in the root namespace and count everywhere.
+pub(crate) type TlsListeners = Set<(Option<NamespaceId>, u16)>;
 
 impl<'a> RuleFacts<'a> {
     /// Looks at a rule of a policy in `namespace`.
-    pub(crate) fn new(rule: &'a Rule, namespace: Option<&str>, accounts: &Accounts<'_>) -> Self {
+    pub(crate) fn new(
+        rule: &'a Rule,
+        namespace: Option<&str>,
+        accounts: &Accounts<'_>,
+        own_tls: &Arc<TlsListeners>,
+    ) -> Self {
         let mut dead = dead_sources(rule, namespace, accounts);
         let (live, mut dead_operations) = split_operations(rule);
         if live.is_empty() && !rule.to.is_empty() {
@@ -111,6 +126,7 @@ impl<'a> RuleFacts<'a> {
                 .filter(|condition| condition.key.value == "destination.port")
                 .map(|condition| &condition.values)
                 .collect(),
+            own_tls: Arc::clone(own_tls),
         }
     }
 
@@ -178,6 +194,13 @@ impl<'a> RuleFacts<'a> {
         let span = self.wants_identity?;
         let mode = port.map_or(&workload.mode, |port| &port.mode);
         if !workload.capture.is(&Capture::Sidecar) || !mode.mode.is(&MtlsMode::Disable) {
+            return None;
+        }
+        let own_tls = |port: &WorkloadPort| {
+            let places = [Some(workload.namespace), None];
+            places.iter().any(|place| self.own_tls.contains(&(*place, port.number)))
+        };
+        if port.is_some_and(own_tls) {
             return None;
         }
         let reason = "mTLS is disabled there, so no caller has an identity".to_owned();

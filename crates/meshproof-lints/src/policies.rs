@@ -1,10 +1,12 @@
 //! Facts of every AuthorizationPolicy, computed once: what its rules want, and why some can never match.
 
+use std::sync::Arc;
+
 use meshproof_ir::{Mesh, NamespaceId, ResourceId};
 use meshproof_resources::{Action, AuthorizationPolicy, Meta, Spec};
 
 use crate::accounts::Accounts;
-use crate::never_matches::RuleFacts;
+use crate::never_matches::{RuleFacts, TlsListeners};
 
 /// One policy as the analyses see it.
 pub(crate) struct Policy<'a> {
@@ -49,6 +51,7 @@ pub(crate) struct Policies<'a> {
 impl<'a> Policies<'a> {
     pub(crate) fn new(mesh: &'a Mesh, accounts: &Accounts<'a>) -> Self {
         let mut all = Vec::new();
+        let own_tls = Arc::new(tls_listeners(mesh));
         let mut by_resource = vec![u32::MAX; mesh.resources.len()];
         for (at, resource) in mesh.resources.iter().enumerate() {
             let Spec::AuthorizationPolicy(spec) = &resource.spec else { continue };
@@ -63,7 +66,7 @@ impl<'a> Policies<'a> {
                 namespace,
                 action: spec.effective_action(),
                 dry_run: is_dry_run(meta),
-                rules: spec.rules.iter().map(|rule| RuleFacts::new(rule, own, accounts)).collect(),
+                rules: spec.rules.iter().map(|rule| RuleFacts::new(rule, own, accounts, &own_tls)).collect(),
             });
         }
         Policies { all, by_resource }
@@ -78,6 +81,21 @@ impl<'a> Policies<'a> {
     pub(crate) fn get(&self, id: ResourceId) -> Option<&Policy<'a>> {
         self.all.get(self.by_resource[id.index()] as usize)
     }
+}
+
+/// Ports where Sidecars end TLS of their own.
+fn tls_listeners(mesh: &Mesh) -> TlsListeners {
+    let mut found = TlsListeners::default();
+    for (at, resource) in mesh.resources.iter().enumerate() {
+        let (Spec::Sidecar(sidecar), Some(namespace)) = (&resource.spec, mesh.placement[at].1) else {
+            continue;
+        };
+        let ports = sidecar.ingress.iter().filter(|listener| listener.tls.is_some());
+        let place = (!mesh.is_root(namespace)).then_some(namespace);
+        let numbers = ports.filter_map(|listener| listener.port.as_ref()?.number.as_ref());
+        found.extend(numbers.map(|number| (place, number.value)));
+    }
+    found
 }
 
 /// Go's `strconv.ParseBool` says true (Istio 1.32, security/authz/builder/builder.go).

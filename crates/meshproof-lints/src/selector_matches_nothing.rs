@@ -5,6 +5,7 @@ use meshproof_ir::{NamespaceId, ResourceId};
 use meshproof_resources::{Spec, TextMap};
 
 use crate::Context;
+use crate::selectors::asks_for_later_labels;
 
 const ID: &str = "selector-matches-nothing";
 
@@ -41,6 +42,7 @@ fn object(ctx: &Context<'_>, id: ResourceId) -> Option<Finding> {
     // Root PeerAuthentications with a selector are dead for another reason.
     let other_lint = ctx.is_root(namespace) && matches!(resource.spec, Spec::PeerAuthentication(_));
     let silent = other_lint
+        || asks_for_later_labels(labels)
         || labels.entries.iter().any(|(key, _)| GATEWAY_LABELS.contains(&key.value.as_str()))
         || ctx.mesh.namespaces[namespace.index()].workloads.is_empty()
         || is_found(ctx, namespace, everywhere, labels);
@@ -53,7 +55,7 @@ fn object(ctx: &Context<'_>, id: ResourceId) -> Option<Finding> {
     if is_service && near.is_none() && misplaced.is_none() {
         return None;
     }
-    let incomplete = ctx.is_incomplete(namespace) || everywhere;
+    let incomplete = ctx.is_incomplete(namespace) || ctx.has_operators(namespace) || everywhere;
     let level = if incomplete { Level::Info } else { Level::Warning };
     let meta = &resource.meta;
     let name = meta.resource_name();

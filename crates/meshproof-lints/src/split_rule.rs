@@ -108,7 +108,7 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, at: usize, from: &Rule, to: &
 }
 
 /// An error only where the whole policy is one rule torn in two, and what it opens is neither public by its looks nor
-/// a part of the ports only.
+/// a part of the ports only, nor what is commonly left to everybody.
 fn level(policy: &Policy<'_>, at: usize, to: &Rule, places: &[&Workload], opens: bool) -> Level {
     let paths = || to.to.iter().flat_map(|operation| operation.paths.values.iter());
     if paths().next().is_some() && to.to.iter().all(looks_public) {
@@ -122,7 +122,21 @@ fn level(policy: &Policy<'_>, at: usize, to: &Rule, places: &[&Workload], opens:
             captured_ports(workload)
                 .all(|port| to.to.iter().any(|operation| takes_port(&operation.ports, port.number)))
         });
-    if whole_policy && opens && !any_public && (http || covers) { Level::Error } else { Level::Warning }
+    let for_everybody = to.to.iter().all(may_be_for_everybody);
+    let torn = whole_policy && opens && !any_public && !for_everybody && (http || covers);
+    if torn { Level::Error } else { Level::Warning }
+}
+
+/// "Everybody may read, these may write" is a design of its own, and so are preflight requests and hosts for
+/// strangers. An operation that names the port too describes how the workload is called, as the rule that was torn
+/// would; nobody adds that to an exception for readers.
+fn may_be_for_everybody(operation: &Operation) -> bool {
+    let only = |allowed: &[&str]| {
+        let methods = &operation.methods.values;
+        !methods.is_empty() && methods.iter().all(|method| allowed.contains(&method.value.as_str()))
+    };
+    let names_port = !operation.ports.values.is_empty();
+    !operation.hosts.is_empty() || only(&["OPTIONS"]) || (!names_port && only(&["GET", "HEAD", "OPTIONS"]))
 }
 
 /// All its paths are public by their looks.

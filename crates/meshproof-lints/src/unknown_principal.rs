@@ -4,12 +4,13 @@ use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_resources::{Attribute, Match};
 
 use crate::Context;
+use crate::deny_all_gap::closed::SHOWN;
 use crate::never_matches::{attribute_name, identity};
 use crate::policies::Policy;
 
 const ID: &str = "unknown-principal";
 
-/// Runs the lint: one finding per name.
+/// Runs the lint: one finding per name, and one for all further names of a long list.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for policy in ctx.policies.iter() {
@@ -42,12 +43,19 @@ fn in_list(
     test: &Match,
     findings: &mut Vec<Finding>,
 ) {
+    let start = findings.len();
+    let mut further = 0;
     for value in test.values.iter().chain(test.not_values.iter()) {
         // Prefixes and stars are shapes, which other lints tell of; here it is about names.
         if value.value.starts_with("spiffe://") || value.value.contains('*') {
             continue;
         }
         let Some(never) = identity(attribute, value, namespace, &ctx.accounts) else { continue };
+        // A list of thousands of strangers is one mistake; `deny-all-gap` shows as many of them.
+        if findings.len() - start > SHOWN + 1 {
+            further += 1;
+            continue;
+        }
         let field = attribute_name(attribute);
         let message = format!("{} names nobody in `{field}`: {}", policy.name(), value.value);
         let confidence = if never.certain { Confidence::Medium } else { Confidence::Low };
@@ -62,5 +70,8 @@ fn in_list(
             ),
         };
         findings.push(finding);
+    }
+    if let Some(last) = findings.last_mut().filter(|_| further > 0) {
+        last.message.push_str(&format!(" (and {further} more of the list)"));
     }
 }

@@ -94,6 +94,40 @@ fn path_like(text: &str) -> String {
 
 /// The caller that a rule was meant for, as `namespace/account`.
 pub(crate) fn meant_caller(ctx: &Context<'_>, rule: &Rule, reasons: &[Never]) -> String {
+    caller_other_than(None, ctx, rule, reasons)
+}
+
+/// A known account, of this namespace or of any, that is not the server's own: a server that calls itself shows
+/// little. Every namespace has the account `default`.
+pub(crate) fn some_caller(
+    ctx: &Context<'_>,
+    server: Option<&Workload>,
+    namespace: Option<&str>,
+) -> Option<String> {
+    let own = server.and_then(|server| {
+        let namespace = ctx.mesh.namespaces[server.namespace.index()].name.as_deref()?;
+        Some((namespace, server.service_account.known()?.as_str()))
+    });
+    let known = match namespace {
+        Some(namespace) => ctx.accounts.examples_in(namespace),
+        None => ctx.accounts.examples(),
+    };
+    let (namespace, account) = known.first()?;
+    let other = known.iter().find(|example| Some(**example) != own);
+    Some(match other {
+        Some((namespace, account)) => format!("{namespace}/{account}"),
+        None if *account == "default" => format!("{namespace}/{account}"),
+        None => format!("{namespace}/default"),
+    })
+}
+
+/// The same, where a caller that has to be thought up is not to be the server itself.
+pub(crate) fn caller_other_than(
+    server: Option<&Workload>,
+    ctx: &Context<'_>,
+    rule: &Rule,
+    reasons: &[Never],
+) -> String {
     let fixed = reasons
         .iter()
         .filter(|reason| reason.cause == Cause::Identity)
@@ -113,8 +147,8 @@ pub(crate) fn meant_caller(ctx: &Context<'_>, rule: &Rule, reasons: &[Never]) ->
             };
             let namespace = || {
                 let name = source.namespaces.values.iter().find(|value| !value.value.contains('*'))?;
-                let account = ctx.accounts.example_in(&name.value).unwrap_or("default");
-                Some(format!("{}/{account}", name.value))
+                let known = some_caller(ctx, server, Some(&name.value));
+                known.or_else(|| Some(format!("{}/default", name.value)))
             };
             named.or_else(account).or_else(namespace)
         })
@@ -126,11 +160,8 @@ pub(crate) fn meant_caller(ctx: &Context<'_>, rule: &Rule, reasons: &[Never]) ->
             .iter()
             .flat_map(|source| source.principals.values.iter())
             .find_map(|value| principal(value.value.strip_prefix("spiffe://").unwrap_or(&value.value)))
-            .and_then(|parts| ctx.accounts.example_in(parts.namespace).map(|name| (parts.namespace, name)));
-        match named.or_else(|| ctx.accounts.examples().first().copied()) {
-            Some((namespace, account)) => format!("{namespace}/{account}"),
-            None => "plaintext".to_owned(),
-        }
+            .and_then(|parts| some_caller(ctx, server, Some(parts.namespace)));
+        named.or_else(|| some_caller(ctx, server, None)).unwrap_or_else(|| "plaintext".to_owned())
     })
 }
 

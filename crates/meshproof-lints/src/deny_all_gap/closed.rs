@@ -9,10 +9,10 @@ use super::{ID, listed};
 use crate::Context;
 use crate::never_matches::{Cause, Never, RuleFacts};
 use crate::policies::Policy;
-use crate::witnesses::{meant_caller, request};
+use crate::witnesses::{caller_other_than, request, some_caller};
 
-/// Reasons shown per finding.
-const SHOWN: usize = 6;
+/// Reasons shown per finding beside the first; [`crate::unknown_principal`] keeps to it.
+pub(crate) const SHOWN: usize = 6;
 
 pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
     let misses = survey.misses.iter().filter_map(|(id, places)| miss(ctx, survey, *id, places));
@@ -48,6 +48,10 @@ fn miss(ctx: &Context<'_>, survey: &Survey, id: ResourceId, places: &[Place]) ->
     for reason in all.iter().skip(1).take(SHOWN) {
         finding = finding.with_related(reason.span, reason.reason.clone());
     }
+    if let Some(next) = all.get(SHOWN + 1) {
+        let more = all.len() - SHOWN - 1;
+        finding = finding.with_related(next.span, format!("and so on, {more} more"));
+    }
     if let Some(span) = protocol_span(first, port) {
         finding = finding.with_related(span, "this makes the port TCP");
     }
@@ -57,7 +61,7 @@ fn miss(ctx: &Context<'_>, survey: &Survey, id: ResourceId, places: &[Place]) ->
     let from = if first.cause == Cause::Plaintext {
         "plaintext".to_owned()
     } else {
-        meant_caller(ctx, rule.rule, rule_reasons)
+        caller_other_than(Some(workload), ctx, rule.rule, rule_reasons)
     };
     let because = because(ctx, workload, port);
     finding =
@@ -239,11 +243,7 @@ fn without_rules(ctx: &Context<'_>, id: ResourceId, places: &[Place]) -> Option<
     let workload = &ctx.mesh.workloads[place.workload.index()];
     let message = format!("nobody can reach {}: {} has no rules", ctx.workload_name(workload), policy.name());
     let port = port_at(workload, place.closed.first().copied().flatten());
-    let from = ctx
-        .accounts
-        .examples()
-        .first()
-        .map_or("plaintext".to_owned(), |(namespace, name)| format!("{namespace}/{name}"));
+    let from = some_caller(ctx, Some(workload), None).unwrap_or_else(|| "plaintext".to_owned());
     let witness = request(ctx, from, workload, port, None, Decision::Deny, because(ctx, workload, port));
     Some(
         Finding::new(ID, Level::Warning, Category::Outage, message, Label::new(policy.meta.name_span(), "an ALLOW policy without rules matches nothing"))
