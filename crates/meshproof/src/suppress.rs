@@ -63,7 +63,8 @@ pub(crate) fn from_comments(
             continue;
         }
         let line = document[..comment.start].rfind('\n').map_or(0, |newline| newline + 1);
-        let trailing = !document[line..comment.start].trim().is_empty();
+        // Behind a dash alone it speaks of the item, which begins below.
+        let trailing = document[line..comment.start].contains(|c: char| c != '-' && !c.is_whitespace());
         let leading = document[..comment.start].lines().all(|line| {
             line.trim_start().starts_with('#') || line.trim().is_empty() || line.starts_with("---")
         });
@@ -79,29 +80,42 @@ pub(crate) fn from_comments(
                 Span::new(source, place.end, end as u32)
             }
         };
+        let rest = &document[comment.end..];
         match parse_comment(&document[comment]) {
-            Ok((lints, has_reason)) => collected
-                .suppressions
-                .extend(lints.into_iter().map(|lint| Suppression { lint, scope, place, has_reason })),
+            Ok((lints, reason)) => {
+                let has_reason = reason || goes_on(rest);
+                let one = |lint| Suppression { lint, scope, place, has_reason };
+                collected.suppressions.extend(lints.into_iter().map(one));
+            }
             Err(message) => collected.findings.push(not_understood(place, message)),
         }
     }
     collected
 }
 
-/// Reads the annotation of one object: `lint: reason; lint: reason`.
+/// Whether the line below a comment is a comment too, with words that are no suppression of their own.
+fn goes_on(rest: &str) -> bool {
+    let below = rest.split_once('\n').and_then(|(_, below)| below.lines().next()).unwrap_or("");
+    let Some(words) = below.trim_start().strip_prefix('#') else { return false };
+    let words = words.trim_start_matches(['#', ' ', '\t']);
+    let is_another = words.strip_prefix(MARK).is_some_and(|more| more.starts_with(':'));
+    !is_another && words.contains(char::is_alphanumeric)
+}
+
+/// Reads the annotation of one object: `lint: reason; lint, lint: reason`.
 pub(crate) fn from_annotation(resource: &Resource) -> Vec<Suppression> {
     let Some(annotation) = resource.meta.annotations.get(ANNOTATION) else { return Vec::new() };
     let entries = annotation.value.split(';').map(str::trim).filter(|entry| !entry.is_empty());
     entries
-        .map(|entry| {
-            let (lint, reason) = entry.split_once(':').unwrap_or((entry, ""));
-            Suppression {
-                lint: lint.trim().to_owned(),
+        .flat_map(|entry| {
+            let (lints, reason) = entry.split_once(':').unwrap_or((entry, ""));
+            let has_reason = !reason.trim().is_empty();
+            lints.split(',').map(str::trim).filter(|lint| !lint.is_empty()).map(move |lint| Suppression {
+                lint: lint.to_owned(),
                 scope: resource.meta.span,
                 place: annotation.span,
-                has_reason: !reason.trim().is_empty(),
-            }
+                has_reason,
+            })
         })
         .collect()
 }
@@ -350,6 +364,21 @@ mod tests {
             "f: {g: 1} # meshproof: allow y — r\n",
         );
         assert_eq!(scope_texts(text), ["c: 1\n    d: 2", "f: {g: 1}"]);
+    }
+
+    #[test]
+    fn behind_a_dash_it_holds_for_the_item() {
+        let text = "a:\n- # meshproof: allow x — r\n  b: 1\n  c: 2\n- d: 3\n";
+        assert_eq!(scope_texts(text), ["b: 1\n  c: 2"]);
+    }
+
+    #[test]
+    fn a_reason_may_stand_on_the_next_line() {
+        let reasons = |text: &str| collect(text).iter().map(|one| one.has_reason).collect::<Vec<_>>();
+        assert_eq!(reasons("# meshproof: allow x —\r\n#   the batch job\r\na: 1\n"), [true]);
+        assert_eq!(reasons("a: 1 # meshproof: allow x\n     # the batch job\n"), [true]);
+        assert_eq!(reasons("# meshproof: allow x\n# meshproof: allow y — r\na: 1\n"), [false, true]);
+        assert_eq!(reasons("# meshproof: allow x\n#\n# licence\na: 1\n"), [false]);
     }
 
     #[test]

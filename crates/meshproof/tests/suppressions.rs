@@ -46,6 +46,17 @@ fn the_annotation_allows_a_lint_for_its_object() {
 }
 
 #[test]
+fn the_annotation_takes_several_lints_for_one_reason() {
+    let text = REFUSED.replace(
+        "  namespace: shop\n",
+        "  namespace: shop\n  annotations:\n    meshproof.dev/allow: \"invalid-object, default-open: kept\"\n",
+    );
+    let run = check(&[("a.yaml", &text)]);
+    assert_eq!(run.findings(), ["unused-suppression a.yaml:7"]);
+    assert!(run.stdout.contains("found by default-open"), "{}", run.stdout);
+}
+
+#[test]
 fn a_suppression_needs_a_reason_and_a_use() {
     let text =
         format!("# meshproof: allow invalid-object\n# meshproof: allow deny-all-gap — gone\n{REFUSED}");

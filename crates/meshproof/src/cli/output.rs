@@ -38,10 +38,11 @@ impl FromStr for Format {
     }
 }
 
-/// `json` or `json=report.json`.
+/// `json` or `json=report.json`; `json=-` is standard output, as for inputs.
 pub(crate) fn parse_output(written: &str) -> Result<Output, String> {
     let (format, file) = match written.split_once('=') {
         Some((_, "")) => return Err("a file name is missing after `=`".to_owned()),
+        Some((format, "-")) => (format, None),
         Some((format, file)) => (format, Some(PathBuf::from(file))),
         None => (written, None),
     };
@@ -127,6 +128,7 @@ mod tests {
         let json = Output { format: Format::Json, file: Some("a=b.json".into()) };
         assert_eq!(parse_output("json=a=b.json"), Ok(json));
         assert_eq!(parse_output("text"), Ok(Output { format: Format::Text, file: None }));
+        assert_eq!(parse_output("json=-"), Ok(Output { format: Format::Json, file: None }));
         assert!(parse_output("sarif").is_err());
         assert!(parse_output("json=").is_err());
     }
