@@ -136,3 +136,33 @@ fn by_name<'c>(ctx: &'c Context<'_>, policy: &'c Policy<'_>) -> Option<Meant<'c>
     let is_plain = names_it && (same_value.is_some() || by_value.is_some());
     Some(Meant { value, meant, workloads: vec![id], is_plain })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::World;
+    use meshproof_ir::{BuildOptions, Mesh, ResourceInput};
+    use meshproof_resources::{Decoded, decode};
+    use meshproof_source::{Origin, SourceMap, split_documents};
+
+    #[test]
+    fn where_operators_make_pods_a_slip_is_no_proof() {
+        let text = include_str!("../../../../testdata/lints/deny-all-gap/fires-selector-typo.yaml");
+        let mut sources = SourceMap::new();
+        let id = sources.add("typo.yaml", text, Origin::File);
+        let mut decoded = Decoded::default();
+        for document in split_documents(text) {
+            let parsed = meshproof_yaml::parse(id, text, document.range);
+            decode(parsed.tree.as_ref().unwrap().root(), &mut decoded);
+        }
+        let inputs = decoded.resources.into_iter().map(ResourceInput::from).collect();
+        let mesh = Mesh::build(inputs, &BuildOptions::for_sources(&sources));
+        for (operators, level) in [("elsewhere", Level::Error), ("shop", Level::Warning)] {
+            let mut world = World::default();
+            world.operator_namespaces.insert(operators.to_owned());
+            let found = super::super::check(&Context::new(&mesh, &sources, &world));
+            let levels: Vec<Level> = found.iter().map(|finding| finding.level).collect();
+            assert_eq!(levels, [level], "operators in {operators}");
+        }
+    }
+}
