@@ -3,6 +3,7 @@
 //! [`Mesh::build`] takes every decoded resource and answers the questions that analyses ask. Every fact carries its
 //! [`Origin`]; what the input cannot tell is [`Fact::Unknown`] with a reason, never a guess.
 
+mod acceptance;
 mod age;
 mod ambient;
 mod attachment;
@@ -30,7 +31,9 @@ mod settings;
 mod sidecars;
 mod unrendered;
 mod workload;
+mod ztunnel;
 
+pub use acceptance::{Acceptance, ClientTls, Layer, Refusal, accept};
 pub use ambient::AmbientPeerAuthentication;
 pub use attachments::{Attachments, AttachmentsIter};
 pub use build::{BuildOptions, ResourceInput};
@@ -43,3 +46,4 @@ pub use workload::{
     Attachment, Capture, EffectiveMode, EnforcementPoint, EntryBinding, PortBinding, PortCapture, Workload,
     WorkloadPort,
 };
+pub use ztunnel::ZtunnelPolicies;
