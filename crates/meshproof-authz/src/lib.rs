@@ -23,7 +23,7 @@ mod ztunnel;
 pub use attribute::{Attribute, UnknownKey};
 pub use context::{Context, Engine, IdentityFlavour, Provider, ProviderAnswer, ProviderKind};
 pub use evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matched, Note, evaluate};
-pub use lower::{Lowered, lower};
+pub use lower::{CustomFilter, Lowered, LoweredCustom, lower, lower_custom};
 pub use normalize::{Refusal, normalize_path};
 pub use policy::Policy;
 pub use request::{Certificate, HttpRequest, Peer, Request, Token};

@@ -13,8 +13,10 @@ use crate::policy::Policy;
 use crate::rule::{FieldTest, Item, ReadRule, cannot_test};
 use crate::trace::Part;
 
+mod custom;
 mod text;
 
+pub use custom::{CustomFilter, LoweredCustom, lower_custom};
 use text::{
     anything, cidr, claim_values, header, metadata, metadata_values, pattern, port, regex, request_principal,
 };
