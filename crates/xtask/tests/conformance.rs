@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use xtask::conformance::{self, Summary};
 
 #[test]
@@ -78,4 +79,134 @@ fn unknown_kinds_are_counted_and_differences_fail() {
         report.contains("1 of kind `moon` skipped") && report.ends_with("0 passed, 1 failed\n"),
         "{report}"
     );
+}
+
+#[test]
+fn mesh_vectors_agree() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/conformance");
+    let agree = |file: &str, passed: u64, skipped: u64| {
+        let mut report = Vec::new();
+        let summary = conformance::run(&mut report, &[folder.join(file)], false).unwrap();
+        let report = String::from_utf8_lossy(&report);
+        assert_eq!(summary, Summary { passed, failed: 0, skipped }, "{report}");
+    };
+    // Skipped: what clients send, routes of gateways, waypoints.
+    agree("transport-1.jsonl.gz", 1804, 5476);
+    agree("transport-2.jsonl.gz", 1795, 5382);
+    agree("gateway-1.jsonl.gz", 109, 5249);
+    agree("ambient-1.jsonl.gz", 3036, 0);
+    agree("ambient-2.jsonl.gz", 2995, 0);
+    agree("ambient-probes.jsonl.gz", 348, 0);
+    agree("ambient-pa-matrix.jsonl.gz", 2025, 0);
+    agree("waypoint-1.jsonl.gz", 853, 3661);
+    agree("waypoint-probes.jsonl.gz", 43, 262);
+}
+
+/// One mesh with a sidecar and an ambient pod, both STRICT, and a DENY of everybody from namespace `x`.
+fn small_mesh() -> String {
+    let object = |api: &str, kind: &str, metadata: Value, spec: Value| json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec});
+    let pod = |namespace: &str| {
+        object(
+            "v1",
+            "Pod",
+            json!({"name": "p", "namespace": namespace, "labels": {"app": "p"}}),
+            json!({"containers": [{"name": "app", "image": "app:1", "ports": [{"containerPort": 8080}]}]}),
+        )
+    };
+    let security = "security.istio.io/v1";
+    let objects = [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "s", "labels": {"istio-injection": "enabled"}}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "labels": {"istio.io/dataplane-mode": "ambient"}}}),
+        pod("s"),
+        pod("a"),
+        object(
+            security,
+            "PeerAuthentication",
+            json!({"name": "default", "namespace": "istio-system"}),
+            json!({"mtls": {"mode": "STRICT"}}),
+        ),
+        object(
+            security,
+            "AuthorizationPolicy",
+            json!({"name": "d", "namespace": "istio-system"}),
+            json!({"action": "DENY", "rules": [{"from": [{"source": {"namespaces": ["x"]}}]}]}),
+        ),
+    ];
+    json!({"kind": "mesh", "mesh": "m", "meshConfig": {"rootNamespace": "istio-system", "trustDomain": "cluster.local"}, "objects": objects}).to_string()
+}
+
+#[test]
+fn wrong_listeners_chains_and_connections_are_seen() {
+    let line = |kind: &str, parts: Value| {
+        let mut line = json!({"kind": kind, "mesh": "m"});
+        line.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+        line.to_string()
+    };
+    let accept = |plain: &str| {
+        json!({"pod": "s/p", "port": 8080, "accept": {
+            "plain-http": plain, "plain-tcp": plain,
+            "tls-http": "refused: client certificate required", "tls-tcp": "refused: client certificate required",
+            "mtls-http": "mtls tcp", "mtls-tcp": "mtls tcp",
+            "istio-mtls-http": "mtls http", "istio-mtls-tcp": "mtls tcp"}})
+    };
+    let chain = |action: &str, rule: &str| {
+        let filter = json!({"action": action, "rules": [format!("ns[istio-system]-policy[d]-rule[{rule}]")]});
+        json!({"pod": "s/p", "chains": {"http": [filter], "tcp": [filter]}})
+    };
+    let policies = ["istio-system/d", "istio-system/istio_converted_static_strict"];
+    let given =
+        |captured: bool, policies: &[&str]| json!({"pod": "a/p", "captured": captured, "policies": policies});
+    let connection = |identity: Value, expect: Value| json!({"to": "a/p", "port": 8080, "identity": identity, "src_ip": "10.0.0.1", "expect": expect});
+    let foreign = |rbac: Value| {
+        let expect = json!({"decision": "deny", "by": "handshake", "rbac": rbac});
+        connection(json!("spiffe://other/ns/x/sa/y"), expect)
+    };
+    let denied = |by: &str| json!({"decision": "deny", "by": by});
+    let case = |plaintext: &str| {
+        json!({"kind": "pa-case", "case": "c", "mesh": "STRICT", "namespace": null, "workload": null,
+            "policies": [policies[1]], "plaintext": {"8080": plaintext}})
+    };
+    let right = [
+        small_mesh(),
+        line("server", accept("refused: no chain")),
+        line("authz", chain("DENY", "0")),
+        line("workload", given(true, &policies)),
+        line("pod-authz", given(true, &policies)),
+        line("conn", connection(Value::Null, denied(policies[1]))),
+        line("conn", connection(json!("spiffe://cluster.local/ns/x/sa/y"), denied("istio-system/d"))),
+        line("conn", foreign(denied("istio-system/d"))),
+        case("deny").to_string(),
+    ];
+    let wrong = [
+        small_mesh(),
+        line("server", accept("plain http")),
+        line("authz", chain("ALLOW", "0")),
+        line("authz", chain("DENY", "1")),
+        line("workload", given(false, &policies)),
+        line("pod-authz", given(true, &policies[..1])),
+        line("workload", json!({"pod": "a/p", "captured": true, "policies": policies, "missing": ["a/b"]})),
+        line("conn", connection(Value::Null, denied("istio-system/d"))),
+        line(
+            "conn",
+            connection(
+                json!("spiffe://cluster.local/ns/x/sa/y"),
+                json!({"decision": "allow", "by": "default"}),
+            ),
+        ),
+        line("conn", connection(json!("spiffe://other/ns/x/sa/y"), denied("istio-system/d"))),
+        line("conn", foreign(denied("default"))),
+        // Questions about what is not there.
+        line("server", json!({"pod": "s/nobody", "port": 1, "accept": {}})),
+        json!({"kind": "server", "mesh": "n", "pod": "s/p", "port": 1, "accept": {}}).to_string(),
+        case("allow").to_string(),
+    ];
+    for (lines, passed, failed) in [(&right[..], 8, 0), (&wrong[..], 0, 13)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("mesh.jsonl"), lines.join("\n")).unwrap();
+        let mut report = Vec::new();
+        let summary = conformance::run(&mut report, &[folder.path().to_owned()], true).unwrap();
+        let report = String::from_utf8_lossy(&report);
+        assert_eq!(summary, Summary { passed, failed, skipped: 0 }, "{report}");
+    }
 }

@@ -6,7 +6,12 @@
 mod admission;
 mod authz;
 mod authz_paths;
+mod chains;
 mod files;
+mod meshes;
+mod peer_stacks;
+mod server;
+mod ztunnel;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -67,8 +72,13 @@ pub fn run(out: &mut dyn Write, paths: &[PathBuf], verbose: bool) -> io::Result<
 }
 
 fn replay(out: &mut dyn Write, file: &Path, text: &str, verbose: bool) -> io::Result<Summary> {
-    let mut families: Vec<Box<dyn Replay>> =
-        vec![Box::new(admission::Admission), Box::new(authz::Authz::default()), Box::new(authz_paths::Paths)];
+    let mut families: Vec<Box<dyn Replay>> = vec![
+        Box::new(admission::Admission),
+        Box::new(authz::Authz::default()),
+        Box::new(authz_paths::Paths),
+        Box::new(meshes::Meshes::default()),
+        Box::new(peer_stacks::PeerStacks),
+    ];
     let mut summary = Summary::default();
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for (index, value) in files::values(file, text) {

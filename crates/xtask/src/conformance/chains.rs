@@ -1,0 +1,80 @@
+//! Vectors of kind `authz`: which filters stand in the chains of a pod, in which order, with which rules.
+
+use std::collections::BTreeMap;
+
+use meshproof_authz::{Context, Engine, Policy, Provider, ProviderAnswer, ProviderKind, lower, lower_custom};
+use serde_json::{Map, Value, json};
+
+use super::Outcome;
+use super::meshes::{Scene, compare};
+
+/// Lowers the policies of the pod for each layer of the line.
+pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
+    let mesh = &scene.mesh;
+    let id = scene.pod(&line["pod"])?;
+    let attached = scene.policies(id);
+    let mut recorded = line["chains"].clone();
+    let mut said = Map::new();
+    for (layer, filters) in recorded.as_object_mut().into_iter().flatten() {
+        let engine = if layer == "http" { Engine::EnvoyHttp } else { Engine::EnvoyTcp };
+        let mut context = Context::new(engine);
+        context.trust_domains = mesh.settings.trust_domains().map(str::to_owned).collect();
+        context.providers = providers(scene);
+        for filter in filters.as_array_mut().into_iter().flatten() {
+            if let Some(rules) = filter.get_mut("rules").and_then(Value::as_array_mut) {
+                rules.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            }
+        }
+        said.insert(layer.clone(), json!(chain(&attached, &context)));
+    }
+    Ok(compare(&format!("pod {}", line["pod"]), line, &recorded, &Value::Object(said)))
+}
+
+fn providers(scene: &Scene) -> BTreeMap<String, Provider> {
+    let mut providers = BTreeMap::new();
+    for provider in &scene.mesh.settings.extension_providers {
+        let (Some(name), Some(kind)) = (&provider.name, &provider.kind) else { continue };
+        let kind = match kind.value.as_str() {
+            "envoyExtAuthzGrpc" => ProviderKind::Grpc,
+            "envoyExtAuthzHttp" => ProviderKind::Http,
+            _ => continue,
+        };
+        let fail_open = provider.fail_open.as_ref().is_some_and(|flag| flag.value);
+        let answer = ProviderAnswer::Unknown;
+        providers.insert(name.value.clone(), Provider { kind, fail_open, answer });
+    }
+    providers
+}
+
+/// The filters in the words of the vectors.
+fn chain(attached: &[Policy<'_>], context: &Context) -> Vec<Value> {
+    let mut chain = Vec::new();
+    for custom in lower_custom(attached, context).filters {
+        for mut filter in described(&custom.filter) {
+            filter["custom"] = json!(true);
+            chain.push(filter);
+        }
+        chain.push(json!({ "ext_authz": true }));
+    }
+    chain.extend(lower(attached, context).filters.iter().flat_map(described));
+    chain
+}
+
+/// One filter: its rules in force, then those on trial.
+fn described(filter: &Value) -> Vec<Value> {
+    let config = &filter["typedConfig"];
+    let halves = [("rules", false), ("shadowRules", true)];
+    let halves = halves.into_iter().filter_map(|(key, shadow)| Some((config.get(key)?, shadow)));
+    let each = halves.map(|(rules, shadow)| {
+        let action = rules["action"].as_str().unwrap_or("ALLOW");
+        let mut names: Vec<&String> = rules["policies"].as_object().into_iter().flat_map(Map::keys).collect();
+        names.sort();
+        let names = if names.is_empty() { Value::Null } else { json!(names) };
+        let mut described = json!({ "action": action, "rules": names });
+        if shadow {
+            described["shadow"] = json!(true);
+        }
+        described
+    });
+    each.collect()
+}

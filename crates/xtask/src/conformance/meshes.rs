@@ -1,0 +1,110 @@
+//! Vectors of whole meshes: a `mesh` line sets the scene, the lines behind it ask about its pods.
+
+use std::collections::HashMap;
+
+use meshproof_authz::Policy;
+use meshproof_ir::{Attachment, BuildOptions, Mesh, WorkloadId};
+use meshproof_resources::Decoded;
+use meshproof_source::SourceId;
+use serde_json::{Value, json};
+
+use super::{Outcome, Replay, chains, server, ztunnel};
+
+/// Replays the lines that ask about pods. The objects are written as JSON and read like any manifest; MeshConfig comes
+/// as the ConfigMap of istiod.
+#[derive(Default)]
+pub(super) struct Meshes {
+    name: String,
+    scene: Option<Scene>,
+}
+
+/// One mesh and the way to its pods.
+pub(super) struct Scene {
+    pub(super) mesh: Mesh,
+    pods: HashMap<String, WorkloadId>,
+}
+
+impl Replay for Meshes {
+    fn line(&mut self, kind: &str, line: &Value) -> Outcome {
+        let ask: fn(&Scene, &Value) -> Result<Outcome, String> = match kind {
+            "mesh" => return self.build(line).map_or_else(Outcome::Failed, |()| Outcome::Scene),
+            "server" => server::replay,
+            "authz" => chains::replay,
+            "workload" | "pod-authz" => ztunnel::replay_policies,
+            "conn" => ztunnel::replay_connection,
+            _ => return Outcome::Unknown,
+        };
+        match &self.scene {
+            Some(scene) if line["mesh"].as_str() == Some(&self.name) => {
+                ask(scene, line).unwrap_or_else(Outcome::Failed)
+            }
+            _ => Outcome::Failed(format!("the objects of mesh {} are missing", line["mesh"])),
+        }
+    }
+}
+
+impl Meshes {
+    fn build(&mut self, line: &Value) -> Result<(), String> {
+        self.scene = None;
+        self.name = line["mesh"].as_str().unwrap_or_default().to_owned();
+        let root = line["meshConfig"]["rootNamespace"].as_str().unwrap_or("istio-system");
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": { "name": "istio", "namespace": root },
+            "data": { "mesh": line["meshConfig"].to_string() },
+        });
+        let objects = line["objects"].as_array().ok_or("the mesh has no objects")?;
+        self.scene = Some(Scene::new(objects.iter().chain([&config]))?);
+        Ok(())
+    }
+}
+
+impl Scene {
+    /// A mesh of these objects.
+    pub(super) fn new<'v>(objects: impl IntoIterator<Item = &'v Value>) -> Result<Scene, String> {
+        let mut decoded = Decoded::default();
+        for (at, object) in objects.into_iter().enumerate() {
+            let text = object.to_string();
+            let source = SourceId(u32::try_from(at).map_err(|_| "too many objects")?);
+            let parsed = meshproof_yaml::parse(source, &text, 0..text.len());
+            let tree =
+                parsed.tree.ok_or_else(|| format!("an object cannot be read: {:?}", parsed.problems))?;
+            meshproof_resources::decode(tree.root(), &mut decoded);
+        }
+        let inputs = decoded.resources.into_iter().map(Into::into).collect();
+        let mesh = Mesh::build(inputs, &BuildOptions::default());
+        let pods = mesh.workloads_with_ids().map(|(id, _)| (mesh.workload_display(id), id)).collect();
+        Ok(Scene { mesh, pods })
+    }
+
+    /// The AuthorizationPolicies at a pod.
+    pub(super) fn policies(&self, id: WorkloadId) -> Vec<Policy<'_>> {
+        let mesh = &self.mesh;
+        let policy = |attachment: &Attachment| {
+            let namespace = mesh.placement[attachment.policy.index()].1?;
+            let meta = &mesh.resource(attachment.policy).meta;
+            Some(Policy::new(meta, mesh.policy(attachment.policy)?, mesh.namespace_display(namespace)))
+        };
+        mesh.workload(id).policies.iter().filter_map(policy).collect()
+    }
+
+    /// A pod by `namespace/name`.
+    pub(super) fn pod(&self, name: &Value) -> Result<WorkloadId, String> {
+        let id = name.as_str().and_then(|name| self.pods.get(name));
+        id.copied().ok_or_else(|| format!("the mesh has no pod {name}"))
+    }
+}
+
+/// Compares what was recorded with what we say; `what` names the question.
+pub(super) fn compare(what: &str, line: &Value, recorded: &Value, said: &Value) -> Outcome {
+    if recorded == said {
+        return Outcome::Passed;
+    }
+    Outcome::Failed(format!("mesh {}, {what}: recorded {recorded}, said {said}", line["mesh"]))
+}
+
+/// A port number.
+pub(super) fn port(value: &Value) -> Result<u16, String> {
+    value.as_u64().and_then(|port| u16::try_from(port).ok()).ok_or_else(|| format!("{value} is no port"))
+}
