@@ -103,6 +103,9 @@ pub struct Discovery {
     pub links: Vec<PathBuf>,
     /// Hidden files and folders (`.github`), `.git` apart: not searched, to be listed as skipped.
     pub hidden: Vec<PathBuf>,
+    /// Pipes, sockets and devices under the name of a manifest: reading one could wait for ever, to be listed as
+    /// skipped.
+    pub special: Vec<PathBuf>,
     /// How many files of other types lie in the folders.
     pub others: usize,
     /// What could not be looked at.
@@ -210,9 +213,16 @@ fn sort_entry(
                 discovery.problems.push(ReadProblem::from_io(source_name(&path), &error));
                 return;
             }
+            Ok(_) if is_manifest(&path) => {
+                discovery.special.push(path);
+                return;
+            }
             _ => return,
         }
     } else if !kind.is_file() {
+        if is_manifest(&path) {
+            discovery.special.push(path);
+        }
         return;
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -269,6 +279,7 @@ fn finish(discovery: &mut Discovery) {
         &mut discovery.charts,
         &mut discovery.links,
         &mut discovery.hidden,
+        &mut discovery.special,
     ] {
         list.sort();
         list.dedup();

@@ -178,7 +178,14 @@ mod unix {
         if made.is_ok_and(|status| status.success()) {
             assert_eq!(read_file(&pipe, 10).unwrap_err().kind, ReadProblemKind::SpecialFile);
         }
-        assert_eq!(files(&folder, &search(&folder, &[""])), [] as [&str; 0]);
+        fs::write(folder.path().join("b.yaml"), "a: 1\n").unwrap();
+        symlink("x.yaml", folder.path().join("link.yaml")).unwrap();
+        let _other = UnixListener::bind(folder.path().join("control.sock")).unwrap();
+        let found = search(&folder, &[""]);
+        assert_eq!(files(&folder, &found), ["b.yaml"]);
+        let mut special = names(&folder, &found.special);
+        special.retain(|name| name != "pipe.yaml");
+        assert_eq!(special, ["link.yaml", "x.yaml"]);
     }
 
     #[test]

@@ -88,6 +88,10 @@ pub(crate) fn gather(
         let why = "hidden files and folders are read only when they are given by name";
         gathered.skipped.push(skipped(&source_name(path), None, "hidden-file", why));
     }
+    for path in &discovery.special {
+        let why = "a pipe, socket or device, not a file";
+        gathered.skipped.push(skipped(&source_name(path), None, "special-file", why));
+    }
     gathered.other_files = discovery.others;
     gathered.kustomizations = discovery.kustomizations;
     gathered.charts = discovery.charts;
