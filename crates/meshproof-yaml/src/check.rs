@@ -117,7 +117,8 @@ fn duplicate(first: NodeRef<'_>, second: NodeRef<'_>) -> Problem {
 }
 
 /// Reports lines at which a YAML stream goes on with another document though the line splitter of Istio and
-/// Kubernetes did not split: their readers take the first document and drop the rest.
+/// Kubernetes did not split: their readers take the first document and drop the rest. A lone carriage return ends a
+/// line in YAML (1.2.2 §5.4) and not for them.
 pub(crate) fn separators(source: SourceId, text: &str, range: Range<usize>, problems: &mut Vec<Problem>) {
     let document = &text[range.clone()];
     let bytes = document.as_bytes();
@@ -127,7 +128,8 @@ pub(crate) fn separators(source: SourceId, text: &str, range: Range<usize>, prob
     let mut something_before = false;
     let mut at = 0;
     let mut ended_by: Option<Range<usize>> = None;
-    for line in document.split_inclusive('\n') {
+    // Between the two characters of `\r\n` this finds an empty line, which changes nothing.
+    for line in document.split_inclusive(['\n', '\r']) {
         let start = at;
         at += line.len();
         let content = line.trim_end();
@@ -147,11 +149,17 @@ pub(crate) fn separators(source: SourceId, text: &str, range: Range<usize>, prob
             if something_before {
                 let span = start..start + content.len();
                 let shown = &document[span.clone()];
-                let message = format!(
-                    "`{shown}` starts a new YAML document, but Istio splits only at a line of nothing but `---`; what follows is not read"
-                );
-                let help = "put `---` on a line of its own".to_owned();
-                problems.push(ambiguous(source, range.start, span, message, help));
+                let (message, help) = if shown == "---" {
+                    let message = "this `---` stands between lone carriage returns, which end no line for Istio and Kubernetes; \
+                        what follows is not read";
+                    (message.to_owned(), "save the file with line feeds, for example with `mac2unix`")
+                } else {
+                    let message = format!(
+                        "`{shown}` starts a new YAML document, but Istio splits only at a line of nothing but `---`; what follows is not read"
+                    );
+                    (message, "put `---` on a line of its own")
+                };
+                problems.push(ambiguous(source, range.start, span, message, help.to_owned()));
                 return;
             }
             something_before = true;

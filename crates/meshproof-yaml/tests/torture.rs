@@ -395,6 +395,16 @@ fn collections_span_from_their_first_to_their_last_byte() {
 }
 
 #[test]
+fn separators_between_carriage_returns_lose_documents() {
+    let (problem, shown) = only_problem("a: 1\r---\rb: 2\r");
+    assert_eq!((problem.kind, shown.as_str()), (ProblemKind::AmbiguousSeparator, "---"));
+    assert!(problem.message.contains("carriage return"), "{}", problem.message);
+    assert_eq!(only_problem("a: 1\r...\rb: 2\r").0.kind, ProblemKind::AmbiguousSeparator);
+    assert_eq!(read("---\ra: 1\rb: 2\r").problems, []);
+    assert_eq!(read("a: 1\r\n---\r\n# end\r\n").problems.len(), 1);
+}
+
+#[test]
 fn separators_that_only_yaml_takes_for_one() {
     let text = "a: 1\n--- # note\nb: 2\n";
     let parsed = read(text);
