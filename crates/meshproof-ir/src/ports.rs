@@ -11,7 +11,7 @@ use crate::inbound::InboundCapture;
 use crate::peer_authentication::{InForce, inherited};
 use crate::pods::Pods;
 use crate::services::{
-    Selecting, Services, class_of, class_origin, entry_class, entry_target_port, target_port,
+    NamedPorts, Selecting, Services, class_of, class_origin, entry_class, entry_target_port,
 };
 use crate::sidecars::Ingress;
 use crate::{EntryBinding, Fact, Origin, PortBinding, PortCapture, WorkloadPort};
@@ -64,12 +64,13 @@ impl<'a> PortSources<'a, '_> {
     where
         'a: 'd,
     {
+        let named = NamedPorts::of(self.pods);
         let certain = self.selecting.services.iter().map(|id| (id, false));
         for (id, maybe) in certain.chain(self.selecting.maybe.iter().map(|id| (id, true))) {
             let (service, spec) = &self.services.all[id.index()];
             let by = &self.resources[service.resource.index()].meta;
             for (at, port) in spec.ports.iter().enumerate() {
-                let Some(number) = target_port(port, self.pods) else { continue };
+                let Some(number) = named.target_of(port) else { continue };
                 if maybe && !drafts.contains_key(&number) {
                     continue;
                 }
@@ -87,11 +88,15 @@ impl<'a> PortSources<'a, '_> {
     where
         'a: 'd,
     {
+        if self.selecting.entries.is_empty() {
+            return;
+        }
+        let named = NamedPorts::of(self.pods);
         for id in &self.selecting.entries {
             let Some(entry) = self.services.entry(*id) else { continue };
             let by = &self.resources[id.index()].meta;
             for (at, port) in entry.ports.iter().enumerate() {
-                let Some(number) = entry_target_port(port, self.pods) else { continue };
+                let Some(number) = entry_target_port(port, &named) else { continue };
                 let draft = drafts.entry(number).or_default();
                 let origin =
                     Origin::Inherited(port.protocol.as_ref().map_or(port.span, |protocol| protocol.span));

@@ -1,5 +1,8 @@
 //! Which Services and ServiceEntries select which pods, and to which of their ports they send.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 use meshproof_grammar::protocol::{Protocol, ProtocolClass};
 use meshproof_resources::{
     IstioPort, PortRef, Resource, Service as ServiceSpec, ServiceEntry, ServicePort, Spec, Transport,
@@ -116,48 +119,54 @@ impl<'a> Services<'a> {
     }
 }
 
-/// The port of the pods that a Service port sends to; none when it names a port that they do not declare (Istio 1.32,
-/// serviceregistry/kube/controller/util.go `FindPort`).
-pub(crate) fn target_port(port: &ServicePort, pods: &Pods<'_>) -> Option<u16> {
-    if let PodKind::Machine { ports, .. } = &pods.kind {
-        let by_name =
-            |name: &str| ports.iter().find(|(known, _)| known.value == name).map(|(_, port)| port.value);
-        return match &port.target {
-            Some(PortRef::Name(name)) => by_name(&name.value),
-            Some(PortRef::Number(number)) => {
-                let own = port.name.as_ref().and_then(|name| by_name(&name.value));
-                Some(own.unwrap_or(number.value))
+/// The ports of pods by name, so that a long list is not searched for every port that asks for a name.
+pub(crate) struct NamedPorts<'a> {
+    is_machine: bool,
+    by_name: HashMap<(Transport, &'a str), u16, RandomState>,
+}
+
+impl<'a> NamedPorts<'a> {
+    /// Names of containers count with their transport, those of machines without. Of equal ones the first counts.
+    pub(crate) fn of(pods: &'a Pods<'_>) -> Self {
+        let mut by_name = HashMap::default();
+        if let PodKind::Machine { ports, .. } = &pods.kind {
+            for (name, port) in *ports {
+                by_name.entry((Transport::Tcp, name.value.as_str())).or_insert(port.value);
             }
-            None => {
-                let own = port.name.as_ref().and_then(|name| by_name(&name.value));
-                Some(own.unwrap_or(port.port.value))
+            return NamedPorts { is_machine: true, by_name };
+        }
+        let serving = pods.containers.iter().filter(|container| !container.init || container.sidecar);
+        for port in serving.flat_map(|container| &container.ports) {
+            if let Some(name) = &port.name {
+                by_name.entry((port.protocol, name.value.as_str())).or_insert(port.number.value);
             }
-        };
+        }
+        NamedPorts { is_machine: false, by_name }
     }
-    let name = match &port.target {
-        None => return Some(port.port.value),
-        Some(PortRef::Number(number)) => return Some(number.value),
-        Some(PortRef::Name(name)) => name,
-    };
-    let serving = pods.containers.iter().filter(|container| !container.init || container.sidecar);
-    let mut ports = serving.flat_map(|container| &container.ports);
-    let found = ports.find(|candidate| {
-        candidate.protocol == port.protocol
-            && candidate.name.as_ref().is_some_and(|candidate| candidate.value == name.value)
-    });
-    found.map(|port| port.number.value)
+
+    fn of_machine(&self, name: &str) -> Option<u16> {
+        self.by_name.get(&(Transport::Tcp, name)).copied().filter(|_| self.is_machine)
+    }
+
+    /// The port of the pods that a Service port sends to; none when it names a port that they do not declare (Istio
+    /// 1.32, serviceregistry/kube/controller/util.go `FindPort`).
+    pub(crate) fn target_of(&self, port: &ServicePort) -> Option<u16> {
+        let number = match &port.target {
+            Some(PortRef::Name(name)) if self.is_machine => return self.of_machine(&name.value),
+            Some(PortRef::Name(name)) => {
+                return self.by_name.get(&(port.protocol, name.value.as_str())).copied();
+            }
+            Some(PortRef::Number(number)) => number.value,
+            None => port.port.value,
+        };
+        let own = port.name.as_ref().and_then(|name| self.of_machine(&name.value));
+        Some(own.unwrap_or(number))
+    }
 }
 
 /// The port of the pods that a ServiceEntry port sends to.
-pub(crate) fn entry_target_port(port: &IstioPort, pods: &Pods<'_>) -> Option<u16> {
-    let named = match &pods.kind {
-        PodKind::Machine { ports, .. } => port
-            .name
-            .as_ref()
-            .and_then(|name| ports.iter().find(|(known, _)| known.value == name.value))
-            .map(|(_, number)| number.value),
-        PodKind::Containers | PodKind::Deployed => None,
-    };
+pub(crate) fn entry_target_port(port: &IstioPort, pods: &NamedPorts<'_>) -> Option<u16> {
+    let named = port.name.as_ref().and_then(|name| pods.of_machine(&name.value));
     let written = port.target_port.as_ref().or(port.number.as_ref()).map(|number| number.value);
     named.or(written)
 }

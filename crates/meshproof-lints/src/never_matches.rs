@@ -53,9 +53,30 @@ pub(crate) struct Never {
     pub(crate) fix: Option<String>,
 }
 
-/// What one operation asks of the port.
+/// A port list with its numbers read and sorted: it is asked for every port of every workload.
 struct Ports<'a> {
     test: &'a Match,
+    /// Positive numbers; none when one of the values is no number, which admission refuses and is not judged here.
+    numbers: Option<Vec<u32>>,
+    not_numbers: Vec<u32>,
+}
+
+impl<'a> Ports<'a> {
+    fn new(test: &'a Match) -> Self {
+        let number = |value: &Text| value.value.trim().parse::<u32>().ok();
+        let mut numbers: Option<Vec<u32>> = test.values.iter().map(number).collect();
+        numbers.iter_mut().for_each(|numbers| numbers.sort_unstable());
+        let mut not_numbers: Vec<u32> = test.not_values.iter().filter_map(number).collect();
+        not_numbers.sort_unstable();
+        Ports { test, numbers, not_numbers }
+    }
+
+    /// Whether the list keeps a port out.
+    fn excludes(&self, port: u16) -> bool {
+        let port = u32::from(port);
+        let missing = |numbers: &Vec<u32>| !numbers.is_empty() && numbers.binary_search(&port).is_err();
+        self.numbers.as_ref().is_some_and(missing) || self.not_numbers.binary_search(&port).is_ok()
+    }
 }
 
 /// Facts of one rule.
@@ -75,7 +96,9 @@ pub(crate) struct RuleFacts<'a> {
     /// Port lists of the operations that can match at all; empty when there is none with a list-free way.
     operations: Vec<Ports<'a>>,
     /// `when` conditions on `destination.port`.
-    port_conditions: Vec<&'a Match>,
+    port_conditions: Vec<Ports<'a>>,
+    /// Port lists of all operations, in the order of the rule.
+    of_operations: Vec<Ports<'a>>,
     /// Ports where a Sidecar ends TLS of its own.
     own_tls: Arc<TlsListeners>,
 }
@@ -119,13 +142,14 @@ impl<'a> RuleFacts<'a> {
             beyond_ztunnel: beyond_ztunnel(rule),
             wants_identity,
             wants_token,
-            operations: live.iter().map(|operation| Ports { test: &operation.ports }).collect(),
+            operations: live.iter().map(|operation| Ports::new(&operation.ports)).collect(),
             port_conditions: rule
                 .when
                 .iter()
                 .filter(|condition| condition.key.value == "destination.port")
-                .map(|condition| &condition.values)
+                .map(|condition| Ports::new(&condition.values))
                 .collect(),
+            of_operations: rule.to.iter().map(|operation| Ports::new(&operation.ports)).collect(),
             own_tls: Arc::clone(own_tls),
         }
     }
@@ -173,11 +197,11 @@ impl<'a> RuleFacts<'a> {
             return None;
         }
         let (test, missed) = if !self.operations.is_empty()
-            && self.operations.iter().all(|operation| excludes(operation.test, port.number))
+            && self.operations.iter().all(|operation| operation.excludes(port.number))
         {
             (self.operations.first().map(|operation| operation.test)?, port.number)
         } else {
-            (*self.port_conditions.iter().find(|test| excludes(test, port.number))?, port.number)
+            (self.port_conditions.iter().find(|ports| ports.excludes(port.number))?.test, port.number)
         };
         let span = first_span(&test.values).or_else(|| first_span(&test.not_values))?;
         let wanted: Vec<&str> = test.values.iter().take(4).map(|value| value.value.as_str()).collect();
@@ -221,8 +245,8 @@ impl<'a> RuleFacts<'a> {
     /// Whether its port lists leave this port in.
     pub(crate) fn is_about(&self, port: &WorkloadPort) -> bool {
         let by_operation = self.operations.is_empty()
-            || self.operations.iter().any(|operation| !excludes(operation.test, port.number));
-        by_operation && !self.port_conditions.iter().any(|test| excludes(test, port.number))
+            || self.operations.iter().any(|operation| !operation.excludes(port.number));
+        by_operation && !self.port_conditions.iter().any(|ports| ports.excludes(port.number))
     }
 
     /// Whether the rule, in a DENY policy, matches every request of the HTTP chain at this port.
@@ -250,9 +274,9 @@ impl<'a> RuleFacts<'a> {
 
     fn matches_whole_port(&self, port: Option<&WorkloadPort>, rest: impl Fn(&Operation) -> bool) -> bool {
         self.rule.to.is_empty()
-            || self.rule.to.iter().any(|operation| {
-                let port_fits = operation.ports.is_empty()
-                    || port.is_some_and(|port| !excludes(&operation.ports, port.number));
+            || self.rule.to.iter().zip(&self.of_operations).any(|(operation, ports)| {
+                let port_fits =
+                    operation.ports.is_empty() || port.is_some_and(|port| !ports.excludes(port.number));
                 port_fits && rest(operation)
             })
     }
@@ -261,14 +285,6 @@ impl<'a> RuleFacts<'a> {
     pub(crate) fn http_field(&self) -> Option<(Span, &str)> {
         self.http_only.as_ref().map(|(span, name)| (*span, name.as_str()))
     }
-}
-
-/// Whether a port list keeps a port out. Values that are no port numbers are refused by admission and not judged here.
-fn excludes(test: &Match, port: u16) -> bool {
-    let number = |value: &Text| value.value.trim().parse::<u32>().ok();
-    let listed = |values: &[Text]| values.iter().any(|value| number(value) == Some(u32::from(port)));
-    let readable = test.values.iter().all(|value| number(value).is_some());
-    (readable && !test.values.is_empty() && !listed(&test.values)) || listed(&test.not_values)
 }
 
 fn first_span(values: &[Text]) -> Option<Span> {
