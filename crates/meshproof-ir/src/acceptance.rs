@@ -4,6 +4,7 @@
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_resources::MtlsMode;
 
+use crate::inbound::is_of_sidecar;
 use crate::{Capture, Fact, PortCapture, Workload};
 
 /// How a client opens a connection.
@@ -104,6 +105,7 @@ impl Workload {
         let known = self.ports.binary_search_by_key(&port, |port| port.number).ok();
         let (capture, mode, class) = match known.and_then(|at| self.ports.get(at)) {
             Some(port) => (&port.capture, &port.mode, &port.protocol),
+            None if is_of_sidecar(port) => return Ok(Acceptance::NoProxy),
             // The proxy looks at the bytes of what it knows nothing of.
             None => {
                 (&self.other_ports, &self.mode, &Fact::Known(ProtocolClass::Auto, crate::Origin::Default))

@@ -12,6 +12,11 @@ const STATUS_PORT: u16 = 15020;
 const INCLUDE: &str = "traffic.sidecar.istio.io/includeInboundPorts";
 const EXCLUDE: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
 
+/// Whether a sidecar keeps a port for itself, unless an annotation moves its status port.
+pub(crate) fn is_of_sidecar(port: u16) -> bool {
+    port == STATUS_PORT || PROXY_PORTS.contains(&port)
+}
+
 /// Which inbound ports reach the proxy.
 pub(crate) struct InboundCapture {
     rule: Rule,
