@@ -3,7 +3,7 @@
 //! Rules: Istio 1.32, `security/authz/builder/{builder,extauthz}.go`. An RBAC filter whose shadow rules never refuse
 //! notes which rule matches; the ext_authz filter behind it asks the provider only then.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use meshproof_resources::Action;
 use serde_json::{Map, Value, json};
@@ -31,43 +31,51 @@ pub struct CustomFilter {
     pub filter: Value,
 }
 
-/// The filters for the CUSTOM policies of a chain. They stand in front of what [`lower`](super::lower) makes.
+/// The filters for the CUSTOM policies of a chain. They stand in front of what [`lower`](super::lower) makes. On a TCP
+/// chain there are none for a provider that speaks HTTP: istiod forgets its policies there.
 pub fn lower_custom(policies: &[Policy<'_>], context: &Context) -> LoweredCustom {
-    let customs = || policies.iter().enumerate().filter(|(_, policy)| policy.action() == Action::Custom);
-    let named = |policy: &Policy<'_>| policy.spec.provider.as_ref().map(|name| name.value.clone());
-    let names: BTreeSet<Option<String>> = customs().map(|(_, policy)| named(policy)).collect();
-    let too_many = names.len() > 1 && !context.semantics.multiple_custom_providers;
-    let is_usable = |policy: &Policy<'_>| {
-        let known = named(policy).is_some_and(|name| context.providers.contains_key(&name));
-        known && !too_many && !policy.is_dry_run()
-    };
-    let left_out = customs().filter(|(_, policy)| !is_usable(policy)).map(|(at, _)| at).collect();
+    let mut by_provider: BTreeMap<Option<&str>, Vec<(usize, Policy<'_>)>> = BTreeMap::new();
+    for (at, policy) in policies.iter().enumerate().filter(|(_, policy)| policy.action() == Action::Custom) {
+        let name = policy.spec.provider.as_ref().map(|name| name.value.as_str());
+        by_provider.entry(name).or_default().push((at, *policy));
+    }
+    let too_many = by_provider.len() > 1 && !context.semantics.multiple_custom_providers;
     let is_tcp = context.engine == Engine::EnvoyTcp;
-    let (name, type_url) = if is_tcp { TCP } else { HTTP };
-    let mut filters = Vec::new();
-    for provider in names.into_iter().flatten() {
-        // A provider that speaks HTTP cannot be asked about other bytes, and istiod leaves its policies out there.
-        let kind = context.providers.get(&provider).map(|provider| provider.kind);
-        if is_tcp && kind == Some(ProviderKind::Http) {
+    let mut lowered = LoweredCustom { filters: Vec::new(), left_out: Vec::new() };
+    for (name, customs) in by_provider {
+        let provider = name.and_then(|name| Some((name, context.providers.get(name)?)));
+        let Some((name, provider)) = provider.filter(|_| !too_many) else {
+            lowered.left_out.extend(customs.iter().map(|(at, _)| at));
+            continue;
+        };
+        let (on_trial, enforced): (Vec<_>, Vec<_>) =
+            customs.into_iter().partition(|(_, policy)| policy.is_dry_run());
+        lowered.left_out.extend(on_trial.iter().map(|(at, _)| at));
+        if is_tcp && provider.kind == ProviderKind::Http {
             continue;
         }
-        let own: Vec<Policy<'_>> = customs()
-            .filter(|(_, policy)| is_usable(policy) && named(policy).as_deref() == Some(provider.as_str()))
-            .map(|(_, policy)| *policy)
-            .collect();
-        let Some(mut shadow) = rules(&own, (Action::Custom, "DENY"), false, context) else { continue };
-        if let Some(Value::Object(entries)) = shadow.get_mut("policies") {
-            let named = std::mem::take(entries).into_iter();
-            entries.extend(named.map(|(id, rule)| (format!("istio-ext-authz-{provider}-{id}"), rule)));
-        }
-        let mut config = Map::new();
-        config.insert("@type".to_owned(), json!(type_url));
-        if is_tcp {
-            config.insert("statPrefix".to_owned(), json!("tcp."));
-        }
-        config.insert("shadowRulesStatPrefix".to_owned(), json!("istio_ext_authz_"));
-        config.insert("shadowRules".to_owned(), shadow);
-        filters.push(CustomFilter { provider, filter: json!({ "name": name, "typedConfig": config }) });
+        let enforced: Vec<Policy<'_>> = enforced.into_iter().map(|(_, policy)| policy).collect();
+        lowered.filters.extend(filter(name, &enforced, context));
     }
-    LoweredCustom { filters, left_out }
+    lowered.left_out.sort_unstable();
+    lowered
+}
+
+fn filter(provider: &str, policies: &[Policy<'_>], context: &Context) -> Option<CustomFilter> {
+    let mut shadow = rules(policies, (Action::Custom, "DENY"), false, context)?;
+    if let Some(Value::Object(entries)) = shadow.get_mut("policies") {
+        let named = std::mem::take(entries).into_iter();
+        entries.extend(named.map(|(id, rule)| (format!("istio-ext-authz-{provider}-{id}"), rule)));
+    }
+    let is_tcp = context.engine == Engine::EnvoyTcp;
+    let (name, type_url) = if is_tcp { TCP } else { HTTP };
+    let mut config = Map::new();
+    config.insert("@type".to_owned(), json!(type_url));
+    if is_tcp {
+        config.insert("statPrefix".to_owned(), json!("tcp."));
+    }
+    config.insert("shadowRulesStatPrefix".to_owned(), json!("istio_ext_authz_"));
+    config.insert("shadowRules".to_owned(), shadow);
+    let filter = json!({ "name": name, "typedConfig": config });
+    Some(CustomFilter { provider: provider.to_owned(), filter })
 }
