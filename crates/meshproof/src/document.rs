@@ -15,6 +15,7 @@ use meshproof_yaml::{
 
 use crate::lints;
 use crate::suppress::{self, Suppression};
+use crate::surroundings::{self, Surroundings};
 
 /// Lists inside lists beyond this depth are not read by the decoder either.
 const MAX_LIST_DEPTH: usize = 8;
@@ -45,8 +46,8 @@ pub(crate) struct DocumentOutcome {
     pub skipped: Option<(SkipCode, String)>,
     /// Objects in it, or 1.
     pub objects: usize,
-    /// Namespace in which it has an object of a kind from outside of Kubernetes and Istio: operators may act on them.
-    pub foreign: Option<String>,
+    /// What it tells of things that the input does not hold.
+    pub surroundings: Surroundings,
 }
 
 /// Stable name of a reason not to analyse.
@@ -80,7 +81,8 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     let mut outcome = DocumentOutcome { objects: 1, ..DocumentOutcome::default() };
     let document = &job.text[job.range.clone()];
     if let Relevance::Skip { kind } = may_matter(document) {
-        outcome.foreign = foreign(document, kind);
+        outcome.surroundings =
+            surroundings::of_other_kind(job.source, job.text, job.range.clone(), kind, job.namespace);
         return outcome;
     }
     if let Some(marker) = template_marker(document) {
@@ -104,6 +106,9 @@ fn read(job: &Job<'_>) -> DocumentOutcome {
     let mut decoded = Decoded::default();
     decode_with_text(tree.root(), job.text, &mut decoded);
     outcome.objects = (decoded.resources.len() + decoded.unknown_kinds.values().sum::<usize>()).max(1);
+    if !decoded.unknown_kinds.is_empty() {
+        outcome.surroundings.note_all(tree.root(), job.namespace);
+    }
     if !decoded.resources.is_empty() {
         outcome.findings.extend(parsed.problems.into_iter().map(problem_finding));
         review_objects(job, tree.root(), &decoded.resources, &mut outcome.findings);
@@ -196,22 +201,6 @@ fn template_code(kind: TemplateKind) -> SkipCode {
         TemplateKind::Ytt => "ytt-template",
         TemplateKind::Envsubst | TemplateKind::Other => "placeholder",
     }
-}
-
-/// The namespace of an object of a custom kind, whose operator may create what the input does not show. Read from the
-/// text, since such documents are not parsed.
-fn foreign(document: &str, kind: &str) -> Option<String> {
-    if kind == "CustomResourceDefinition" {
-        return None;
-    }
-    let value = |prefix: &str| {
-        let line = document.lines().find(|line| line.starts_with(prefix))?;
-        Some(line[prefix.len()..].split(" #").next()?.trim().trim_matches(['"', '\'']).to_owned())
-    };
-    let api_version = value("apiVersion:")?;
-    let group = api_version.split('/').next()?;
-    let known = !group.contains('.') || group.ends_with(".k8s.io") || group.ends_with("istio.io");
-    if known { None } else { value("  namespace:") }
 }
 
 fn collect_comments(job: &Job<'_>, tree: Option<&meshproof_yaml::Tree<'_>>, outcome: &mut DocumentOutcome) {

@@ -15,6 +15,7 @@ mod provenance;
 mod render;
 mod session;
 mod suppress;
+mod surroundings;
 mod units;
 
 pub use levels::{ALL, Levels};

@@ -17,7 +17,8 @@ use crate::meshes::{self, Material};
 use crate::options::{Error, Input, Options, Outcome};
 use crate::provenance;
 use crate::suppress::{self, Suppression};
-use crate::units::plan;
+use crate::surroundings::{Surroundings, written_namespaces};
+use crate::units::{Unit, plan};
 
 /// Fewer bytes than this are done sooner by one thread than by several that must be started first.
 const SMALL: usize = 64 << 10;
@@ -34,8 +35,7 @@ pub(crate) struct Read {
     pub suppressions: Vec<Suppression>,
     pub skipped: Vec<Skipped>,
     pub documents: usize,
-    /// Namespaces with objects of kinds that operators act on.
-    pub foreign: HashSet<String>,
+    pub surroundings: Surroundings,
     left_out: Vec<LeftOut>,
 }
 
@@ -46,7 +46,7 @@ impl Read {
         self.suppressions.extend(part.suppressions);
         self.skipped.extend(part.skipped);
         self.documents += part.documents;
-        self.foreign.extend(part.foreign);
+        self.surroundings.take_in(part.surroundings);
         self.left_out.extend(part.left_out);
     }
 }
@@ -75,7 +75,9 @@ pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error>
     let mut findings = gathered.findings;
     findings.extend(plan.findings);
     findings.extend(read.findings);
-    let world = world(options, &skipped, &findings, read.foreign);
+    let mut surroundings = read.surroundings;
+    surroundings.operator_namespaces.extend(chart_namespaces(&plan.units, &read.resources, &sources));
+    let world = world(options, &skipped, &findings, surroundings);
     let material = Material {
         options,
         sources: &sources,
@@ -123,12 +125,7 @@ fn count_workloads(meshes: &[Mesh]) -> usize {
 }
 
 /// What the lints are to know about the world outside of what was read.
-fn world(
-    options: &Options,
-    skipped: &[Skipped],
-    findings: &[Finding],
-    operator_namespaces: HashSet<String>,
-) -> World {
+fn world(options: &Options, skipped: &[Skipped], findings: &[Finding], surroundings: Surroundings) -> World {
     let is_template =
         |code: &str| code.ends_with("-template") || code == "placeholder" || code == "template-file";
     let templates = skipped.iter().filter(|skipped| is_template(skipped.reason_code)).count();
@@ -142,13 +139,27 @@ fn world(
         (1, _) => Some("a templated file was not analysed".to_owned()),
         (templates, _) => Some(format!("{templates} templated files were not analysed")),
     };
+    let external_accounts = options.external.service_accounts.iter().chain(&surroundings.accounts);
     World {
         incomplete,
         external_namespaces: options.external.namespaces.clone(),
-        external_accounts: options.external.service_accounts.clone(),
+        external_accounts: external_accounts.cloned().collect(),
         external_policies: options.external.policies.clone(),
-        operator_namespaces,
+        operator_namespaces: surroundings.operator_namespaces.into_iter().collect(),
     }
+}
+
+/// Namespaces that rendered charts have a say in: those of the rendered objects, and those that the templates name.
+/// A chart is rendered with its default values; with others it may make more there.
+fn chart_namespaces(units: &[Unit], resources: &[Resource], sources: &SourceMap) -> HashSet<String> {
+    let charts: Vec<&Unit> = units.iter().filter(|unit| unit.is_chart).collect();
+    let rendered: HashSet<SourceId> =
+        charts.iter().flat_map(|unit| unit.members.iter().map(|(source, _)| *source)).collect();
+    let made = resources.iter().filter(|resource| rendered.contains(&resource.meta.span.source));
+    let templates = charts.iter().flat_map(|unit| &unit.raw);
+    let named = templates.flat_map(|file| written_namespaces(&sources.get(file.source).text));
+    let of = |resource: &Resource| Some(resource.meta.namespace.as_ref()?.value.clone());
+    made.filter_map(of).chain(named.map(str::to_owned)).collect()
 }
 
 /// Reads the documents of files, in parallel when it is worth it.
@@ -185,7 +196,7 @@ fn read_some(jobs: &[Job<'_>]) -> Read {
         read.findings.extend(outcome.findings);
         read.suppressions.extend(outcome.suppressions);
         read.documents += outcome.objects;
-        read.foreign.extend(outcome.foreign);
+        read.surroundings.take_in(outcome.surroundings);
         if let Some((code, reason)) = outcome.skipped {
             read.left_out.push(LeftOut { source: job.source, code, start: job.range.start, reason });
         }

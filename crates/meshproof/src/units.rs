@@ -28,6 +28,8 @@ pub(crate) struct Unit {
     pub members: Vec<(SourceId, Option<Text>)>,
     /// The files it was rendered from; empty if it was not rendered.
     pub raw: Vec<File>,
+    /// Rendered by helm, with the default values.
+    pub is_chart: bool,
 }
 
 /// How the texts of a run belong together.
@@ -285,7 +287,12 @@ fn add_rendered(
     let taken = raw.iter().chain(parts).map(|file| file.source).collect();
     let cluster = cluster_of(options, &folder.path);
     plan.files.push(File { source, path: Some(folder.path.clone()), cluster });
-    plan.units.push(Unit { name: source_name(&folder.path), members: vec![(source, None)], raw });
+    plan.units.push(Unit {
+        name: source_name(&folder.path),
+        members: vec![(source, None)],
+        raw,
+        is_chart: folder.is_chart,
+    });
     taken
 }
 
@@ -321,7 +328,7 @@ fn add_raw(
         }
     }
     if !folder.is_chart {
-        plan.units.push(Unit { name, members, raw: Vec::new() });
+        plan.units.push(Unit { name, members, raw: Vec::new(), is_chart: false });
     }
 }
 

@@ -212,3 +212,65 @@ fn real_helm_renders_a_chart() {
     assert_eq!(text(&finding["lint"]), "invalid-object");
     assert_eq!(text(&finding["related"][0]["file"]), "web/templates/policy.yaml");
 }
+
+/// A namespace with two accounts, and a policy for a caller that is none of them.
+const LOCKED: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: cart, namespace: shop}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  template:
+    metadata: {labels: {app: cart}}
+    spec:
+      serviceAccountName: cart
+      containers: [{name: app, image: x, ports: [{containerPort: 8080}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {app: cart}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: callers, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  rules:
+  - from:
+    - source: {principals: [cluster.local/ns/shop/sa/billing]}
+";
+
+#[test]
+fn a_chart_may_make_more_with_other_values() {
+    let chart = [("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n")];
+    let template = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: other, namespace: shop}\n";
+    let project = Project::new(&[&chart[..], &[("plain/a.yaml", LOCKED)]].concat());
+    assert_eq!(check_with(&project, &[], &["--fail-on", "error"]).code, 1);
+    project.write("chart/templates/a.yaml", template.as_bytes());
+    let helm = format!("/bin/cat <<'END'\n---\n# Source: c/templates/a.yaml\n{template}END");
+    let run = check_with(&project, &[("helm", &helm)], &[]);
+    assert!(
+        run.code == 0 && run.findings().iter().any(|one| one.starts_with("deny-all-gap")),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn a_role_binding_tells_of_an_account() {
+    let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: r, namespace: shop}\n\
+                   subjects: [{kind: ServiceAccount, name: billing, namespace: shop}]\n";
+    let project = Project::new(&[("a.yaml", LOCKED), ("b.yaml", binding)]);
+    assert_eq!(project.check(&[]).code, 0);
+}
