@@ -5,6 +5,7 @@
 pub mod config;
 mod document;
 mod gather;
+mod groups;
 mod kustomization;
 mod levels;
 pub mod lints;
@@ -17,6 +18,7 @@ mod session;
 mod suppress;
 mod surroundings;
 mod units;
+mod variants;
 
 pub use levels::{ALL, Levels};
 pub use options::{ClusterInput, Error, Input, Options, Outcome, Render};

@@ -1,5 +1,4 @@
-//! From objects to meshes and their findings. Overlays that are variants of the same objects (dev and prod) are never
-//! joined in one mesh: each mesh holds what can be applied together.
+//! From objects to meshes and their findings. Each mesh holds what can be applied together.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +12,9 @@ use meshproof_source::{Origin, SourceId, SourceMap, Span};
 use crate::config::{Normalization, OutboundMode};
 use crate::document::{internal_error, is_cluster_wide};
 use crate::gather::File;
+use crate::groups::{Content, Grouping};
 use crate::options::Options;
 use crate::units::Unit;
-
-/// Kind, namespace and name: what two variants of an object share.
-type Key = (String, Option<String>, String);
 
 /// Everything that meshes are made of.
 pub(crate) struct Material<'a> {
@@ -43,7 +40,8 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
         .filter_map(|file| Some((file.source, options.clusters.get(file.cluster?)?.name.as_str())))
         .collect();
     let mut pool = Pool::new(resources, units);
-    let groups = groups(&pool, units);
+    let grouping = Grouping::new(units, |unit| pool.content(unit), || pool.plain_content());
+    let groups = &grouping.groups;
     let (mut meshes, mut per_mesh) = (Vec::new(), Vec::new());
     for (at, group) in groups.iter().enumerate() {
         let last = at + 1 == groups.len();
@@ -60,9 +58,10 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
         }
         let first =
             inputs.first().map_or(Span::new(SourceId(0), 0, 0), |input| input.resource.meta.span.part(0, 0));
+        let of_mesh = grouping.world(at, world);
         let built = catch_unwind(AssertUnwindSafe(|| {
             let mesh = Mesh::build(inputs, &build);
-            let findings = meshproof_lints::run(&meshproof_lints::Context::new(&mesh, sources, world));
+            let findings = meshproof_lints::run(&meshproof_lints::Context::new(&mesh, sources, &of_mesh));
             (mesh, findings)
         }));
         match built {
@@ -75,7 +74,7 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
             }
         }
     }
-    (meshes, join(per_mesh, units, &groups, sources))
+    (meshes, join(per_mesh, units, groups, sources))
 }
 
 /// The objects of a run by source, handed out to one or several meshes.
@@ -106,22 +105,24 @@ impl Pool {
         Pool { resources: resources.into_iter().map(Some).collect(), by_source, plain, shared }
     }
 
-    fn keys(&self, unit: &Unit) -> HashSet<Key> {
-        let mut keys = HashSet::new();
+    /// What there is to know of a unit before its objects are handed out.
+    fn content(&self, unit: &Unit) -> Content {
+        let mut content = Content::default();
         for (source, namespace) in &unit.members {
             let Some(range) = self.by_source.get(source) else { continue };
             for resource in self.resources[range.clone()].iter().flatten() {
-                let own = || resource.meta.namespace.as_ref();
-                let namespace =
-                    if is_cluster_wide(resource) { None } else { namespace.as_ref().or_else(own) };
-                keys.insert((
-                    resource.meta.kind.value.clone(),
-                    namespace.map(|namespace| namespace.value.clone()),
-                    resource.meta.name().to_owned(),
-                ));
+                content.add(resource, namespace.as_ref());
             }
         }
-        keys
+        content
+    }
+
+    fn plain_content(&self) -> Content {
+        let mut content = Content::default();
+        for resource in self.plain.iter().filter_map(|at| self.resources[*at].as_ref()) {
+            content.add(resource, None);
+        }
+        content
     }
 
     /// The objects of one mesh. In the last one they are moved out, since copies of everything cost memory.
@@ -156,43 +157,6 @@ fn in_namespace(mut resource: Resource, namespace: Option<&Text>) -> Resource {
     resource
 }
 
-/// Which units make a mesh together. Units that share an object are variants of each other and never meet; those that
-/// share none with any other are in every mesh. Variants are joined by the name of their folder first (`a/prod` with
-/// `b/prod`).
-fn groups(pool: &Pool, units: &[Unit]) -> Vec<Vec<usize>> {
-    let keys: Vec<HashSet<Key>> = units.iter().map(|unit| pool.keys(unit)).collect();
-    let mut owners: HashMap<&Key, usize> = HashMap::new();
-    for key in keys.iter().flatten() {
-        *owners.entry(key).or_default() += 1;
-    }
-    let is_variant = |at: &usize| keys[*at].iter().any(|key| owners.get(key).is_some_and(|count| *count > 1));
-    let (variants, common): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(is_variant);
-    struct Group<'k> {
-        units: Vec<usize>,
-        keys: HashSet<&'k Key>,
-    }
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let last_name = |unit: usize| units[unit].name.rsplit('/').next();
-    for unit in variants {
-        let fits = |group: &Group<'_>| keys[unit].iter().all(|key| !group.keys.contains(key));
-        let alike = |group: &Group<'_>| group.units.iter().any(|other| last_name(*other) == last_name(unit));
-        let found = groups
-            .iter()
-            .position(|group| alike(group) && fits(group))
-            .or_else(|| groups.iter().position(fits));
-        let at = found.unwrap_or_else(|| {
-            groups.push(Group { units: Vec::new(), keys: HashSet::new() });
-            groups.len() - 1
-        });
-        groups[at].units.push(unit);
-        groups[at].keys.extend(&keys[unit]);
-    }
-    if groups.is_empty() {
-        return vec![common];
-    }
-    groups.into_iter().map(|group| common.iter().copied().chain(group.units).collect()).collect()
-}
-
 /// One list out of the findings of every mesh. What is said of a file that belongs to all of them counts in full only
 /// if it holds in all of them; rendered variants say the same thing once.
 fn join(
@@ -211,23 +175,28 @@ fn join(
         .filter(|(at, _)| groups.iter().any(|group| !group.contains(at)))
         .flat_map(|(_, unit)| unit.members.iter().map(|(source, _)| *source))
         .collect();
-    let mut seen: HashMap<(String, Option<Span>), usize> = HashMap::new();
-    let mut joined: Vec<(Finding, usize)> = Vec::new();
-    for finding in per_mesh.into_iter().flatten() {
+    let mut seen: HashSet<(String, Option<Span>)> = HashSet::new();
+    let mut joined: Vec<Finding> = Vec::new();
+    // The same thing may be said in other words, where variants call an object by different names.
+    let mut holds_in: HashMap<(&'static str, Span), (usize, usize)> = HashMap::new();
+    for (mesh, finding) in
+        per_mesh.into_iter().enumerate().flat_map(|(mesh, list)| list.into_iter().map(move |one| (mesh, one)))
+    {
         let span = finding.primary.span;
+        let holds = holds_in.entry((finding.lint, span)).or_insert((mesh, 1));
+        if holds.0 != mesh {
+            *holds = (mesh, holds.1 + 1);
+        }
         let rendered = matches!(sources.get(span.source).origin, Origin::Rendered { .. });
         let key = (finding.fingerprint(), (!rendered).then_some(span));
-        match seen.get(&key) {
-            Some(at) => joined[*at].1 += 1,
-            None => {
-                seen.insert(key, joined.len());
-                joined.push((finding, 1));
-            }
+        if seen.insert(key) {
+            joined.push(finding);
         }
     }
     joined
         .into_iter()
-        .map(|(mut finding, times)| {
+        .map(|mut finding| {
+            let times = holds_in.get(&(finding.lint, finding.primary.span)).map_or(1, |holds| holds.1);
             if times < meshes && !variant_only.contains(&finding.primary.span.source) {
                 finding.level = Level::Info;
                 finding.confidence = Confidence::Low;

@@ -106,8 +106,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// Objects that were analysed.
     pub objects: usize,
-    /// The meshes the findings are about. One, unless rendered overlays are variants of the same objects: then one
-    /// for each set of overlays that can be applied together. None when there was nothing to analyse.
+    /// The meshes the findings are about. One, unless overlays or folders are variants of the same objects: then one
+    /// for each set of them that can be applied together. None when there was nothing to analyse.
     pub meshes: Vec<Mesh>,
     /// Every text that was read; spans point into it.
     pub sources: SourceMap,

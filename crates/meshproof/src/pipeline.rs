@@ -19,6 +19,7 @@ use crate::provenance;
 use crate::suppress::{self, Suppression};
 use crate::surroundings::{Surroundings, written_namespaces};
 use crate::units::{Unit, plan};
+use crate::variants;
 
 /// Fewer bytes than this are done sooner by one thread than by several that must be started first.
 const SMALL: usize = 64 << 10;
@@ -65,8 +66,11 @@ pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error>
     let mut sources = SourceMap::new();
     let mut gathered = gather(options, inputs, &mut sources)?;
     let read_files = gathered.files.len();
-    let plan = plan(options, &mut gathered, &mut sources)?;
+    let mut plan = plan(options, &mut gathered, &mut sources)?;
     let read = read_documents(options, &plan.files, &sources);
+    let namespace = options.namespace.as_deref();
+    let folders = variants::find(&plan.files, &plan.units, &read.resources, &sources, namespace);
+    plan.units.extend(folders);
     let objects = read.resources.len();
     let mut skipped = gathered.skipped;
     skipped.extend(plan.skipped);

@@ -18,9 +18,10 @@ use crate::kustomization::{Closure, Kustomizations, absolute};
 use crate::lints;
 use crate::options::{Error, Options, Render};
 use crate::render::{self, Failure, TIME_LIMIT, Tool, Tools};
+use crate::variants::Choice;
 
 /// Texts that are applied together, apart from the plain files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Unit {
     /// The folder, for messages.
     pub name: String,
@@ -30,6 +31,8 @@ pub(crate) struct Unit {
     pub raw: Vec<File>,
     /// Rendered by helm, with the default values.
     pub is_chart: bool,
+    /// The folders among variants of plain files that it stands in, the outermost first.
+    pub choices: Vec<Choice>,
 }
 
 /// How the texts of a run belong together.
@@ -292,6 +295,7 @@ fn add_rendered(
         members: vec![(source, None)],
         raw,
         is_chart: folder.is_chart,
+        choices: Vec::new(),
     });
     taken
 }
@@ -328,7 +332,7 @@ fn add_raw(
         }
     }
     if !folder.is_chart {
-        plan.units.push(Unit { name, members, raw: Vec::new(), is_chart: false });
+        plan.units.push(Unit { name, members, ..Unit::default() });
     }
 }
 
