@@ -8,12 +8,19 @@ use foldhash::fast::RandomState;
 use meshproof_resources::{Action, Resource, Selector, Spec, TargetRef, TextMap};
 
 use crate::capture::GATEWAY_NAME;
+use crate::doubts::{Doubts, REVISION, is_given_later, revision_of};
 use crate::floating::{Floating, MAYBE_LISTED};
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
 use crate::pods::Pods;
 use crate::scopes::Scopes;
-use crate::{Attachment, Attachments, Capture, ClusterId, Fact, NamespaceId, ResourceId, Settings};
+use crate::{
+    Attachment, Attachments, Capture, ClusterId, Fact, Namespace, NamespaceId, ResourceId, Settings,
+};
+
+/// Up to so many policies in doubt are looked at for each workload whose labels may settle it; beyond, all stay in
+/// doubt, so that the work does not grow with the product.
+const SETTLED: usize = 256;
 
 /// Which kind of policy a table holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,15 +35,26 @@ struct Candidate<'a> {
     cluster: ClusterId,
     namespace: NamespaceId,
     selector: Option<&'a Selector>,
+    /// What templates must show of the selector.
+    asked: Option<&'a TextMap>,
     target_refs: &'a [TargetRef],
     /// istiod sends it to ztunnel.
     for_ztunnel: bool,
 }
 
 impl<'a> Candidate<'a> {
+    fn selects_all(&self) -> bool {
+        self.asked.is_none_or(TextMap::is_empty)
+    }
+
+    /// ztunnel takes a selector without `matchLabels` for none, and gives such a policy to no pod.
+    fn selects_all_at_ztunnel(&self) -> bool {
+        self.selects_all() && self.selector.is_none_or(|selector| selector.has_match_labels)
+    }
+
     /// Cluster, selector and id, for policies that may stand in any namespace.
     fn anywhere(&self) -> (ClusterId, Option<&'a TextMap>, u32) {
-        (self.cluster, self.selector.map(|selector| &selector.match_labels), self.id.0)
+        (self.cluster, self.asked, self.id.0)
     }
 }
 
@@ -51,6 +69,7 @@ struct Table<'a> {
 
 struct ZtunnelTable<'a> {
     table: Table<'a>,
+    doubtful: Table<'a>,
     /// For pods without any label: ztunnel is given every policy with a selector (ambient reference, C2).
     selecting: HashMap<NamespaceId, Arc<[Attachment]>, RandomState>,
 }
@@ -58,6 +77,8 @@ struct ZtunnelTable<'a> {
 /// All policies of one kind.
 pub(crate) struct Policies<'a> {
     proxies: Table<'a>,
+    /// Policies that may be attached, by what templates show of them.
+    doubtful: Table<'a>,
     /// Most meshes have no ztunnel.
     ztunnel: OnceLock<ZtunnelTable<'a>>,
     at_ztunnel: Vec<Candidate<'a>>,
@@ -71,6 +92,8 @@ pub(crate) struct Policies<'a> {
     named: Floating<'a>,
     resources: &'a [Resource],
     places: &'a [(ClusterId, Option<NamespaceId>)],
+    namespaces: &'a [Namespace],
+    doubts: &'a Doubts,
 }
 
 impl<'a> Policies<'a> {
@@ -79,17 +102,24 @@ impl<'a> Policies<'a> {
         resources: &'a [Resource],
         placement: &'a Placement,
         scopes: &Scopes,
+        doubts: &'a Doubts,
     ) -> Self {
-        let candidates = candidates(kind, resources, placement, scopes);
+        let candidates = candidates(kind, resources, placement, scopes, doubts);
         let symbolic =
             |candidate: &&Candidate<'_>| placement.namespaces[candidate.namespace.index()].name.is_none();
         let workloads_unplaced = placement.namespaces.iter().any(|namespace| namespace.name.is_none());
+        let is_doubtful = |candidate: &&Candidate<'_>| doubts.reason(candidate.id).is_some();
         let plain = || candidates.iter().filter(|candidate| candidate.target_refs.is_empty());
         let named = plain().filter(|candidate| {
             workloads_unplaced && !symbolic(candidate) && !scopes.is_root(candidate.namespace)
         });
         let mut policies = Policies {
-            proxies: Table::new(plain(), |selector| selector.match_labels.is_empty()),
+            proxies: Table::new(
+                plain().filter(|policy| !is_doubtful(policy)),
+                doubts,
+                Candidate::selects_all,
+            ),
+            doubtful: Table::new(plain().filter(is_doubtful), doubts, Candidate::selects_all),
             ztunnel: OnceLock::new(),
             at_ztunnel: Vec::new(),
             by_gateway: HashMap::default(),
@@ -98,6 +128,8 @@ impl<'a> Policies<'a> {
             named: Floating::new(named.map(Candidate::anywhere)),
             resources,
             places: &placement.places,
+            namespaces: &placement.namespaces,
+            doubts,
         };
         for candidate in &candidates {
             policies.add_references(candidate, scopes);
@@ -150,30 +182,31 @@ impl<'a> Policies<'a> {
                     return referring;
                 }
                 let mut all: Vec<Attachment> = referring.iter().cloned().collect();
-                all.extend(
-                    self.by_selector(pods, &self.proxies, None, labels, scopes, tried).iter().cloned(),
-                );
+                let tables = (&self.proxies, &self.doubtful);
+                all.extend(self.by_selector(pods, tables, None, labels, scopes, tried).iter().cloned());
                 all.into()
             }
             Some(Capture::Ambient) => {
                 let ztunnel = self.ztunnel();
                 let every = labels.is_empty().then_some(&ztunnel.selecting);
-                self.by_selector(pods, &ztunnel.table, every, labels, scopes, tried)
+                let tables = (&ztunnel.table, &ztunnel.doubtful);
+                self.by_selector(pods, tables, every, labels, scopes, tried)
             }
-            _ => self.by_selector(pods, &self.proxies, None, labels, scopes, tried),
+            _ => self.by_selector(pods, (&self.proxies, &self.doubtful), None, labels, scopes, tried),
         }
     }
 
     fn ztunnel(&self) -> &ZtunnelTable<'a> {
         self.ztunnel.get_or_init(|| {
-            let selects = |candidate: &&Candidate<'_>| {
-                candidate.selector.is_some_and(|selector| !selector.match_labels.is_empty())
-            };
+            let selects =
+                |candidate: &&Candidate<'_>| candidate.asked.is_some_and(|selector| !selector.is_empty());
+            let is_doubtful = |candidate: &&Candidate<'_>| self.doubts.reason(candidate.id).is_some();
+            let sure = self.at_ztunnel.iter().filter(|candidate| !is_doubtful(candidate));
+            let doubtful = self.at_ztunnel.iter().filter(is_doubtful);
             ZtunnelTable {
-                table: Table::new(self.at_ztunnel.iter(), |selector| {
-                    selector.has_match_labels && selector.match_labels.is_empty()
-                }),
-                selecting: shared(self.at_ztunnel.iter().filter(selects)),
+                table: Table::new(sure, self.doubts, Candidate::selects_all_at_ztunnel),
+                doubtful: Table::new(doubtful, self.doubts, Candidate::selects_all_at_ztunnel),
+                selecting: shared(self.at_ztunnel.iter().filter(selects), self.doubts),
             }
         })
     }
@@ -185,13 +218,13 @@ impl<'a> Policies<'a> {
         let mut ids: Vec<ResourceId> = to_gateway.into_iter().chain(to_class).flatten().copied().collect();
         ids.sort_unstable();
         ids.dedup();
-        ids.into_iter().map(certainly).collect()
+        ids.into_iter().map(|id| attachment(id, self.doubts)).collect()
     }
 
     fn by_selector<'l>(
         &self,
         pods: &Pods<'l>,
-        table: &Table<'a>,
+        (sure, doubtful): (&Table<'a>, &Table<'a>),
         every: Option<&HashMap<NamespaceId, Arc<[Attachment]>, RandomState>>,
         labels: &LabelSet<'l>,
         scopes: &Scopes,
@@ -203,16 +236,22 @@ impl<'a> Policies<'a> {
         let root = scopes.root(pods.cluster).filter(|root| *root != pods.namespace);
         let mut layers: Vec<Arc<[Attachment]>> = Vec::new();
         for namespace in root.into_iter().chain([pods.namespace]) {
-            layers.extend(table.everywhere.get(&namespace).cloned());
+            layers.extend(sure.everywhere.get(&namespace).cloned());
             match every {
                 Some(every) => layers.extend(every.get(&namespace).cloned()),
-                None => {
-                    let classes = table.selecting.matching(namespace.0, labels, tried);
-                    layers.extend(classes.iter().map(|class| table.classes[*class as usize].clone()));
-                }
+                None => sure.add_selecting(namespace, labels, &mut layers, tried),
             }
         }
         let mut own: Vec<Attachment> = Vec::new();
+        let mut in_doubt: Vec<Arc<[Attachment]>> = Vec::new();
+        for namespace in root.into_iter().chain([pods.namespace]) {
+            in_doubt.extend(doubtful.everywhere.get(&namespace).cloned());
+            doubtful.add_selecting(namespace, labels, &mut in_doubt, tried);
+        }
+        match self.settle(pods, &in_doubt) {
+            Some(settled) => own.extend(settled),
+            None => layers.append(&mut in_doubt),
+        }
         self.add_maybe(pods, labels, scopes, &mut own, tried);
         if let Some(doubt) = scopes.root_doubt(pods.cluster) {
             self.doubt_root(root, doubt, &mut layers);
@@ -220,6 +259,29 @@ impl<'a> Policies<'a> {
         own.sort_unstable_by_key(|attachment| attachment.policy);
         layers.push(own.into());
         Attachments::layered(layers)
+    }
+
+    /// What the labels of the pods themselves, or those of their namespace, tell about policies in doubt; none when
+    /// they tell nothing.
+    fn settle(&self, pods: &Pods<'_>, in_doubt: &[Arc<[Attachment]>]) -> Option<Vec<Attachment>> {
+        let count: usize = in_doubt.iter().map(|layer| layer.len()).sum();
+        if count == 0 || count > SETTLED {
+            return None;
+        }
+        let own = pods.labels.get(REVISION).map(|label| label.value.as_str());
+        let revision = revision_of(&self.namespaces[pods.namespace.index()], own);
+        if revision.is_none() && !pods.labels.entries.iter().any(|(key, _)| is_given_later(&key.value)) {
+            return None;
+        }
+        let settled = |attachment: &Attachment| {
+            let id = attachment.policy;
+            match self.doubts.settled(id, &self.resources[id.index()], &pods.labels, revision) {
+                Some(true) => Some(Attachment { policy: id, certain: Ok(()) }),
+                Some(false) => None,
+                None => Some(attachment.clone()),
+            }
+        };
+        Some(in_doubt.iter().flat_map(|layer| layer.iter()).filter_map(settled).collect())
     }
 
     /// Policies of what is taken for the root namespace only may be attached when it may be another one.
@@ -263,34 +325,50 @@ impl<'a> Policies<'a> {
 impl<'a> Table<'a> {
     fn new<'c>(
         candidates: impl Iterator<Item = &'c Candidate<'a>> + Clone,
-        takes_all: impl Fn(&Selector) -> bool,
+        doubts: &Doubts,
+        takes_all: impl Fn(&Candidate<'a>) -> bool,
     ) -> Self
     where
         'a: 'c,
     {
-        let everywhere = candidates.clone().filter(|candidate| candidate.selector.is_none_or(&takes_all));
-        let selecting = candidates.filter_map(|candidate| {
-            Some((candidate.namespace.0, &candidate.selector?.match_labels, candidate.id.0))
-        });
+        let everywhere = candidates.clone().filter(|candidate| takes_all(candidate));
+        let selecting = candidates
+            .filter_map(|candidate| Some((candidate.namespace.0, candidate.asked?, candidate.id.0)));
         let selecting = SelectorIndex::new(selecting);
-        let list = |class| selecting.members(class).iter().map(|id| certainly(ResourceId(*id))).collect();
+        let list =
+            |class| selecting.members(class).iter().map(|id| attachment(ResourceId(*id), doubts)).collect();
         let classes = (0..selecting.classes()).map(list).collect();
-        Table { everywhere: shared(everywhere), selecting, classes }
+        Table { everywhere: shared(everywhere, doubts), selecting, classes }
+    }
+
+    /// Adds the lists of `namespace` whose selector `labels` satisfy.
+    fn add_selecting<'l>(
+        &self,
+        namespace: NamespaceId,
+        labels: &LabelSet<'l>,
+        layers: &mut Vec<Arc<[Attachment]>>,
+        tried: &mut u64,
+    ) where
+        'a: 'l,
+    {
+        let classes = self.selecting.matching(namespace.0, labels, tried);
+        layers.extend(classes.iter().map(|class| Arc::clone(&self.classes[*class as usize])));
     }
 }
 
 fn shared<'a: 'c, 'c>(
     candidates: impl Iterator<Item = &'c Candidate<'a>>,
+    doubts: &Doubts,
 ) -> HashMap<NamespaceId, Arc<[Attachment]>, RandomState> {
     let mut lists: HashMap<NamespaceId, Vec<Attachment>, RandomState> = HashMap::default();
     for candidate in candidates {
-        lists.entry(candidate.namespace).or_default().push(certainly(candidate.id));
+        lists.entry(candidate.namespace).or_default().push(attachment(candidate.id, doubts));
     }
     lists.into_iter().map(|(namespace, list)| (namespace, list.into())).collect()
 }
 
-fn certainly(policy: ResourceId) -> Attachment {
-    Attachment { policy, certain: Ok(()) }
+fn attachment(policy: ResourceId, doubts: &Doubts) -> Attachment {
+    Attachment { policy, certain: doubts.reason(policy).map_or(Ok(()), |reason| Err(reason.to_owned())) }
 }
 
 fn candidates<'a>(
@@ -298,6 +376,7 @@ fn candidates<'a>(
     resources: &'a [Resource],
     placement: &Placement,
     scopes: &Scopes,
+    doubts: &'a Doubts,
 ) -> Vec<Candidate<'a>> {
     let ids = match kind {
         PolicyKind::Authorization => &placement.kinds.authorization_policies,
@@ -319,6 +398,7 @@ fn candidates<'a>(
                 cluster,
                 namespace,
                 selector,
+                asked: selector.map(|selector| doubts.asked(id, &selector.match_labels)),
                 target_refs,
                 for_ztunnel,
             })

@@ -10,6 +10,7 @@ use meshproof_source::{SourceId, SourceMap};
 use crate::ambient::AmbientPeerAuthentication;
 use crate::attachment::{Policies, PolicyKind};
 use crate::capture::capture;
+use crate::doubts::Doubts;
 use crate::envoy_filter::EnvoyFilters;
 use crate::identity::{DEFAULT_ACCOUNT, Identities};
 use crate::inbound::InboundCapture;
@@ -151,11 +152,12 @@ fn analyse(
     settings: &[Settings],
     scopes: &Scopes,
 ) -> (Vec<Workload>, Vec<crate::Service>, u64) {
-    let policies = |kind| Policies::new(kind, resources, placement, scopes);
+    let doubts = &Doubts::new(resources, placement);
+    let policies = |kind| Policies::new(kind, resources, placement, scopes, doubts);
     let ((pods, services), (peers, (policies, requests))) = rayon::join(
-        || (collect(resources, placement), Services::new(resources, placement, scopes)),
+        || (collect(resources, placement), Services::new(resources, placement, scopes, doubts)),
         || {
-            let peers = PeerAuthentications::new(resources, placement, scopes);
+            let peers = PeerAuthentications::new(resources, placement, scopes, doubts);
             (peers, (policies(PolicyKind::Authorization), policies(PolicyKind::Request)))
         },
     );

@@ -2,11 +2,11 @@
 
 use meshproof_resources::{Container, Text, TextMap};
 
+use crate::doubts::REVISION;
 use crate::pods::{PodKind, Pods};
 use crate::{Capture, Fact, Namespace, Origin, Settings};
 
 const INJECT: &str = "sidecar.istio.io/inject";
-const REVISION: &str = "istio.io/rev";
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
 const TEMPLATES: &str = "inject.istio.io/templates";
 pub(crate) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";

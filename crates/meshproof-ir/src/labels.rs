@@ -20,7 +20,12 @@ impl<'a> LabelSet<'a> {
         LabelSet { labels, table }
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
+    /// As they are written.
+    pub(crate) fn written(&self) -> &'a TextMap {
+        self.labels
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
         match &self.table {
             Some(table) => table.get(key).copied(),
             None => self.labels.get(key).map(|value| value.value.as_str()),

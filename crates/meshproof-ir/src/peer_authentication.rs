@@ -9,10 +9,11 @@ use meshproof_source::Span;
 
 use crate::age::{sort_by_age, sort_classes_by_age};
 use crate::ambient::AmbientPeerAuthentication;
+use crate::doubts::{Doubts, REVISION, revision_of};
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
 use crate::scopes::Scopes;
-use crate::{ClusterId, EffectiveMode, Fact, NamespaceId, Origin, ResourceId};
+use crate::{ClusterId, EffectiveMode, Fact, Namespace, NamespaceId, Origin, ResourceId};
 
 /// How many losing or undecidable objects are listed per scope; one is enough for every conclusion.
 const LISTED: usize = 32;
@@ -28,6 +29,10 @@ pub(crate) struct PeerAuthentications<'a> {
     floating: Undecided<'a>,
     /// Objects of named namespaces, any of which may be the one of pods whose namespace is not known.
     named: Undecided<'a>,
+    /// Objects that may be in force where they stand.
+    doubtful: Doubtful<'a>,
+    doubts: &'a Doubts,
+    namespaces: &'a [Namespace],
 }
 
 /// Objects that may decide, by cluster.
@@ -35,6 +40,17 @@ pub(crate) struct PeerAuthentications<'a> {
 struct Undecided<'a> {
     selecting: SelectorIndex<'a>,
     everywhere: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+}
+
+/// Objects that select by labels which templates need not show, or are for control planes of one revision.
+#[derive(Default)]
+struct Doubtful<'a> {
+    mesh: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+    namespace: HashMap<NamespaceId, Vec<ResourceId>, RandomState>,
+    /// Those that select workloads, by what templates show of the selector.
+    workload: SelectorIndex<'a>,
+    /// And those of which templates show nothing.
+    any_workload: HashMap<NamespaceId, Vec<ResourceId>, RandomState>,
 }
 
 /// What is in force at one workload.
@@ -50,7 +66,12 @@ struct Levels {
 }
 
 impl<'a> PeerAuthentications<'a> {
-    pub(crate) fn new(resources: &'a [Resource], placement: &'a Placement, scopes: &Scopes) -> Self {
+    pub(crate) fn new(
+        resources: &'a [Resource],
+        placement: &'a Placement,
+        scopes: &Scopes,
+        doubts: &'a Doubts,
+    ) -> Self {
         let mut tables = PeerAuthentications {
             resources,
             places: &placement.places,
@@ -59,7 +80,11 @@ impl<'a> PeerAuthentications<'a> {
             workload: SelectorIndex::default(),
             floating: Undecided::default(),
             named: Undecided::default(),
+            doubtful: Doubtful::default(),
+            doubts,
+            namespaces: &placement.namespaces,
         };
+        let mut partial = Vec::new();
         let (mut selecting, mut floating, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let ids = &placement.kinds.peer_authentications;
         for (id, cluster, namespace, resource) in placement.placed(ids, resources) {
@@ -69,13 +94,25 @@ impl<'a> PeerAuthentications<'a> {
             }
             let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
             let root = scopes.is_root(namespace);
-            match selector {
-                Some(selector) if !root => selecting.push((namespace.0, &selector.match_labels, id.0)),
-                Some(_) => {}
+            let asked = selector.map(|selector| doubts.asked(id, &selector.match_labels));
+            let doubtful = &mut tables.doubtful;
+            match asked {
+                Some(_) if root => {}
+                Some(asked) if doubts.reason(id).is_none() => selecting.push((namespace.0, asked, id.0)),
+                Some(asked) if asked.is_empty() => {
+                    doubtful.any_workload.entry(namespace).or_default().push(id)
+                }
+                Some(asked) => partial.push((namespace.0, asked, id.0)),
+                None if doubts.reason(id).is_some() && root => {
+                    doubtful.mesh.entry(cluster).or_default().push(id)
+                }
+                None if doubts.reason(id).is_some() => {
+                    doubtful.namespace.entry(namespace).or_default().push(id);
+                }
                 None if root => tables.mesh.entry(cluster).or_default().push(id),
                 None => tables.namespace.entry(namespace).or_default().push(id),
             }
-            let undecided = (cluster, selector.map(|selector| &selector.match_labels), id);
+            let undecided = (cluster, asked, id);
             if scopes.is_unnamed(namespace) {
                 floating.push(undecided);
             } else if !root {
@@ -84,6 +121,7 @@ impl<'a> PeerAuthentications<'a> {
         }
         tables.workload = SelectorIndex::new(selecting.into_iter());
         sort_classes_by_age(&mut tables.workload, resources);
+        tables.doubtful.workload = SelectorIndex::new(partial.into_iter());
         tables.floating = tables.undecided(floating);
         if placement.namespaces.iter().any(|namespace| namespace.name.is_none()) {
             tables.named = tables.undecided(named);
@@ -113,11 +151,13 @@ impl<'a> PeerAuthentications<'a> {
         labels: &LabelSet<'a>,
         tried: &mut u64,
     ) -> InForce {
-        let levels = self.levels(cluster, namespace, scopes, labels, tried);
+        let mut levels = self.levels(cluster, namespace, scopes, labels, tried);
+        let doubtful = self.doubtful_levels((cluster, namespace), scopes, labels, &mut levels, tried);
         let mode = self.decide(&levels);
         let ports = self.port_entries(&levels, &mode);
         let mut in_force = InForce { mode, ports };
         let place = (cluster, namespace);
+        self.doubt_levels(&mut in_force, &doubtful, &levels);
         self.doubt(&mut in_force, &self.floating, place, &levels, labels, tried);
         if scopes.is_unnamed(namespace) {
             self.doubt(&mut in_force, &self.named, place, &levels, labels, tried);
@@ -135,7 +175,8 @@ impl<'a> PeerAuthentications<'a> {
         scopes: &Scopes,
         labels: &LabelSet<'a>,
     ) -> AmbientPeerAuthentication {
-        let levels = self.levels(cluster, namespace, scopes, labels, &mut 0);
+        let mut levels = self.levels(cluster, namespace, scopes, labels, &mut 0);
+        self.doubtful_levels((cluster, namespace), scopes, labels, &mut levels, &mut 0);
         let [workload, of_namespace, mesh] = &levels.lists;
         let without_selector = |list: &[ResourceId]| {
             list.iter().filter_map(|id| self.policy(*id)).find(|policy| policy.selector.is_none())
@@ -171,6 +212,65 @@ impl<'a> PeerAuthentications<'a> {
         sort_by_age(&mut workload, self.resources);
         workload.truncate(LISTED + 1);
         Levels { lists: [workload, copy(self.namespace.get(&namespace)), mesh] }
+    }
+
+    /// Objects that may be in force, by level; those that the labels of pods and namespace settle are left out or join
+    /// `levels`.
+    fn doubtful_levels(
+        &self,
+        (cluster, namespace): (ClusterId, NamespaceId),
+        scopes: &Scopes,
+        labels: &LabelSet<'a>,
+        levels: &mut Levels,
+        tried: &mut u64,
+    ) -> Levels {
+        let doubtful = &self.doubtful;
+        let copy = |list: Option<&Vec<ResourceId>>| -> Vec<ResourceId> {
+            list.map_or_else(Vec::new, |list| list.iter().take(LISTED).copied().collect())
+        };
+        let mut found = Levels { lists: [Vec::new(), Vec::new(), copy(doubtful.mesh.get(&cluster))] };
+        if !scopes.is_root(namespace) {
+            found.lists[0] = copy(doubtful.any_workload.get(&namespace));
+            let selecting = doubtful.workload.members_matching(namespace.0, labels, LISTED, tried);
+            found.lists[0].extend(selecting.into_iter().map(ResourceId));
+            found.lists[1] = copy(doubtful.namespace.get(&namespace));
+        }
+        if found.lists.iter().all(Vec::is_empty) {
+            return found;
+        }
+        let revision = revision_of(&self.namespaces[namespace.index()], labels.get(REVISION));
+        for (level, list) in found.lists.iter_mut().enumerate() {
+            let before = levels.lists[level].len();
+            list.retain(|id| {
+                let settled =
+                    self.doubts.settled(*id, &self.resources[id.index()], labels.written(), revision);
+                if settled == Some(true) {
+                    levels.lists[level].push(*id);
+                }
+                settled.is_none()
+            });
+            if levels.lists[level].len() > before {
+                sort_by_age(&mut levels.lists[level], self.resources);
+            }
+        }
+        found
+    }
+
+    /// Takes back what objects that may be in force could change: those of the level that decided, and above.
+    fn doubt_levels(&self, in_force: &mut InForce, doubtful: &Levels, levels: &Levels) {
+        if doubtful.lists.iter().all(Vec::is_empty) {
+            return;
+        }
+        let decided = in_force.mode.clone();
+        let decides = |list: &Vec<ResourceId>| list.first().is_some_and(|id| decided.decided_by == Some(*id));
+        let deciding = levels.lists.iter().position(decides).unwrap_or(levels.lists.len());
+        for id in doubtful.lists.iter().take(deciding + 1).flatten() {
+            self.doubt_mode(&mut in_force.mode, &decided, *id);
+        }
+        for id in &doubtful.lists[0] {
+            self.doubt_ports(in_force, &decided, *id);
+        }
+        share_doubt(&in_force.mode, &mut in_force.ports);
     }
 
     fn policy(&self, id: ResourceId) -> Option<&'a PeerAuthentication> {
@@ -238,28 +338,27 @@ impl<'a> PeerAuthentications<'a> {
         found.sort_by_key(|id| (self.resources[*id as usize].meta.name(), *id));
         for id in found.into_iter().map(ResourceId).filter(elsewhere) {
             self.doubt_mode(&mut in_force.mode, &decided, id);
-            let Some(policy) = self.policy(id) else { continue };
-            let concerned: BTreeSet<u16> = policy
-                .port_level
-                .iter()
-                .map(|(port, _)| port.value)
-                .chain(in_force.ports.keys().copied())
-                .collect();
-            for port in concerned {
-                let now = in_force.ports.get(&port).cloned().unwrap_or_else(|| inherited(&decided));
-                let entry = policy.port_level.iter().find(|(number, _)| number.value == port);
-                let other = entry.map(|(_, mode)| mode.value).filter(|mode| *mode != MtlsMode::Unset);
-                let other = other
-                    .or_else(|| explicit(policy).map(|(mode, _)| mode))
-                    .or(decided.mode.known().copied());
-                if now.mode.known().copied() != other {
-                    in_force
-                        .ports
-                        .insert(port, EffectiveMode { mode: Fact::Unknown(self.open_reason(id)), ..now });
-                }
-            }
+            self.doubt_ports(in_force, &decided, id);
         }
         share_doubt(&in_force.mode, &mut in_force.ports);
+    }
+
+    /// Takes back the modes of ports that an object selecting the workload would change.
+    fn doubt_ports(&self, in_force: &mut InForce, decided: &EffectiveMode, id: ResourceId) {
+        let Some(policy) = self.policy(id) else { return };
+        let own = policy.port_level.iter().map(|(port, _)| port.value);
+        let concerned: BTreeSet<u16> = own.chain(in_force.ports.keys().copied()).collect();
+        for port in concerned {
+            let now = in_force.ports.get(&port).cloned().unwrap_or_else(|| inherited(decided));
+            let entry = policy.port_level.iter().find(|(number, _)| number.value == port);
+            let other = entry.map(|(_, mode)| mode.value).filter(|mode| *mode != MtlsMode::Unset);
+            let other =
+                other.or_else(|| explicit(policy).map(|(mode, _)| mode)).or(decided.mode.known().copied());
+            if now.mode.known().copied() != other {
+                let mode = Fact::Unknown(self.open_reason(id));
+                in_force.ports.insert(port, EffectiveMode { mode, ..now });
+            }
+        }
     }
 
     fn doubt_mode(&self, mode: &mut EffectiveMode, decided: &EffectiveMode, id: ResourceId) {
@@ -273,6 +372,9 @@ impl<'a> PeerAuthentications<'a> {
     }
 
     fn open_reason(&self, id: ResourceId) -> String {
+        if let Some(reason) = self.doubts.reason(id) {
+            return format!("{reason}, and it could decide here");
+        }
         let name = self.resources[id.index()].meta.name();
         match &self.resources[id.index()].meta.namespace {
             Some(namespace) => format!(

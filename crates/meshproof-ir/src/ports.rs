@@ -202,7 +202,7 @@ impl<'a> Draft<'a> {
 
 fn doubtful(vote: &Vote<'_>) -> Fact<ProtocolClass> {
     Fact::Unknown(format!(
-        "the namespace of Service {} is not known, and it may lead to this port",
+        "Service {} may lead to this port: whether it selects these pods is not in the input",
         vote.by.name()
     ))
 }

@@ -8,6 +8,7 @@ use meshproof_resources::{
     IstioPort, PortRef, Resource, Service as ServiceSpec, ServiceEntry, ServicePort, Spec, Transport,
 };
 
+use crate::doubts::Doubts;
 use crate::floating::Floating;
 use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
@@ -28,6 +29,10 @@ pub(crate) struct Services<'a> {
     /// Services whose namespace is not known, and those of named namespaces for pods whose namespace is not known.
     floating: Floating<'a>,
     named: Floating<'a>,
+    /// Services that select by labels which templates need not show, by what templates show, and those of which
+    /// templates show nothing.
+    doubtful: SelectorIndex<'a>,
+    doubtful_everywhere: HashMap<NamespaceId, Vec<u32>, RandomState>,
 }
 
 /// What sends to pods.
@@ -42,7 +47,12 @@ pub(crate) struct Selecting {
 }
 
 impl<'a> Services<'a> {
-    pub(crate) fn new(resources: &'a [Resource], placement: &Placement, scopes: &Scopes) -> Self {
+    pub(crate) fn new(
+        resources: &'a [Resource],
+        placement: &Placement,
+        scopes: &Scopes,
+        doubts: &'a Doubts,
+    ) -> Self {
         let (mut all, mut entries) = (Vec::new(), Vec::new());
         for (id, _, namespace, resource) in placement.placed(&placement.kinds.services, resources) {
             let Spec::Service(spec) = &resource.spec else { continue };
@@ -61,12 +71,29 @@ impl<'a> Services<'a> {
         let selectors = SelectorIndex::new(
             rows().map(|(at, (service, spec))| (service.namespace.0, &spec.selector, at as u32)),
         );
+        let mut doubtful = Vec::new();
+        let mut doubtful_everywhere: HashMap<NamespaceId, Vec<u32>, RandomState> = HashMap::default();
+        for (at, (service, spec)) in rows() {
+            let asked = doubts.asked(service.resource, &spec.selector);
+            if doubts.reason(service.resource).is_none() {
+                continue;
+            }
+            match asked.is_empty() {
+                false => doubtful.push((service.namespace.0, asked, at as u32)),
+                true => {
+                    let list = doubtful_everywhere.entry(service.namespace).or_default();
+                    if list.len() < LIMIT {
+                        list.push(at as u32);
+                    }
+                }
+            }
+        }
         let anywhere = |unnamed: bool| {
             let of_kind =
                 rows().filter(move |(_, (service, _))| scopes.is_unnamed(service.namespace) == unnamed);
             Floating::new(of_kind.map(|(at, (service, spec))| {
                 let cluster = placement.places[service.resource.index()].0;
-                (cluster, Some(&spec.selector), at as u32)
+                (cluster, Some(doubts.asked(service.resource, &spec.selector)), at as u32)
             }))
         };
         let floating = anywhere(true);
@@ -78,6 +105,8 @@ impl<'a> Services<'a> {
             entries: SelectorIndex::new(entries.into_iter()),
             floating,
             named,
+            doubtful: SelectorIndex::new(doubtful.into_iter()),
+            doubtful_everywhere,
             all,
         }
     }
@@ -99,7 +128,10 @@ impl<'a> Services<'a> {
             found.truncate(LIMIT);
             found
         };
-        let services = lookup(&self.selectors, pods.namespace).into_iter().map(ServiceId).collect();
+        let services: Vec<ServiceId> =
+            lookup(&self.selectors, pods.namespace).into_iter().map(ServiceId).collect();
+        let mut doubtful = lookup(&self.doubtful, pods.namespace);
+        doubtful.extend(self.doubtful_everywhere.get(&pods.namespace).into_iter().flatten());
         let entries = lookup(&self.entries, pods.namespace).into_iter().map(ResourceId).collect();
         let mut maybe = self.floating.at(pods.cluster, labels, tried);
         if scopes.is_unnamed(pods.namespace) {
@@ -107,7 +139,9 @@ impl<'a> Services<'a> {
         }
         let maybe = maybe.into_iter().map(ServiceId);
         let elsewhere = maybe.filter(|id| self.all[id.index()].0.namespace != pods.namespace);
-        Selecting { services, entries, maybe: elsewhere.collect(), too_many }
+        let doubtful = doubtful.into_iter().map(ServiceId).filter(|id| services.binary_search(id).is_err());
+        let maybe = elsewhere.chain(doubtful).collect();
+        Selecting { services, entries, maybe, too_many }
     }
 
     /// A ServiceEntry.

@@ -1,40 +1,14 @@
 //! Labels: which pods a selector finds, and which it nearly finds.
 
-use meshproof_ir::{Mesh, NamespaceId, WorkloadId};
+use meshproof_ir::{Mesh, NamespaceId, WorkloadId, is_given_later};
 use meshproof_resources::{Text, TextMap};
 
 use crate::hash::Map;
 use crate::similar::Names;
 
-/// Labels that pods get when they are made: by controllers, the scheduler or Istio's webhook. No manifest shows them,
-/// so a selector that asks for one may find pods all the same (kubernetes.io/docs "Well-Known Labels"; Istio 1.32,
-/// pkg/kube/inject).
-const GIVEN_LATER: &[&str] = &[
-    "apps.kubernetes.io/pod-index",
-    "controller-revision-hash",
-    "controller-uid",
-    "istio.io/rev",
-    "job-name",
-    "networking.istio.io/tunnel",
-    "pod-template-generation",
-    "pod-template-hash",
-    "security.istio.io/tlsMode",
-    "statefulset.kubernetes.io/pod-name",
-];
-const GIVEN_LATER_PREFIXES: &[&str] = &[
-    "batch.kubernetes.io/",
-    "service.istio.io/",
-    "sidecar.istio.io/",
-    "topology.istio.io/",
-    "topology.kubernetes.io/",
-];
-
-/// Whether a selector asks for a label that pods only get when they are made.
+/// Whether a selector asks for a label that pods only get when they are made: it may find pods all the same.
 pub(crate) fn asks_for_later_labels(selector: &TextMap) -> bool {
-    selector.entries.iter().any(|(key, _)| {
-        let key = key.value.as_str();
-        GIVEN_LATER.contains(&key) || GIVEN_LATER_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
-    })
+    selector.entries.iter().any(|(key, _)| is_given_later(&key.value))
 }
 
 /// Pods by label, per namespace.
