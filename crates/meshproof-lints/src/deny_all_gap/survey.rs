@@ -253,7 +253,7 @@ impl Survey {
 /// Ports about which something can be said; `[None]` when none is known.
 pub(super) fn judged_ports(workload: &Workload) -> Vec<Option<usize>> {
     let listens = workload.enforcement_point().is_none_or(knows_ports);
-    let numbers: Vec<u16> = captured_ports(workload).map(|port| port.number).collect();
+    let numbers: Set<u16> = captured_ports(workload).map(|port| port.number).collect();
     if !listens || served_ports(workload).next().is_none() {
         return vec![None];
     }
