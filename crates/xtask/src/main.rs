@@ -1,6 +1,7 @@
-//! Project tasks: `cargo xtask conformance`, `cargo xtask docs`, `cargo xtask schemas`.
+//! Project tasks: `cargo xtask conformance`, `cargo xtask docs`, `cargo xtask envoy-diff`, `cargo xtask schemas`.
 
 mod docs;
+mod envoy_diff;
 mod schemas;
 
 use std::path::PathBuf;
@@ -32,6 +33,15 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Compare what we say with what a real Envoy does with the filters that we emit.
+    EnvoyDiff {
+        /// What brings the same policies and requests back; from the clock when missing.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many sets of policies; each is asked 30 times.
+        #[arg(long, default_value_t = 170, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+        sets: u32,
+    },
     /// Write the schema tables of meshproof-resources anew from the published CRDs (needs Go and the network).
     Schemas,
 }
@@ -43,6 +53,7 @@ fn main() -> ExitCode {
             conformance::run(&mut out, &files, verbose).map(|summary| summary.failed == 0)
         }
         Task::Docs { check } => docs::run(check).map(|()| true),
+        Task::EnvoyDiff { seed, sets } => envoy_diff::run(&mut out, seed, sets),
         Task::Schemas => schemas::run().map(|()| true),
     };
     match result {
