@@ -1,11 +1,14 @@
 //! `conflicting-rules`: two objects that cannot both have their way, where one silently loses.
 
+mod client_rules;
 mod client_tls;
 mod covered;
 mod duplicates;
 
 use meshproof_diagnostics::{Finding, Level};
 use meshproof_ir::ResourceId;
+use meshproof_resources::Meta;
+use meshproof_resources::Meta;
 
 use crate::Context;
 
@@ -17,6 +20,12 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     findings.extend(client_tls::findings(ctx));
     findings.extend(covered::findings(ctx));
     findings
+}
+
+/// Only the control plane of that revision reads the object (Istio 1.32, label `istio.io/rev`), so it may never meet the
+/// others of its scope.
+fn is_for_one_revision(meta: &Meta) -> bool {
+    meta.labels.get("istio.io/rev").is_some()
 }
 
 /// How sure it is that two objects are applied together: one file for certain, one folder probably; different folders
@@ -35,4 +44,10 @@ fn together(ctx: &Context<'_>, one: ResourceId, other: ResourceId) -> Level {
     } else {
         Level::Info
     }
+}
+
+/// The revision whose control planes alone read an object (Istio 1.32, pkg/config/labels `ObjectInRevision`). Objects
+/// of different revisions never meet.
+pub(crate) fn revision(meta: &Meta) -> Option<&str> {
+    meta.labels.get("istio.io/rev").map(|label| label.value.as_str())
 }

@@ -2,6 +2,7 @@
 
 use meshproof_resources::{Attribute, Condition, Match, Operation, Rule, Source, Text};
 
+use crate::accounts::principal;
 use crate::patterns::covers_text;
 
 /// Every request that `inner` matches is matched by `outer`. For rules of policies of one namespace, on the chains of
@@ -18,22 +19,36 @@ pub(crate) fn covers(outer: &Rule, inner: &Rule) -> bool {
 }
 
 fn source_covers(outer: &Source, inner: &Source) -> bool {
-    fields_cover(&outer.fields(), &inner.fields())
+    fields_cover(&outer.fields(), &inner.fields(), |attribute, test| {
+        attribute == Attribute::Namespaces
+            && test.not_values.is_empty()
+            && all_live_in(&inner.principals, test)
+    })
 }
 
 fn operation_covers(outer: &Operation, inner: &Operation) -> bool {
-    fields_cover(&outer.fields(), &inner.fields())
+    fields_cover(&outer.fields(), &inner.fields(), |_, _| false)
 }
 
-fn fields_cover(outer: &[(Attribute, &Match)], inner: &[(Attribute, &Match)]) -> bool {
+/// Field by field, where `otherwise` knows of an outer field that another inner one satisfies.
+fn fields_cover(
+    outer: &[(Attribute, &Match)],
+    inner: &[(Attribute, &Match)],
+    otherwise: impl Fn(Attribute, &Match) -> bool,
+) -> bool {
     outer.iter().zip(inner).all(|((attribute, outer), (_, inner))| {
-        test_covers(
-            outer,
-            inner,
-            |outer, inner| value_covers(*attribute, outer, inner),
-            is_single(*attribute),
-        )
+        let covers = |outer: &str, inner: &str| value_covers(*attribute, outer, inner);
+        test_covers(outer, inner, covers, is_single(*attribute)) || otherwise(*attribute, outer)
     })
+}
+
+/// Whether every caller that a list of principals takes is of one of the namespaces; only for plain values.
+fn all_live_in(principals: &Match, namespaces: &Match) -> bool {
+    let of = |value: &Text| {
+        let parts = principal(&value.value).filter(|_| !value.value.contains('*'))?;
+        namespaces.values.iter().any(|namespace| namespace.value == parts.namespace).then_some(())
+    };
+    !principals.values.is_empty() && principals.values.iter().all(|value| of(value).is_some())
 }
 
 fn condition_covers(outer: &Condition, inner: &Condition) -> bool {

@@ -1,57 +1,67 @@
 //! What a DestinationRule makes clients send against what the server's PeerAuthentication takes (mutual-TLS reference
 //! §3.3).
 
+use std::cell::Cell;
+
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
-use meshproof_grammar::host::resolve;
-use meshproof_ir::{
-    Capture, ClusterId, Fact, NamespaceId, Origin, ResourceId, ServiceId, Workload, WorkloadPort,
-};
-use meshproof_resources::{ClientTls, ClientTlsMode, DestinationRule, MtlsMode, Spec};
+use meshproof_ir::{Capture, ClusterId, Fact, Origin, ResourceId, ServiceId, Workload, WorkloadPort};
+use meshproof_resources::{ClientTls, ClientTlsMode, DestinationRule, MtlsMode, Spec, Subset, TrafficPolicy};
 use meshproof_source::Span;
 
-use super::ID;
+use super::client_rules::{ClientRules, host, rules};
+use super::{ID, revision};
 use crate::Context;
 use crate::hash::Map;
 
+/// Names compared with wildcards, over all rules; beyond it nothing more is claimed.
+const COMPARED: usize = 2_000_000;
+/// Subsets looked at per rule and Service.
+const SUBSETS: usize = 32;
+
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
-    let services: Map<(ClusterId, &str), ServiceId> = ctx
-        .mesh
-        .services
-        .iter()
-        .enumerate()
-        .filter_map(|(at, service)| {
-            let cluster = ctx.mesh.namespaces[service.namespace.index()].cluster;
-            Some(((cluster, service.fqdn.as_deref()?), ServiceId(at as u32)))
-        })
-        .collect();
-    let mut used = Map::default();
-    for (id, rule) in rules(ctx) {
-        if let Some(host) = host(ctx, id, rule) {
-            *used.entry((ctx.namespace_of(id), host)).or_insert(0_u32) += 1;
-        }
+    let mut by_name: Map<(ClusterId, &str), ServiceId> = Map::default();
+    let mut by_cluster: Map<ClusterId, Vec<(&str, ServiceId)>> = Map::default();
+    for (at, service) in ctx.mesh.services.iter().enumerate() {
+        let Some(fqdn) = service.fqdn.as_deref() else { continue };
+        let cluster = ctx.mesh.namespaces[service.namespace.index()].cluster;
+        by_name.insert((cluster, fqdn), ServiceId(at as u32));
+        by_cluster.entry(cluster).or_default().push((fqdn, ServiceId(at as u32)));
     }
+    let clients = ClientRules::new(ctx);
+    let compared = Cell::new(0_usize);
     let mut findings = Vec::new();
-    for (id, rule) in rules(ctx) {
+    for (id, rule) in rules(ctx).filter(|(_, rule)| rule.workload_selector.is_none() && sets_tls(rule)) {
         let Some(host) = host(ctx, id, rule) else { continue };
         let (cluster, _) = ctx.mesh.placement[id.index()];
-        let Some(service) = services.get(&(cluster, host.as_str())).copied() else { continue };
-        // Which of several rules for one host counts is another finding.
-        let alone = used.get(&(ctx.namespace_of(id), host)) == Some(&1);
-        findings.extend(at_service(ctx, id, rule, service, alone));
+        let follow = Follow { ctx, clients: &clients, id, rule, host: &host };
+        if let Some(ending) = host.strip_prefix('*') {
+            let all = by_cluster.get(&cluster).map_or(&[][..], Vec::as_slice);
+            let counted = all.iter().take_while(|_| {
+                compared.set(compared.get() + 1);
+                compared.get() <= COMPARED
+            });
+            let named = counted.filter(|(fqdn, _)| fqdn.ends_with(ending)).map(|(_, service)| *service);
+            findings.extend(follow.at_any(named));
+        } else if let Some(service) = by_name.get(&(cluster, host.as_str())) {
+            let broken = broken(ctx, rule, *service);
+            findings.extend(broken.and_then(|broken| follow.finding(&broken, true)));
+        }
     }
     findings
 }
 
-fn rules<'c>(ctx: &'c Context<'_>) -> impl Iterator<Item = (ResourceId, &'c DestinationRule)> {
-    ctx.mesh.resources.iter().enumerate().filter_map(|(at, resource)| match &resource.spec {
-        Spec::DestinationRule(rule) => Some((ResourceId(at as u32), &**rule)),
-        _ => None,
-    })
+/// Whether anything in it says what clients send.
+fn sets_tls(rule: &DestinationRule) -> bool {
+    let sets = |policy: &TrafficPolicy| {
+        policy.tls.is_some() || policy.port_level.iter().any(|entry| entry.tls.is_some())
+    };
+    let subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
+    rule.traffic_policy.iter().chain(subsets).any(sets)
 }
 
-fn host(ctx: &Context<'_>, id: ResourceId, rule: &DestinationRule) -> Option<String> {
-    let namespace = ctx.mesh.namespaces[ctx.namespace_of(id)?.index()].name.as_deref()?;
-    Some(resolve(&rule.host.as_ref()?.value, namespace, "cluster.local"))
+/// A subset sends something else than the rule as a whole, to whoever is routed to it.
+fn has_own_tls(subset: &Subset) -> bool {
+    subset.traffic_policy.as_ref().is_some_and(|policy| policy.tls.is_some() || !policy.port_level.is_empty())
 }
 
 /// A port of the Service where the two sides cannot meet.
@@ -64,69 +74,139 @@ struct Clash<'c> {
     explicit: bool,
 }
 
-fn at_service(
-    ctx: &Context<'_>,
-    id: ResourceId,
-    rule: &DestinationRule,
+/// A Service of which no workload takes what the rule, or one subset of it, makes clients send.
+struct Broken<'c> {
     service: ServiceId,
-    alone: bool,
-) -> Option<Finding> {
-    if rule.workload_selector.is_some() {
-        return None;
+    clash: Clash<'c>,
+    /// Of all its workloads.
+    explicit: bool,
+    subset: Option<&'c Subset>,
+}
+
+fn broken<'c>(ctx: &Context<'c>, rule: &'c DestinationRule, service: ServiceId) -> Option<Broken<'c>> {
+    let workloads =
+        || ctx.mesh.services[service.index()].workloads.iter().map(|id| &ctx.mesh.workloads[id.index()]);
+    let whole = all_refuse(workloads(), |workload| clash(ctx, rule, None, service, workload));
+    let found = whole.map(|(clash, explicit)| Broken { service, clash, explicit, subset: None });
+    found.or_else(|| {
+        rule.subsets.iter().filter(|subset| has_own_tls(subset)).take(SUBSETS).find_map(|subset| {
+            let members = workloads().filter(|workload| subset.labels.is_subset_of(&workload.labels));
+            let refused = all_refuse(members, |workload| clash(ctx, rule, Some(subset), service, workload));
+            refused.map(|(clash, explicit)| Broken { service, clash, explicit, subset: Some(subset) })
+        })
+    })
+}
+
+/// The first clash when every workload has one, and whether all of them are explicit.
+fn all_refuse<'c>(
+    workloads: impl Iterator<Item = &'c Workload>,
+    clash: impl Fn(&'c Workload) -> Option<Clash<'c>>,
+) -> Option<(Clash<'c>, bool)> {
+    let mut first = None;
+    let mut explicit = true;
+    for workload in workloads {
+        let found = clash(workload)?;
+        explicit &= found.explicit;
+        first = first.or(Some(found));
     }
-    let workloads = &ctx.mesh.services[service.index()].workloads;
-    let clashes: Vec<Clash<'_>> = workloads
-        .iter()
-        .map(|id| &ctx.mesh.workloads[id.index()])
-        .map(|workload| clash(ctx, rule, service, workload))
-        .collect::<Option<_>>()?;
-    let clash = clashes.first()?;
-    let own = ctx.namespace_of(id)?;
-    let client = client(ctx, own, rule, clash.server, ctx.mesh.services[service.index()].namespace);
-    let explicit = clashes.iter().all(|clash| clash.explicit);
-    let certain = alone
-        && explicit
-        && client.is_some()
-        && !ctx.is_incomplete(own)
-        && !ctx.is_incomplete(clash.server.namespace);
-    let level = if certain { Level::Error } else { Level::Warning };
-    let meta = &ctx.resource(id).meta;
-    let name = meta.resource_name();
-    let word = clash.tls.effective_mode().as_str();
-    let to = format!("{}:{}", ctx.workload_name(clash.server), clash.port.number);
-    let message = format!("clients that follow {name} cannot reach {to}: {word} meets {}", clash.why);
-    let (span, label) = match &clash.tls.mode {
-        Some(mode) => (mode.span, format!("clients send {}", sends(mode.value))),
-        None => (clash.tls.span, "`tls` without `mode` means DISABLE: clients send plaintext".to_owned()),
-    };
-    let mut finding = Finding::new(ID, level, Category::Outage, message, Label::new(span, label))
-        .with_resource(name.clone())
-        .with_confidence(if certain { Confidence::High } else { Confidence::Medium })
-        .with_help("remove `tls` from the DestinationRule: auto mTLS sends what the server takes");
-    if let Some(place) = clash.port.mode.mode.span().or_else(|| clash.server.capture.span()) {
-        finding = finding.with_related(first_line(ctx, place), "the server's side is decided here");
+    first.map(|clash| (clash, explicit))
+}
+
+/// One rule and who follows it.
+struct Follow<'r, 'c> {
+    ctx: &'r Context<'c>,
+    clients: &'r ClientRules<'c>,
+    id: ResourceId,
+    rule: &'c DestinationRule,
+    host: &'r str,
+}
+
+impl<'c> Follow<'_, 'c> {
+    /// A wildcard: told once, of the first Service that somebody who follows it cannot reach. Where other Services
+    /// take what it sends, it may be meant for those.
+    fn at_any(&self, services: impl Iterator<Item = ServiceId>) -> Option<Finding> {
+        let mut first = None;
+        let mut every = true;
+        for service in services {
+            let workloads = &self.ctx.mesh.services[service.index()].workloads;
+            let Some(server) = workloads.first().map(|id| &self.ctx.mesh.workloads[id.index()]) else {
+                continue;
+            };
+            if self.client(service, server).is_none() {
+                continue;
+            }
+            match broken(self.ctx, self.rule, service) {
+                Some(broken) if first.is_none() => first = Some(broken),
+                Some(broken) => every &= broken.explicit,
+                None => every = false,
+            }
+            if first.is_some() && !every {
+                break;
+            }
+        }
+        self.finding(&first?, every)
     }
-    finding = finding.with_related(ctx.workload_span(clash.server), "the server");
-    if let Some(client) = client {
-        finding = finding.with_witness(Witness {
-            from: ctx.workload_name(client),
-            to: ctx.workload_name(clash.server),
-            port: Some(clash.port.number),
-            transport: Some(if clash.tls.effective_mode() == ClientTlsMode::Disable {
-                "plaintext"
-            } else {
-                "mtls"
-            }),
-            method: None,
-            path: None,
-            decision: Decision::Deny,
-            because: vec![
-                format!("{name} makes the client send {}", sends(clash.tls.effective_mode())),
-                format!("the server has {}, so the connection is refused", clash.why),
-            ],
-        });
+
+    fn client(&self, service: ServiceId, server: &Workload) -> Option<&'c Workload> {
+        self.clients.client(self.ctx, self.id, self.rule, self.host, (service, server))
     }
-    Some(finding)
+
+    fn finding(&self, broken: &Broken<'c>, every: bool) -> Option<Finding> {
+        let Follow { ctx, id, rule, .. } = *self;
+        let clash = &broken.clash;
+        let own = ctx.namespace_of(id)?;
+        let client = self.client(broken.service, clash.server);
+        let fqdn = ctx.mesh.services[broken.service.index()].fqdn.as_deref()?;
+        let meta = &ctx.resource(id).meta;
+        // Which of several rules for one host counts is another finding. Callers may be routed to subsets that send
+        // something else, and control planes of other revisions do not read the rule.
+        let certain = every
+            && self.clients.is_alone(own, self.host, fqdn)
+            && broken.explicit
+            && client.is_some()
+            && !rule.subsets.iter().any(has_own_tls)
+            && revision(meta).is_none()
+            && !ctx.is_incomplete(own)
+            && !ctx.is_incomplete(clash.server.namespace);
+        let level = if certain { Level::Error } else { Level::Warning };
+        let name = meta.resource_name();
+        let mode = clash.tls.effective_mode();
+        let word = mode.as_str();
+        let to = format!("{}:{}", ctx.workload_name(clash.server), clash.port.number);
+        let whom = match broken.subset.and_then(|subset| subset.name.as_ref()) {
+            Some(subset) => format!("are routed to subset {} of {name}", subset.value),
+            None => format!("follow {name}"),
+        };
+        let message = format!("clients that {whom} cannot reach {to}: {word} meets {}", clash.why);
+        let (span, label) = match &clash.tls.mode {
+            Some(mode) => (mode.span, format!("clients send {}", sends(mode.value))),
+            None => (clash.tls.span, "`tls` without `mode` means DISABLE: clients send plaintext".to_owned()),
+        };
+        let mut finding = Finding::new(ID, level, Category::Outage, message, Label::new(span, label))
+            .with_resource(name.clone())
+            .with_confidence(if certain { Confidence::High } else { Confidence::Medium })
+            .with_help("remove `tls` from the DestinationRule: auto mTLS sends what the server takes");
+        if let Some(place) = clash.port.mode.mode.span().or_else(|| clash.server.capture.span()) {
+            finding = finding.with_related(first_line(ctx, place), "the server's side is decided here");
+        }
+        finding = finding.with_related(ctx.workload_span(clash.server), "the server");
+        if let Some(client) = client {
+            finding = finding.with_witness(Witness {
+                from: ctx.workload_name(client),
+                to: ctx.workload_name(clash.server),
+                port: Some(clash.port.number),
+                transport: Some(if mode == ClientTlsMode::Disable { "plaintext" } else { "mtls" }),
+                method: None,
+                path: None,
+                decision: Decision::Deny,
+                because: vec![
+                    format!("{name} makes the client send {}", sends(mode)),
+                    format!("the server has {}, so the connection is refused", clash.why),
+                ],
+            });
+        }
+        Some(finding)
+    }
 }
 
 fn first_line(ctx: &Context<'_>, span: Span) -> Span {
@@ -144,8 +224,9 @@ fn sends(mode: ClientTlsMode) -> &'static str {
 
 /// The first port of a workload behind the Service that refuses what the rule sends; `None` when there is none.
 fn clash<'c>(
-    ctx: &'c Context<'_>,
+    ctx: &Context<'c>,
     rule: &'c DestinationRule,
+    subset: Option<&'c Subset>,
     service: ServiceId,
     workload: &'c Workload,
 ) -> Option<Clash<'c>> {
@@ -158,22 +239,35 @@ fn clash<'c>(
     workload.ports.iter().find_map(|port| {
         let binding = port.bindings.iter().find(|binding| binding.service == service)?;
         let number = spec.ports.get(binding.port)?.port.value;
-        let tls = tls_for(rule, number)?;
+        let tls = tls_for(rule, subset, number)?;
         let (why, explicit) = refusal(workload, port, tls.effective_mode())?;
         Some(Clash { server: workload, port, tls, why, explicit })
     })
 }
 
-/// A port entry replaces what stands above it, `tls` included (§2.5).
-fn tls_for(rule: &DestinationRule, service_port: u16) -> Option<&ClientTls> {
-    let policy = rule.traffic_policy.as_ref()?;
-    let entry = policy
-        .port_level
-        .iter()
-        .find(|entry| entry.port.as_ref().is_some_and(|port| port.value == service_port));
-    match entry {
+/// A port entry replaces what stands above it, `tls` included; a subset without either has what the rule has (§2.5).
+fn tls_for<'c>(
+    rule: &'c DestinationRule,
+    subset: Option<&'c Subset>,
+    service_port: u16,
+) -> Option<&'c ClientTls> {
+    let whole = in_policy(rule.traffic_policy.as_ref(), service_port, None);
+    match subset {
+        Some(subset) => in_policy(subset.traffic_policy.as_ref(), service_port, whole),
+        None => whole,
+    }
+}
+
+fn in_policy<'c>(
+    policy: Option<&'c TrafficPolicy>,
+    service_port: u16,
+    above: Option<&'c ClientTls>,
+) -> Option<&'c ClientTls> {
+    let Some(policy) = policy else { return above };
+    let mut entries = policy.port_level.iter();
+    match entries.find(|entry| entry.port.as_ref().is_some_and(|port| port.value == service_port)) {
         Some(entry) => entry.tls.as_ref(),
-        None => policy.tls.as_ref(),
+        None => policy.tls.as_ref().or(above),
     }
 }
 
@@ -194,26 +288,4 @@ fn refusal(workload: &Workload, port: &WorkloadPort, sent: ClientTlsMode) -> Opt
         (Capture::None, _, ClientTlsMode::IstioMutual) => Some(("no proxy that could end mTLS", written)),
         _ => None,
     }
-}
-
-/// A workload with a sidecar that uses this rule: of its namespace, or anywhere when it is the Service owner's rule.
-fn client<'c>(
-    ctx: &'c Context<'_>,
-    namespace: NamespaceId,
-    rule: &DestinationRule,
-    server: &Workload,
-    service_namespace: NamespaceId,
-) -> Option<&'c Workload> {
-    let name = ctx.mesh.namespaces[namespace.index()].name.as_deref();
-    let exported = |to: &str| rule.export_to.iter().any(|entry| entry.value == to);
-    let here = rule.export_to.is_empty() || exported("*") || exported(".") || name.is_some_and(exported);
-    let everywhere = namespace == service_namespace && (rule.export_to.is_empty() || exported("*"));
-    let is_client = |workload: &&Workload| {
-        matches!(workload.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone))
-            && workload.resource != server.resource
-    };
-    let of_namespace = ctx.mesh.namespaces[namespace.index()].workloads.iter();
-    let mut near = of_namespace.map(|id| &ctx.mesh.workloads[id.index()]);
-    let found = if here { near.find(is_client) } else { None };
-    found.or_else(|| if everywhere { ctx.mesh.workloads.iter().find(is_client) } else { None })
 }

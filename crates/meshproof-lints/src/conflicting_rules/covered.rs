@@ -6,7 +6,7 @@ use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_ir::{Capture, NamespaceId};
 use meshproof_resources::{Action, Rule};
 
-use super::ID;
+use super::{ID, revision};
 use crate::Context;
 use crate::cover::covers;
 use crate::policies::Policy;
@@ -49,6 +49,9 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
 
 /// Wherever the ALLOW applies, the DENY does too.
 fn reaches(deny: &Policy<'_>, allow: &Policy<'_>) -> bool {
+    if revision(deny.meta) != revision(allow.meta) {
+        return false;
+    }
     if !deny.spec.target_refs.is_empty() || !allow.spec.target_refs.is_empty() {
         return false;
     }

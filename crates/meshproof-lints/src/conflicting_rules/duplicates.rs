@@ -5,7 +5,8 @@ use meshproof_grammar::host::resolve;
 use meshproof_ir::{ClusterId, NamespaceId, ResourceId};
 use meshproof_resources::{DestinationRule, Spec};
 
-use super::{ID, together};
+use super::is_for_one_revision;
+use super::{ID, revision, together};
 use crate::Context;
 use crate::hash::Map;
 
@@ -109,6 +110,9 @@ fn peer_authentications(ctx: &Context<'_>) -> Vec<Finding> {
     let key = |id: ResourceId| {
         let resource = ctx.resource(id);
         let Spec::PeerAuthentication(policy) = &resource.spec else { return None };
+        if is_for_one_revision(&resource.meta) {
+            return None;
+        }
         let namespace = ctx.namespace_of(id)?;
         let root = ctx.is_root(namespace);
         let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
@@ -123,7 +127,7 @@ fn peer_authentications(ctx: &Context<'_>) -> Vec<Finding> {
             })
             .unwrap_or_default();
         labels.sort_unstable();
-        Some((namespace, labels))
+        Some((namespace, revision(&resource.meta), labels))
     };
     let mut findings = Vec::new();
     for group in groups(ctx, key) {
@@ -166,18 +170,21 @@ fn peer_pair(ctx: &Context<'_>, first: ResourceId, other: ResourceId) -> Option<
 
 /// Of several rules for one host in one namespace only one traffic policy survives (mutual-TLS reference §2.4).
 fn destination_rules(ctx: &Context<'_>) -> Vec<Finding> {
-    type Key = (ClusterId, NamespaceId, String, Vec<String>);
-    let key = |id: ResourceId| -> Option<Key> {
-        let Spec::DestinationRule(rule) = &ctx.resource(id).spec else { return None };
+    type Key<'k> = (ClusterId, NamespaceId, Option<&'k str>, String, Vec<String>);
+    let key = |id: ResourceId| -> Option<Key<'_>> {
+        let resource = ctx.resource(id);
+        let Spec::DestinationRule(rule) = &resource.spec else { return None };
         let (cluster, namespace) = ctx.mesh.placement[id.index()];
         let namespace = namespace?;
         let name = ctx.mesh.namespaces[namespace.index()].name.as_deref()?;
-        if rule.workload_selector.is_some() || rule.traffic_policy.is_none() {
+        let revision = is_for_one_revision(&ctx.resource(id).meta);
+        if revision || rule.workload_selector.is_some() || rule.traffic_policy.is_none() {
             return None;
         }
         let mut export: Vec<String> = rule.export_to.iter().map(|to| to.value.clone()).collect();
         export.sort_unstable();
-        Some((cluster, namespace, resolve(&rule.host.as_ref()?.value, name, "cluster.local"), export))
+        let host = resolve(&rule.host.as_ref()?.value, name, "cluster.local");
+        Some((cluster, namespace, revision(&resource.meta), host, export))
     };
     let mut findings = Vec::new();
     for group in groups(ctx, key) {

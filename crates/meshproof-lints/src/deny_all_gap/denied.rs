@@ -9,6 +9,7 @@ use super::closed::is_certain;
 use super::survey::{Place, Survey, port_at};
 use super::{ID, listed};
 use crate::Context;
+use crate::conflicting_rules::revision;
 use crate::cover::covers;
 use crate::policies::Policy;
 use crate::witnesses::{meant_caller, request};
@@ -46,7 +47,8 @@ fn taken_back(
     let workload = &ctx.mesh.workloads[place.workload.index()];
     let port = port_at(workload, place.closed.first().copied().flatten());
     let policies = workload.policies.iter().filter_map(|attachment| ctx.policies.get(attachment.policy));
-    let mut pairs = policies.filter(|policy| policy.enforces(Action::Allow)).flat_map(|allow| {
+    let allows = policies.filter(|policy| policy.enforces(Action::Allow) && meet(deny, policy, workload));
+    let mut pairs = allows.flat_map(|allow| {
         let rules = allow.rules.iter().filter(|rule| rule.may_allow(workload, port));
         rules.filter_map(move |rule| {
             let other = deny.rules.iter().find(|other| covers(other.rule, rule.rule))?;
@@ -83,7 +85,7 @@ fn taken_back(
 fn emptied(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
     let (place, allow) = places.iter().find_map(|place| {
         let workload = &ctx.mesh.workloads[place.workload.index()];
-        opener(ctx, workload).map(|allow| (place, allow))
+        opener(ctx, policy, workload).map(|allow| (place, allow))
     })?;
     let workload = &ctx.mesh.workloads[place.workload.index()];
     let port = port_at(workload, place.closed.first().copied().flatten());
@@ -116,11 +118,20 @@ fn emptied(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<F
     )
 }
 
-/// An ALLOW policy with rules that lets somebody in at a workload.
-fn opener<'c>(ctx: &'c Context<'_>, workload: &Workload) -> Option<&'c Policy<'c>> {
+/// Whether one control plane reads both for a workload. Where they have different revisions, that of the workload
+/// must be known.
+fn meet(deny: &Policy<'_>, allow: &Policy<'_>, workload: &Workload) -> bool {
+    let attached = |policy: &Policy<'_>| {
+        workload.policies.get(policy.id).is_some_and(|attachment| attachment.certain.is_ok())
+    };
+    revision(deny.meta) == revision(allow.meta) || (attached(deny) && attached(allow))
+}
+
+/// An ALLOW policy with rules that would let somebody in at a workload without the DENY.
+fn opener<'c>(ctx: &'c Context<'_>, deny: &Policy<'_>, workload: &Workload) -> Option<&'c Policy<'c>> {
     let policies = workload.policies.iter().filter_map(|attachment| ctx.policies.get(attachment.policy));
     policies
-        .filter(|policy| policy.enforces(Action::Allow))
+        .filter(|policy| policy.enforces(Action::Allow) && meet(deny, policy, workload))
         .find(|policy| policy.rules.iter().any(|rule| rule.dead.is_empty()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_ir::{Capture, Origin, ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{Action, MtlsMode, Operation, Rule, Source};
+use meshproof_resources::{Action, Condition, Match, MtlsMode, Operation, Rule, Source};
 use meshproof_source::Span;
 
 use super::ID;
@@ -115,6 +115,28 @@ fn is_bare(rule: &Rule) -> bool {
     rule.to.iter().all(bare) && rule.when.is_empty()
 }
 
+/// Whether a DENY rule refuses everything that callers without an identity send.
+fn refuses_plaintext(rule: &Rule, workload: &Workload) -> bool {
+    let anybody = rule.from.is_empty() || rule.from.iter().any(|source| negative_identity(source).is_some());
+    let by_absence = |condition: &Condition| {
+        matches!(condition.key.value.as_str(), "source.principal" | "source.namespace")
+            && condition.values.values.is_empty()
+            && !condition.values.not_values.is_empty()
+    };
+    if !anybody || !rule.when.iter().all(by_absence) {
+        return false;
+    }
+    // Every request has a host, a method and a path; ztunnel sees none of them.
+    let http = !workload.capture.is(&Capture::Ambient);
+    let any = |test: &Match| {
+        let star = test.values.iter().any(|value| value.value == "*");
+        test.is_empty() || (http && star && test.not_values.is_empty())
+    };
+    let bare =
+        |operation: &Operation| any(&operation.hosts) && any(&operation.methods) && any(&operation.paths);
+    rule.to.iter().all(bare)
+}
+
 /// Whether some request without an identity gets through, for certain.
 fn plaintext(ctx: &Context<'_>, workload: &Workload, port: &WorkloadPort) -> Plaintext {
     let mut allows = false;
@@ -129,7 +151,7 @@ fn plaintext(ctx: &Context<'_>, workload: &Workload, port: &WorkloadPort) -> Pla
             let anybody = rule.rule.from.is_empty()
                 || rule.rule.from.iter().any(|source| negative_identity(source).is_some());
             match policy.action {
-                Action::Deny if anybody && bare => return Plaintext::Refused,
+                Action::Deny if refuses_plaintext(rule.rule, workload) => return Plaintext::Refused,
                 Action::Deny => unsure |= rule.wants_identity.is_none(),
                 Action::Allow if anybody && rule.rule.when.is_empty() => {
                     let better = admitting.is_none_or(|(_, _, before)| bare && !before);

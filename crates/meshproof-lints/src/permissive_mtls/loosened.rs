@@ -9,6 +9,7 @@ use meshproof_resources::{MtlsMode, PeerAuthentication, Spec};
 use super::ID;
 use super::evaded::takes_plaintext;
 use crate::Context;
+use crate::conflicting_rules::revision;
 use crate::context::{captured_ports, served_ports};
 use crate::hash::{Map, Set};
 
@@ -106,6 +107,9 @@ fn looser_than_above(
     };
     let own = strict.get(&namespace).filter(|_| policy.selects_workloads());
     let above = *own.or_else(of_mesh).filter(|above| **above != id)?;
+    if revision(&ctx.resource(above).meta) != revision(&ctx.resource(id).meta) {
+        return None;
+    }
     let name = ctx.resource(id).meta.resource_name();
     let word = mode.value.as_str();
     let message = format!(
