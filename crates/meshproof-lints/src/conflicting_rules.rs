@@ -8,7 +8,6 @@ mod duplicates;
 use meshproof_diagnostics::{Finding, Level};
 use meshproof_ir::ResourceId;
 use meshproof_resources::Meta;
-use meshproof_resources::Meta;
 
 use crate::Context;
 
@@ -20,12 +19,6 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     findings.extend(client_tls::findings(ctx));
     findings.extend(covered::findings(ctx));
     findings
-}
-
-/// Only the control plane of that revision reads the object (Istio 1.32, label `istio.io/rev`), so it may never meet the
-/// others of its scope.
-fn is_for_one_revision(meta: &Meta) -> bool {
-    meta.labels.get("istio.io/rev").is_some()
 }
 
 /// How sure it is that two objects are applied together: one file for certain, one folder probably; different folders

@@ -5,7 +5,6 @@ use meshproof_grammar::host::resolve;
 use meshproof_ir::{ClusterId, NamespaceId, ResourceId};
 use meshproof_resources::{DestinationRule, Spec};
 
-use super::is_for_one_revision;
 use super::{ID, revision, together};
 use crate::Context;
 use crate::hash::Map;
@@ -110,9 +109,6 @@ fn peer_authentications(ctx: &Context<'_>) -> Vec<Finding> {
     let key = |id: ResourceId| {
         let resource = ctx.resource(id);
         let Spec::PeerAuthentication(policy) = &resource.spec else { return None };
-        if is_for_one_revision(&resource.meta) {
-            return None;
-        }
         let namespace = ctx.namespace_of(id)?;
         let root = ctx.is_root(namespace);
         let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
@@ -177,8 +173,7 @@ fn destination_rules(ctx: &Context<'_>) -> Vec<Finding> {
         let (cluster, namespace) = ctx.mesh.placement[id.index()];
         let namespace = namespace?;
         let name = ctx.mesh.namespaces[namespace.index()].name.as_deref()?;
-        let revision = is_for_one_revision(&ctx.resource(id).meta);
-        if revision || rule.workload_selector.is_some() || rule.traffic_policy.is_none() {
+        if rule.workload_selector.is_some() || rule.traffic_policy.is_none() {
             return None;
         }
         let mut export: Vec<String> = rule.export_to.iter().map(|to| to.value.clone()).collect();
