@@ -5,6 +5,7 @@
 //! in those that do. What the policies say is told apart by engine ([`Engine`]): Envoy's HTTP chain, Envoy's TCP chain,
 //! ztunnel and proxyless gRPC disagree in places.
 
+mod attached;
 mod attribute;
 mod context;
 mod evaluate;
@@ -20,6 +21,7 @@ mod trace;
 mod view;
 mod ztunnel;
 
+pub use attached::{at_gateway, context_of, policy_of, unknown_settings};
 pub use attribute::{Attribute, UnknownKey};
 pub use context::{Context, Engine, IdentityFlavour, Provider, ProviderAnswer, ProviderKind};
 pub use evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matched, Note, evaluate};

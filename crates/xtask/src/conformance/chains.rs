@@ -1,8 +1,6 @@
 //! Vectors of kind `authz`: which filters stand in the chains of a pod, in which order, with which rules.
 
-use std::collections::BTreeMap;
-
-use meshproof_authz::{Context, Engine, Policy, Provider, ProviderAnswer, ProviderKind, lower, lower_custom};
+use meshproof_authz::{Context, Engine, Policy, context_of, lower, lower_custom};
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
@@ -17,9 +15,7 @@ pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
     let mut said = Map::new();
     for (layer, filters) in recorded.as_object_mut().into_iter().flatten() {
         let engine = if layer == "http" { Engine::EnvoyHttp } else { Engine::EnvoyTcp };
-        let mut context = Context::new(engine);
-        context.trust_domains = mesh.settings.trust_domains().map(str::to_owned).collect();
-        context.providers = providers(scene);
+        let context = context_of(mesh, scene.cluster(id), engine);
         for filter in filters.as_array_mut().into_iter().flatten() {
             if let Some(rules) = filter.get_mut("rules").and_then(Value::as_array_mut) {
                 rules.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
@@ -28,22 +24,6 @@ pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
         said.insert(layer.clone(), json!(chain(&attached, &context)));
     }
     Ok(compare(&format!("pod {}", line["pod"]), line, &recorded, &Value::Object(said)))
-}
-
-fn providers(scene: &Scene) -> BTreeMap<String, Provider> {
-    let mut providers = BTreeMap::new();
-    for provider in &scene.mesh.settings.extension_providers {
-        let (Some(name), Some(kind)) = (&provider.name, &provider.kind) else { continue };
-        let kind = match kind.value.as_str() {
-            "envoyExtAuthzGrpc" => ProviderKind::Grpc,
-            "envoyExtAuthzHttp" => ProviderKind::Http,
-            _ => continue,
-        };
-        let fail_open = provider.fail_open.as_ref().is_some_and(|flag| flag.value);
-        let answer = ProviderAnswer::Unknown;
-        providers.insert(name.value.clone(), Provider { kind, fail_open, answer });
-    }
-    providers
 }
 
 /// The filters in the words of the vectors.

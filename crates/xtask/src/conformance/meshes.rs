@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use meshproof_authz::Policy;
-use meshproof_ir::{Attachment, BuildOptions, Mesh, WorkloadId};
+use meshproof_authz::{Policy, policy_of};
+use meshproof_ir::{BuildOptions, ClusterId, Mesh, WorkloadId};
 use meshproof_resources::Decoded;
 use meshproof_source::SourceId;
 use serde_json::{Value, json};
@@ -81,12 +81,12 @@ impl Scene {
     /// The AuthorizationPolicies at a pod.
     pub(super) fn policies(&self, id: WorkloadId) -> Vec<Policy<'_>> {
         let mesh = &self.mesh;
-        let policy = |attachment: &Attachment| {
-            let namespace = mesh.placement[attachment.policy.index()].1?;
-            let meta = &mesh.resource(attachment.policy).meta;
-            Some(Policy::new(meta, mesh.policy(attachment.policy)?, mesh.namespace_display(namespace)))
-        };
-        mesh.workload(id).policies.iter().filter_map(policy).collect()
+        mesh.workload(id).policies.iter().filter_map(|attached| policy_of(mesh, attached.policy)).collect()
+    }
+
+    /// The cluster of a pod.
+    pub(super) fn cluster(&self, id: WorkloadId) -> ClusterId {
+        self.mesh.namespace(self.mesh.workload(id).namespace).cluster
     }
 
     /// A pod by `namespace/name`.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use meshproof_authz::{By, Context, Decision, Engine, Peer, Phase, Request, RuleVerdict, evaluate};
+use meshproof_authz::{By, Decision, Engine, Peer, Phase, Request, RuleVerdict, context_of, evaluate};
 use meshproof_grammar::spiffe::SpiffeId;
 use meshproof_ir::{Capture, WorkloadId};
 use serde_json::{Value, json};
@@ -69,8 +69,7 @@ fn decide(scene: &Scene, id: WorkloadId, line: &Value) -> Result<Value, String> 
         metadata: Default::default(),
         http: None,
     };
-    let mut context = Context::new(Engine::Ztunnel);
-    context.trust_domains = mesh.settings.trust_domains().map(str::to_owned).collect();
+    let context = context_of(mesh, scene.cluster(id), Engine::Ztunnel);
     let evaluation = evaluate(&attached, &request, &context);
     let refused_plaintext = identity.is_none()
         && workload.ambient.as_ref().is_some_and(|ambient| ambient.refuses_plaintext(port));
