@@ -116,30 +116,18 @@ pub(crate) fn judge(rule: &Rule, setting: Setting<'_>) -> (RuleVerdict, Vec<Igno
     (verdict, ignored)
 }
 
-/// Puts the parts together: `from` and `to` need one item that holds, `when` needs all. Tells the failures of the first
-/// part that does not hold.
-pub(crate) fn judge_parts(
-    rule: &ReadRule<'_>,
-    fails: impl Fn(&Item<'_>) -> Option<FailedTest>,
-) -> RuleVerdict {
+/// Puts the parts together: `from` and `to` need one item that holds, `when` needs all. Tells the failures of every part
+/// that does not hold.
+pub(crate) fn judge_parts(rule: &ReadRule<'_>, fails: impl Fn(&Item<'_>) -> Vec<FailedTest>) -> RuleVerdict {
+    let mut failures = Vec::new();
     for alternatives in [&rule.from, &rule.to] {
-        let mut failures = Vec::new();
-        let holds = alternatives.is_empty()
-            || alternatives.iter().any(|item| match fails(item) {
-                None => true,
-                Some(failure) => {
-                    failures.push(failure);
-                    false
-                }
-            });
-        if !holds {
-            return RuleVerdict::Failed(failures);
+        let of_items: Vec<Vec<FailedTest>> = alternatives.iter().map(&fails).collect();
+        if of_items.iter().all(|failed| !failed.is_empty()) {
+            failures.extend(of_items.into_iter().flatten());
         }
     }
-    match rule.when.iter().find_map(fails) {
-        Some(failure) => RuleVerdict::Failed(vec![failure]),
-        None => RuleVerdict::Matched,
-    }
+    failures.extend(rule.when.iter().flat_map(fails));
+    if failures.is_empty() { RuleVerdict::Matched } else { RuleVerdict::Failed(failures) }
 }
 
 /// Values that a chain cannot test, in the order of the rule.
@@ -165,8 +153,9 @@ pub(crate) fn cannot_test(attribute: &Attribute, value: &str, is_tcp: bool) -> O
     matchers::unusable(attribute, value)
 }
 
-/// The first test of the item that does not hold. A list from which every value was left out counts as not written.
-fn item_fails(item: &Item<'_>, setting: Setting<'_>) -> Option<FailedTest> {
+/// The tests of the item that do not hold. A list from which every value was left out counts as not written.
+fn item_fails(item: &Item<'_>, setting: Setting<'_>) -> Vec<FailedTest> {
+    let mut failed = Vec::new();
     for test in &item.tests {
         for (negated, name, values) in test.halves() {
             let usable: Vec<&Text> = values
@@ -177,7 +166,7 @@ fn item_fails(item: &Item<'_>, setting: Setting<'_>) -> Option<FailedTest> {
                 .iter()
                 .any(|value| matchers::matches(&test.attribute, &value.value, setting.view, setting.near));
             if !usable.is_empty() && found == negated {
-                return Some(FailedTest {
+                failed.push(FailedTest {
                     part: item.part,
                     span: item.span,
                     field: name.to_owned(),
@@ -188,5 +177,5 @@ fn item_fails(item: &Item<'_>, setting: Setting<'_>) -> Option<FailedTest> {
             }
         }
     }
-    None
+    failed
 }

@@ -88,10 +88,29 @@ pub struct RuleTrace {
 pub enum RuleVerdict {
     /// It matches.
     Matched,
-    /// It does not. One failure per alternative of the first part (`from`, `to`, `when`) that fails.
+    /// It does not. Every test that fails, of each part (`from`, `to`, `when`) that does not hold, in the order of the
+    /// rule.
     Failed(Vec<FailedTest>),
     /// The engine does not have the rule.
     Dropped(Dropped),
+}
+
+impl RuleVerdict {
+    /// How many tests would have to come out differently for the rule to match: of a part with alternatives, those of
+    /// the nearest one. Nothing when it matches or can never match.
+    pub fn tests_short(&self) -> Option<usize> {
+        let RuleVerdict::Failed(failed) = self else { return None };
+        let nearest = |of_part: fn(&Part) -> bool| {
+            let of_items = failed.chunk_by(|a, b| a.part == b.part);
+            of_items.filter(|tests| of_part(&tests[0].part)).map(<[FailedTest]>::len).min().unwrap_or(0)
+        };
+        let conditions = failed.iter().filter(|test| matches!(test.part, Part::When(_))).count();
+        Some(
+            nearest(|part| matches!(part, Part::From(_)))
+                + nearest(|part| matches!(part, Part::To(_)))
+                + conditions,
+        )
+    }
 }
 
 /// Which part of a rule, and which of its items.
@@ -105,7 +124,7 @@ pub enum Part {
     When(usize),
 }
 
-/// The first test of an alternative that fails.
+/// A test that fails.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedTest {
     /// Where.

@@ -144,14 +144,15 @@ fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
     (layer_seven, ignored)
 }
 
-/// The first test of the item that does not hold. An item without any test never matches.
+/// The tests of the item that do not hold. An item without any test never matches.
 fn item_fails(
     item: &Item<'_>,
     policy: &Policy<'_>,
     view: &View<'_>,
     peer: Option<&SpiffeId>,
-) -> Option<FailedTest> {
+) -> Vec<FailedTest> {
     let mut is_empty = true;
+    let mut failed = Vec::new();
     for test in item.tests.iter().filter(|test| is_known(&test.attribute, item)) {
         for (negated, name, values) in test.halves() {
             let usable: Vec<&Text> = values
@@ -161,7 +162,7 @@ fn item_fails(
             is_empty &= usable.is_empty();
             let found = usable.iter().any(|value| matches(&test.attribute, &value.value, policy, view, peer));
             if !usable.is_empty() && found == negated {
-                return Some(FailedTest {
+                failed.push(FailedTest {
                     part: item.part,
                     span: item.span,
                     field: name.to_owned(),
@@ -172,14 +173,17 @@ fn item_fails(
             }
         }
     }
-    is_empty.then(|| FailedTest {
-        part: item.part,
-        span: item.span,
-        field: String::new(),
-        negated: false,
-        wanted: Vec::new(),
-        has: Vec::new(),
-    })
+    if is_empty {
+        failed.push(FailedTest {
+            part: item.part,
+            span: item.span,
+            field: String::new(),
+            negated: false,
+            wanted: Vec::new(),
+            has: Vec::new(),
+        });
+    }
+    failed
 }
 
 /// One value. Identities are compared as written: no alias, no `cluster.local` for the mesh's own trust domain.
