@@ -28,6 +28,7 @@ pub mod service_account;
 pub mod spiffe;
 mod text;
 pub mod trust_domain;
+pub mod uri_template;
 pub mod when_key;
 
 pub use error::ParseError;

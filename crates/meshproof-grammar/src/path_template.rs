@@ -2,7 +2,8 @@
 //!
 //! What istiod's webhook admits: Istio 1.32, `pkg/config/security/security.go` (`CheckValidPathTemplate`). What an
 //! admitted template means: Envoy's URI template matcher, where `{*}` is one or more path characters without a slash
-//! and `{**}` is any number of them with slashes, and the whole path has to match.
+//! and `{**}` is any number of them with slashes, and the whole path has to match. What Envoy makes of any other text
+//! is [`crate::uri_template`].
 
 use std::fmt;
 
@@ -109,12 +110,6 @@ impl PathTemplate {
             segments.push(read);
         }
         Ok(PathTemplate { segments })
-    }
-
-    /// Whether Envoy refuses the template although istiod's webhook admits it: it does not start with a slash, and
-    /// then the whole listener is rejected.
-    pub fn lacks_leading_slash(&self) -> bool {
-        !matches!(self.segments.first(), Some(Segment::Literal(text)) if text.is_empty())
     }
 
     /// Whether a normalized path (query and fragment already removed) matches. Takes time linear in the path.
@@ -235,8 +230,6 @@ mod tests {
 
     #[test]
     fn slashes_at_the_ends_are_free() {
-        assert!(template("{*}/a").lacks_leading_slash());
-        assert!(!template("/{*}/").lacks_leading_slash());
         assert_eq!(template("//a/{*}//").to_string(), "//a/{*}//");
     }
 }

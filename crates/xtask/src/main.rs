@@ -41,6 +41,10 @@ enum Task {
         /// How many sets of policies; each is asked 30 times.
         #[arg(long, default_value_t = 170, value_parser = clap::value_parser!(u32).range(1..=5_000))]
         sets: u32,
+        /// Only ask about the probes of this file (JSON lines with `name`, `policies` and `request`) and write the
+        /// answers into it, to be kept as vectors.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "sets"])]
+        record: Option<PathBuf>,
     },
     /// Write the schema tables of meshproof-resources anew from the published CRDs (needs Go and the network).
     Schemas,
@@ -53,7 +57,8 @@ fn main() -> ExitCode {
             conformance::run(&mut out, &files, verbose).map(|summary| summary.failed == 0)
         }
         Task::Docs { check } => docs::run(check).map(|()| true),
-        Task::EnvoyDiff { seed, sets } => envoy_diff::run(&mut out, seed, sets),
+        Task::EnvoyDiff { record: Some(file), .. } => envoy_diff::record(&mut out, &file).map(|()| true),
+        Task::EnvoyDiff { seed, sets, record: None } => envoy_diff::run(&mut out, seed, sets),
         Task::Schemas => schemas::run().map(|()| true),
     };
     match result {

@@ -7,6 +7,7 @@ use meshproof_grammar::port::Port;
 use meshproof_grammar::request_principal::RequestPrincipal;
 use meshproof_grammar::service_account::ServiceAccountRef;
 use meshproof_grammar::spiffe::SCHEME;
+use meshproof_grammar::uri_template::translate;
 use serde_json::{Value, json};
 
 const URI_TEMPLATE: &str =
@@ -86,8 +87,7 @@ pub(super) fn path(value: &str) -> Value {
     if !is_template(value) {
         return json!({ "urlPath": { "path": pattern(value, "") } });
     }
-    let template = value.replace("{**}", "**").replace("{*}", "*");
-    let config = json!({ "@type": URI_TEMPLATE, "pathTemplate": template });
+    let config = json!({ "@type": URI_TEMPLATE, "pathTemplate": translate(value) });
     json!({ "uriTemplate": { "name": "uri-template", "typedConfig": config } })
 }
 

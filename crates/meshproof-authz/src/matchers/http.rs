@@ -2,9 +2,9 @@
 //!
 //! Rules: Istio 1.32, `matcher/header.go` and `generator.go`; Envoy, `HeaderMatcher`, `PathMatcher`, URI templates.
 
-use meshproof_grammar::path::PathPattern;
 use meshproof_grammar::path_template::is_template;
 use meshproof_grammar::pattern::Pattern;
+use meshproof_grammar::uri_template::{UriTemplate, translate};
 
 use super::text;
 use crate::view::View;
@@ -19,12 +19,11 @@ pub(super) fn method(value: &str, view: &View<'_>) -> bool {
     view.http.as_ref().is_some_and(|http| Pattern::parse(value).matches_header(&http.method))
 }
 
-/// The normalized path without its query. A malformed template never matches: Envoy would refuse it, see
-/// [`template_is_refused`].
+/// The normalized path without its query. A template that Envoy refuses never matches, see [`template_is_refused`].
 pub(super) fn path(value: &str, view: &View<'_>) -> bool {
     let Some(path) = view.http.as_ref().and_then(|http| http.path()) else { return false };
     if is_template(value) {
-        return PathPattern::parse(value).is_ok_and(|template| template.matches(path));
+        return UriTemplate::parse(&translate(value)).is_ok_and(|template| template.matches(path));
     }
     // Braces are refused at admission; behind it they are plain characters.
     text(&Pattern::parse(value), path)
@@ -32,12 +31,7 @@ pub(super) fn path(value: &str, view: &View<'_>) -> bool {
 
 /// Whether Envoy refuses the whole configuration because of this value of `paths`.
 pub(crate) fn template_is_refused(value: &str) -> bool {
-    is_template(value)
-        && match PathPattern::parse(value) {
-            Ok(PathPattern::Template(template)) => template.lacks_leading_slash(),
-            Ok(PathPattern::Pattern(_)) => false,
-            Err(_) => true,
-        }
+    is_template(value) && UriTemplate::parse(&translate(value)).is_err()
 }
 
 /// `*` asks for presence, and an empty value is present.

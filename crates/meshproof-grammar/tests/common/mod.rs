@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use meshproof_grammar::{
     ParseError, calico, cidr, dns, dry_run, duration, host, label_selector, namespace_pattern, path,
     path_template, pattern, port, principal, protocol, provider_name, request_principal, service_account,
-    spiffe, trust_domain, when_key,
+    spiffe, trust_domain, uri_template, when_key,
 };
 
 /// Reads a text, checks that its printed form reads back as the same value, and gives the printed form.
@@ -102,5 +102,6 @@ languages! {
     "sidecar_host" => host::ScopedHost::parse_sidecar,
     "spiffe" => spiffe::SpiffeId::parse,
     "trust_domain" => trust_domain::TrustDomainPattern::parse,
+    "uri_template" => uri_template::UriTemplate::parse,
     "when_key" => when_key,
 }

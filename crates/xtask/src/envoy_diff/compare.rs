@@ -46,7 +46,7 @@ impl Comparison {
             self.failed += 1;
             writeln!(out, "set {}: Envoy logged nothing about {}", sets[case.set].name, case.request)?;
         }
-        let vectors: Vec<Value> = recorded.cases.iter().map(|case| vector(&sets[case.set], case)).collect();
+        let vectors: Vec<Value> = recorded.cases.iter().map(|case| named(&sets[case.set], case)).collect();
         if self.agrees(&vectors)? {
             self.passed += vectors.len() as u64;
             return Ok(());
@@ -72,7 +72,7 @@ impl Comparison {
 
     /// Takes away what a difference does not need.
     fn shrink(&self, set: &Set, case: &Case, recorder: &Recorder) -> io::Result<Value> {
-        let mut best = (set.clone(), vector(set, case));
+        let mut best = (set.clone(), named(set, case));
         best.0.requests = vec![case.request.clone()];
         for _ in 0..shrink::ROUNDS {
             let mut better = None;
@@ -81,7 +81,7 @@ impl Comparison {
                 // The first candidates take most away.
                 recorded.cases.sort_by_key(|case| case.set);
                 for case in &recorded.cases {
-                    let vector = vector(&some[case.set], case);
+                    let vector = named(&some[case.set], case);
                     if !self.agrees(std::slice::from_ref(&vector))? {
                         better = Some((some[case.set].clone(), vector));
                         break;
@@ -131,16 +131,21 @@ impl Comparison {
     }
 }
 
-/// A vector that stands alone, named after what its policies ask.
-fn vector(set: &Set, case: &Case) -> Value {
-    let asks: Vec<String> = set.policies.iter().map(shrink::asks).collect();
-    let proto = case.request["proto"].as_str().unwrap_or_default();
+/// A vector that stands alone.
+pub(super) fn vector(set: &Set, case: &Case, name: &str) -> Value {
     json!({
         "kind": "probe",
-        "name": format!("{}: {proto}, {}", set.name, asks.join(", ")),
+        "name": name,
         "trustDomains": set.trust_domains,
         "policies": set.policies,
         "request": case.request,
         "expect": case.expect,
     })
+}
+
+/// A vector that is named after what its policies ask.
+fn named(set: &Set, case: &Case) -> Value {
+    let asks: Vec<String> = set.policies.iter().map(shrink::asks).collect();
+    let proto = case.request["proto"].as_str().unwrap_or_default();
+    vector(set, case, &format!("{}: {proto}, {}", set.name, asks.join(", ")))
 }

@@ -69,8 +69,7 @@ const HOSTS: &[&str] = &[
     "shop.example.",
 ];
 const METHODS: &[&str] = &["GET", "get", "G*", "*T", "*", "POST", "HEAD", "OPTIONS", "PROPFIND"];
-// Not here: `{*}` beside other characters (`/a/{*}.txt`). Admission refuses it, and `evaluate` takes the whole listener
-// to be refused, while Envoy 1.40 accepts it and matches.
+// The last ones are refused at admission and taken by Envoy.
 const PATHS: &[&str] = &[
     "/",
     "/a",
@@ -97,6 +96,13 @@ const PATHS: &[&str] = &[
     "/a*b",
     "/~a",
     "/a/.",
+    "/a/{*}.txt",
+    "/a/{**}b",
+    "/a/x{*}",
+    "/{*}-{*}",
+    "/a/{**}{*}",
+    "/{id}/{*}",
+    "/{id=a/*}/{*}",
 ];
 const TAGS: &[&str] = &["on", "o*", "*n", "*", "ON", "on,off", "off"];
 const SERVER_NAMES: &[&str] = &[

@@ -11,6 +11,7 @@ mod compare;
 mod config;
 mod generate;
 mod observe;
+mod probes;
 mod process;
 mod record;
 mod requests;
@@ -19,6 +20,7 @@ mod shrink;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
@@ -89,6 +91,14 @@ pub fn run(out: &mut dyn Write, seed: Option<u64>, sets: u32) -> io::Result<bool
         writeln!(out, "{count:6} {decision}")?;
     }
     comparison.close(out)
+}
+
+/// Asks an Envoy about the probes of a file and writes its answers into it.
+///
+/// # Errors
+/// When there is no Envoy, it cannot be talked to, or the file holds no probes.
+pub fn record(out: &mut dyn Write, file: &Path) -> io::Result<()> {
+    probes::record(out, file)
 }
 
 fn set(rng: &mut Rng, name: String) -> Set {

@@ -47,6 +47,7 @@ impl Wanted {
         }
         let value = values[rng.usize(..values.len())].replace("{**}", pick(rng, &["", "q", "q/r"]));
         let value = value.replace("{*}", pick(rng, &["", "q", "q%2Fr", "q/r"]));
+        let value = value.replace("{id=a/*}", "a/q").replace("{id}", "q");
         let value = value.replace('*', pick(rng, &["", "x", "x.y"]));
         changed(rng, value)
     }

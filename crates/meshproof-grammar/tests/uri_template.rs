@@ -1,0 +1,68 @@
+//! What templates match, as a live Envoy 1.40 does it.
+#![allow(clippy::unwrap_used)]
+
+use meshproof_grammar::path_template::PathTemplate;
+use meshproof_grammar::uri_template::{UriTemplate, translate};
+use proptest::prelude::*;
+
+fn matches(value: &str, path: &str) -> bool {
+    UriTemplate::parse(&translate(value)).unwrap().matches(path)
+}
+
+#[test]
+fn text_behind_an_operator_is_a_suffix() {
+    assert!(matches("/a/{*}.txt", "/a/x.txt"));
+    assert!(matches("/a/{*}.txt", "/a/x.txt.txt"));
+    assert!(!matches("/a/{*}.txt", "/a/.txt"));
+    assert!(!matches("/a/{*}.txt", "/a/b/x.txt"));
+    assert!(!matches("/a/{*}.txt", "/a/xxtxt"));
+    assert!(matches("/a/{**}.txt", "/a/.txt"));
+    assert!(matches("/a/{**}.txt", "/a/b/c.txt"));
+}
+
+#[test]
+fn a_star_behind_text_repeats_its_last_character() {
+    for path in ["/a/", "/a/x", "/a/xxx"] {
+        assert!(matches("/a/x{*}", path), "{path}");
+    }
+    assert!(!matches("/a/x{*}", "/a/xy"));
+    assert!(matches("/a/x{*}y", "/a/xxy"));
+    assert!(!matches("/{*}/v.{*}", "/q/vaa"));
+    assert!(matches("/{*}/v.{*}", "/q/v.."));
+    assert!(matches("/{*}-{*}", "/q"));
+    assert!(matches("/{*}-{*}", "/q--"));
+}
+
+#[test]
+fn stars_in_a_row_match_nothing() {
+    for value in ["/a/x{**}", "/a/{**}{*}", "/{*}{*}{*}", "/{*}/x{*}{*}"] {
+        assert!(!matches(value, "/a/x") && !matches(value, "/a/"), "{value}");
+    }
+    // Two stars are one operator.
+    assert!(matches("/a/{*}{*}", "/a/b/c"));
+    assert!(!matches("/a/x{*}*", "/a/x"));
+}
+
+#[test]
+fn other_braces_are_variables() {
+    assert!(matches("/{id}/{*}", "/a/b"));
+    assert!(matches("/{id=a/*}/{*}", "/a/b/c"));
+    assert!(!matches("/{id=a/*}/{*}", "/b/b/c"));
+    assert!(matches("/{id=ab}{*}", "/abab"));
+    assert!(matches("/{id=ab}{*}c", "/c"));
+    assert!(!matches("/{id=ab}{*}", "/aba"));
+}
+
+proptest! {
+    #[test]
+    fn what_admission_knows_means_the_same(
+        segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "{*}", "{**}", "ab"]), 1..5),
+        trailing in any::<bool>(),
+        path in "/[ab/*\"]{0,6}",
+    ) {
+        let text = format!("/{}{}", segments.join("/"), if trailing { "/" } else { "" });
+        if let Ok(template) = PathTemplate::parse(&text) {
+            prop_assert_eq!(matches(&text, &path), template.matches(&path), "{} {}", text, path);
+        }
+    }
+}
