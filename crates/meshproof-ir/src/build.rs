@@ -193,12 +193,13 @@ impl Tables<'_> {
         let ambient = capture.is(&Capture::Ambient).then(|| self.peers.ambient(place, self.scopes, &labels));
         let selecting = self.services.selecting(pods, &labels, self.scopes, &mut tried);
         let inbound = InboundCapture::new(pods, &capture, settings);
-        let ingress = match capture.known() {
+        let sidecar = match capture.known() {
             Some(Capture::Sidecar | Capture::SidecarHbone) | None => {
-                self.sidecars.ingress(place, self.scopes, &labels, &mut tried)
+                self.sidecars.at(place, self.scopes, &labels, &mut tried)
             }
             Some(_) => None,
         };
+        let ingress = sidecar.and_then(|id| self.sidecars.ingress(id));
         let sources = PortSources {
             pods,
             selecting: &selecting,
@@ -232,6 +233,7 @@ impl Tables<'_> {
             policies,
             request_authentications,
             envoy_filters,
+            sidecar,
             services: selecting.services,
             capture,
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use meshproof_grammar::protocol::{Protocol, ProtocolClass};
-use meshproof_resources::{Resource, Sidecar, Spec};
+use meshproof_resources::{Resource, Spec};
 use meshproof_source::Span;
 
 use crate::age::{sort_by_age, sort_classes_by_age};
@@ -46,33 +46,23 @@ impl<'a> Sidecars<'a> {
 
     /// The Sidecar in force: one that selects the pods, else that of their namespace, else that of the root namespace
     /// (Istio 1.32, model/push_context.go `getSidecarScope`).
-    fn at(
+    pub(crate) fn at(
         &self,
         (cluster, namespace): (ClusterId, NamespaceId),
         scopes: &Scopes,
         labels: &LabelSet<'a>,
         tried: &mut u64,
-    ) -> Option<&'a Sidecar> {
+    ) -> Option<ResourceId> {
         let found = self.selecting.members_matching(namespace.0, labels, 1, tried);
         let mut selecting: Vec<ResourceId> = found.into_iter().map(ResourceId).collect();
         sort_by_age(&mut selecting, self.resources);
         let of = |namespace: NamespaceId| self.namespace.get(&namespace).and_then(|list| list.first());
-        let id = selecting.first().or_else(|| of(namespace)).or_else(|| of(scopes.root(cluster)?))?;
-        match &self.resources[id.index()].spec {
-            Spec::Sidecar(sidecar) => Some(sidecar),
-            _ => None,
-        }
+        selecting.first().or_else(|| of(namespace)).or_else(|| of(scopes.root(cluster)?)).copied()
     }
 
-    /// The inbound listeners that replace those of the Services; none when no Sidecar writes any.
-    pub(crate) fn ingress(
-        &self,
-        place: (ClusterId, NamespaceId),
-        scopes: &Scopes,
-        labels: &LabelSet<'a>,
-        tried: &mut u64,
-    ) -> Option<Vec<Ingress>> {
-        let sidecar = self.at(place, scopes, labels, tried)?;
+    /// The inbound listeners that replace those of the Services; none when the Sidecar writes none.
+    pub(crate) fn ingress(&self, id: ResourceId) -> Option<Vec<Ingress>> {
+        let Spec::Sidecar(sidecar) = &self.resources[id.index()].spec else { return None };
         let listener = |listener: &meshproof_resources::IngressListener| {
             let port = listener.port.as_ref()?;
             let number = port.number.as_ref()?;

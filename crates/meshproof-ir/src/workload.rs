@@ -79,6 +79,8 @@ pub struct Workload {
     pub request_authentications: Attachments,
     /// EnvoyFilters that change what it receives (the first few): what is said of it is unverified.
     pub envoy_filters: Vec<ResourceId>,
+    /// The Sidecar object in force; only where a sidecar may run.
+    pub sidecar: Option<ResourceId>,
     /// Services that select it.
     pub services: Vec<ServiceId>,
 }

@@ -100,6 +100,8 @@ pub struct ClientTls {
     pub credential_name: Option<Text>,
     /// `clientCertificate`.
     pub client_certificate: Option<Text>,
+    /// `privateKey`.
+    pub private_key: Option<Text>,
     /// `caCertificates`.
     pub ca_certificates: Option<Text>,
     /// `subjectAltNames`.
@@ -202,6 +204,7 @@ fn client_tls(node: NodeRef<'_>) -> Option<ClientTls> {
         mode: None,
         credential_name: None,
         client_certificate: None,
+        private_key: None,
         ca_certificates: None,
         subject_alt_names: Field::default(),
         sni: None,
@@ -212,6 +215,7 @@ fn client_tls(node: NodeRef<'_>) -> Option<ClientTls> {
             "mode" => tls.mode = word(value, &MODES),
             "credentialName" => tls.credential_name = text(value),
             "clientCertificate" => tls.client_certificate = text(value),
+            "privateKey" => tls.private_key = text(value),
             "caCertificates" => tls.ca_certificates = text(value),
             "subjectAltNames" => tls.subject_alt_names = texts(key, value),
             "sni" => tls.sni = text(value),

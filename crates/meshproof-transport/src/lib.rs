@@ -1,0 +1,15 @@
+//! Who speaks what to whom, per port: what a client sends (emission) against what the server takes (acceptance).
+//!
+//! [`Transport`] is built once over a [`Mesh`](meshproof_ir::Mesh), in time linear in it, and answers a [`Call`] with an
+//! [`Outcome`]: per endpoint the wire, what becomes of it, the identity that the server sees, and the objects that
+//! decide. Rules: mutual-TLS reference §2 and §3; Istio 1.32.
+
+mod call;
+mod outcome;
+mod transport;
+
+pub use call::{Call, Client, Target};
+pub use outcome::{
+    Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
+};
+pub use transport::Transport;
