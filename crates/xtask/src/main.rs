@@ -39,7 +39,7 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
         /// How many sets of policies; each is asked 30 times.
-        #[arg(long, default_value_t = 170, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+        #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=5_000))]
         sets: u32,
         /// Only ask about the probes of this file (JSON lines with `name`, `policies` and `request`) and write the
         /// answers into it, to be kept as vectors.

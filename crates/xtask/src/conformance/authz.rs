@@ -1,5 +1,6 @@
 //! Vectors of kinds `policies`, `case` and `probe`: what Envoy decided, by which phase and which rule.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use meshproof_authz::{
@@ -88,7 +89,13 @@ impl Authz {
         };
         let rule = evaluation.rule.as_ref().map(|matched| matched.id.as_str());
         let audit = evaluation.audit.as_ref().map(|matched| matched.id.as_str());
-        let said = json!({ "decision": decision, "by": by, "rule": rule, "audit": audit });
+        let mut said = json!({ "decision": decision, "by": by, "rule": rule, "audit": audit });
+        // Which rules on trial match is recorded as far as the proxy came.
+        for name in line["expect"]["dryRun"].as_object().into_iter().flat_map(|recorded| recorded.keys()) {
+            let dry_run = &evaluation.dry_run;
+            let matched = if name == "deny" { &dry_run.deny } else { &dry_run.allow };
+            said["dryRun"][name] = json!(matched.as_ref().map(|matched| &matched.id));
+        }
         if said == line["expect"] {
             return Ok(Outcome::Passed);
         }
@@ -143,9 +150,20 @@ fn request(written: &Value) -> Result<Request, String> {
         source: address(&written["src_ip"])?,
         proxied_source,
         destination: SocketAddr::new(address(&written["dst"][0])?, port),
-        metadata: Default::default(),
+        metadata: metadata(written),
         http: (written["proto"] == "http").then(|| http(written)),
     })
+}
+
+/// Dynamic metadata, by filter and key.
+fn metadata(written: &Value) -> BTreeMap<(String, String), Value> {
+    let filters = written["metadata"].as_object().into_iter().flatten();
+    let entries = filters.filter_map(|(filter, keys)| Some((filter, keys.as_object()?)));
+    entries
+        .flat_map(|(filter, keys)| {
+            keys.iter().map(move |(key, value)| ((filter.clone(), key.clone()), value.clone()))
+        })
+        .collect()
 }
 
 fn peer(written: Option<&Value>) -> Peer {

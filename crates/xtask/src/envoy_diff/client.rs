@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use super::certificates::Certificates;
-use super::failed;
+use super::{failed, metadata};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,7 +45,7 @@ impl<'a> Client<'a> {
         stream.set_nodelay(true)?;
         let client = stream.local_addr()?;
         let bytes = if request["proto"] == "http" { self.http(request)? } else { BYTES.to_vec() };
-        stream.write_all(preamble(request, client)?.as_bytes())?;
+        stream.write_all(&preamble(request, client)?)?;
         let result = if request["tls"] == true {
             let name = request["sni"].as_str();
             let config = self.config(request.get("peer"), name.is_some())?;
@@ -82,20 +82,40 @@ impl<'a> Client<'a> {
                 self.certificates.token(&request["jwt"])?
             ));
         }
+        if let Some(value) = metadata::of(request) {
+            head.push_str(&format!("{}: {}\r\n", metadata::HEADER, metadata::header(value)));
+        }
         head.push_str("\r\n");
         Ok(head.into_bytes())
     }
 }
 
-/// The line of the PROXY protocol: from where, to where.
-fn preamble(request: &Value, client: SocketAddr) -> io::Result<String> {
-    let (to, port) = (request["dst"][0].as_str().unwrap_or_default(), &request["dst"][1]);
-    let from = request["pp_src"].as_str().map_or_else(|| client.ip().to_string(), str::to_owned);
-    if from.contains(':') != to.contains(':') {
-        return Err(failed(format!("no connection goes from {from} to {to}")));
+/// What starts every header of the PROXY protocol, version 2, and says that addresses follow.
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21";
+
+/// The header of the PROXY protocol: from where, to where, and the metadata of a connection without HTTP.
+fn preamble(request: &Value, client: SocketAddr) -> io::Result<Vec<u8>> {
+    let address = |text: &str| text.parse::<IpAddr>().map_err(failed);
+    let to = address(request["dst"][0].as_str().unwrap_or_default())?;
+    let from = request["pp_src"].as_str().map_or(Ok(client.ip()), address)?;
+    let port = request["dst"][1].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+    let (family, mut body) = match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => (0x11, [from.octets(), to.octets()].concat()),
+        (IpAddr::V6(from), IpAddr::V6(to)) => (0x21, [from.octets(), to.octets()].concat()),
+        _ => return Err(failed(format!("no connection goes from {from} to {to}"))),
+    };
+    body.extend(client.port().to_be_bytes());
+    body.extend(port.to_be_bytes());
+    if let Some(Value::String(text)) = metadata::of(request).filter(|_| request["proto"] == "tcp") {
+        body.push(metadata::FIELD);
+        body.extend(length(text.as_bytes())?);
+        body.extend(text.as_bytes());
     }
-    let family = if to.contains(':') { "TCP6" } else { "TCP4" };
-    Ok(format!("PROXY {family} {from} {to} {} {port}\r\n", client.port()))
+    Ok([SIGNATURE, &[family], &length(&body)?, &body].concat())
+}
+
+fn length(bytes: &[u8]) -> io::Result<[u8; 2]> {
+    u16::try_from(bytes.len()).map(u16::to_be_bytes).map_err(failed)
 }
 
 fn exchange(stream: &mut (impl Read + Write), bytes: &[u8]) -> io::Result<bool> {

@@ -9,13 +9,15 @@
 use std::path::Path;
 
 use meshproof_authz::{Context, Engine, Policy, lower};
+use meshproof_grammar::uri_template::UriTemplate;
 use meshproof_resources::{Decoded, Spec};
 use meshproof_source::SourceId;
 use serde_json::{Value, json};
 
-use super::{Set, failed};
+use super::{Set, failed, metadata};
 
-const TYPES: &str = "type.googleapis.com/envoy.extensions";
+/// Where the types of filters live.
+pub(super) const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
 /// The whole configuration. `folder` holds the certificates and takes the log.
 pub(super) fn bootstrap(sets: &[Set], folder: &Path, key_set: &str) -> std::io::Result<Value> {
@@ -59,7 +61,8 @@ fn listener(name: &str, set: &Set, is_tcp: bool, folder: &Path, key_set: &str) -
         "address": loopback(),
         "listenerFilters": [
             { "name": "proxy", "typedConfig": {
-                "@type": format!("{TYPES}.filters.listener.proxy_protocol.v3.ProxyProtocol") } },
+                "@type": format!("{TYPES}.filters.listener.proxy_protocol.v3.ProxyProtocol"),
+                "rules": metadata::field_rules() } },
             { "name": "tls", "typedConfig": {
                 "@type": format!("{TYPES}.filters.listener.tls_inspector.v3.TlsInspector") } },
         ],
@@ -109,6 +112,22 @@ fn rbac(set: &Set, is_tcp: bool) -> std::io::Result<Vec<Value>> {
     Ok(filters)
 }
 
+/// Whether we say that Envoy does not take the filters of a set: one of its path templates is none.
+pub(super) fn is_refused(set: &Set) -> bool {
+    rbac(set, false).is_ok_and(|filters| filters.iter().any(has_bad_template))
+}
+
+fn has_bad_template(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_bad_template),
+        Value::Object(fields) => fields.iter().any(|(key, value)| match value.as_str() {
+            Some(text) => key == "pathTemplate" && UriTemplate::parse(text).is_err(),
+            None => has_bad_template(value),
+        }),
+        _ => false,
+    }
+}
+
 fn decode(policies: &[Value]) -> std::io::Result<Decoded> {
     let mut decoded = Decoded::default();
     for policy in policies {
@@ -121,7 +140,8 @@ fn decode(policies: &[Value]) -> std::io::Result<Decoded> {
 }
 
 fn http(name: &str, set: &Set, rbac: Vec<Value>, folder: &Path, key_set: &str) -> Value {
-    let mut filters = vec![json!({ "name": "tokens", "typedConfig": {
+    let mut filters = vec![metadata::filter()];
+    filters.push(json!({ "name": "tokens", "typedConfig": {
         "@type": format!("{TYPES}.filters.http.jwt_authn.v3.JwtAuthentication"),
         "bypassCorsPreflight": true,
         "providers": { "any": {
@@ -132,7 +152,7 @@ fn http(name: &str, set: &Set, rbac: Vec<Value>, folder: &Path, key_set: &str) -
         "rules": [{ "match": { "prefix": "/" }, "requires": { "requiresAny": { "requirements": [
             { "providerName": "any" }, { "allowMissing": {} },
         ] } } }],
-    } })];
+    } }));
     filters.extend(rbac);
     filters.push(json!({ "name": "router", "typedConfig": {
         "@type": format!("{TYPES}.filters.http.router.v3.Router") } }));

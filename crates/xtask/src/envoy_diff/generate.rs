@@ -104,7 +104,11 @@ const PATHS: &[&str] = &[
     "/{id}/{*}",
     "/{id=a/*}/{*}",
 ];
+/// Templates with which Envoy takes no configuration at all.
+const REFUSED: &[&str] =
+    &["{*}/a", "//a/{*}", "/{*}//", "/a/{*}.txt/b", "/{**}/{*}", "/{*}{id}", "/{*}/a b", "/{a}/{a}/{*}"];
 const TAGS: &[&str] = &["on", "o*", "*n", "*", "ON", "on,off", "off"];
+const TIERS: &[&str] = &["gold", "go*", "*ld", "*", "[gold]", "[go*]", "[*]", "[*ld]", "[]"];
 const SERVER_NAMES: &[&str] = &[
     "shop.example",
     "Shop.example",
@@ -147,6 +151,9 @@ const CONDITION: &[Pool] = &[
     ("request.auth.claims[groups]", &["admin", "ad*", "*min", "*", "dev", ""]),
     ("request.auth.claims[scope]", &["read", "read write", "re*", "*", "write"]),
     ("request.auth.claims[org][team]", &["red", "r*", "*"]),
+    ("experimental.envoy.filters.http.lua[tier]", TIERS),
+    ("experimental.envoy.filters.http.lua[tier]", TIERS),
+    ("experimental.envoy.filters.http.lua[other]", TIERS),
     ("not.a.key", &["x"]),
 ];
 
@@ -172,6 +179,17 @@ pub(super) fn policies(rng: &mut Rng) -> Vec<Value> {
         })
     });
     each.collect()
+}
+
+/// A policy with which Envoy takes no configuration.
+pub(super) fn refused_policy(rng: &mut Rng) -> Value {
+    let operation = json!({ "operation": { "paths": ["/a", pick(rng, REFUSED)] } });
+    json!({
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": { "name": "refused", "namespace": "foo" },
+        "spec": { "rules": [{ "to": [operation] }] },
+    })
 }
 
 fn rule(rng: &mut Rng) -> Value {
@@ -241,4 +259,46 @@ fn values(rng: &mut Rng, pool: &[&str]) -> Value {
 /// One of several.
 pub(super) fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     from[rng.usize(..from.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every text in a value, names of fields included.
+    fn texts(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+        match value {
+            Value::String(text) => drop(found.insert(text.clone())),
+            Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            Value::Object(fields) => {
+                for (name, inside) in fields {
+                    found.insert(name.clone());
+                    texts(inside, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_run_asks_about_the_whole_language() {
+        let mut rng = Rng::with_seed(1);
+        let mut found = std::collections::BTreeSet::new();
+        (0..2_000).for_each(|_| texts(&json!(policies(&mut rng)), &mut found));
+        for (name, pool) in SOURCE.iter().chain(OPERATION) {
+            let (first, rest) = name.split_at(1);
+            assert!(found.contains(*name), "{name}");
+            assert!(found.contains(&format!("not{}{rest}", first.to_uppercase())), "not {name}");
+            assert!(pool.iter().all(|value| found.contains(*value)), "values of {name}");
+        }
+        for (key, pool) in CONDITION {
+            assert!(found.contains(*key), "{key}");
+            assert!(pool.iter().all(|value| found.contains(*value)), "values of {key}");
+        }
+        for name in
+            ["ALLOW", "DENY", "AUDIT", "istio.io/dry-run", "foo", "istio-system", "values", "notValues"]
+        {
+            assert!(found.contains(name), "{name}");
+        }
+    }
 }

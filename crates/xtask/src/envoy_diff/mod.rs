@@ -10,6 +10,7 @@ mod client;
 mod compare;
 mod config;
 mod generate;
+mod metadata;
 mod observe;
 mod probes;
 mod process;
@@ -74,8 +75,10 @@ pub fn run(out: &mut dyn Write, seed: Option<u64>, sets: u32) -> io::Result<bool
     let mut comparison = Comparison::new(seed, folder.path());
     let mut rng = Rng::with_seed(seed);
     let mut decisions: BTreeMap<String, u64> = BTreeMap::new();
-    let all: Vec<Set> = (0..sets).map(|at| set(&mut rng, format!("{seed}/{at}"))).collect();
-    for batch in all.chunks(BATCH) {
+    let all = (0..sets).map(|at| set(&mut rng, format!("{seed}/{at}")));
+    // One that Envoy is to refuse would take the others of its batch with it.
+    let (refused, taken): (Vec<Set>, Vec<Set>) = all.partition(config::is_refused);
+    for batch in taken.chunks(BATCH).chain(refused.chunks(1)) {
         if Instant::now() > until {
             return Err(failed(format!("given up after {} seconds: ask for fewer sets", LIMIT.as_secs())));
         }
@@ -102,7 +105,10 @@ pub fn record(out: &mut dyn Write, file: &Path) -> io::Result<()> {
 }
 
 fn set(rng: &mut Rng, name: String) -> Set {
-    let policies = generate::policies(rng);
+    let mut policies = generate::policies(rng);
+    if rng.u8(..40) == 0 {
+        policies.push(generate::refused_policy(rng));
+    }
     let wanted = Wanted::new(&policies);
     let modes = ["base", "base", "base", "base", "none", "merge", "decode", "gateway"];
     let listener = modes[rng.usize(..modes.len())];

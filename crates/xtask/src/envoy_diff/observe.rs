@@ -87,10 +87,11 @@ fn lines(folder: &Path, wanted: Vec<&str>) -> io::Result<HashMap<String, Value>>
 
 /// What a line says, in the form of the vectors; nothing when it says nothing for certain.
 fn expect(line: &Value, is_tcp: bool, answered: bool) -> Option<Value> {
-    let watched = |action: &str| {
-        let key = format!("watch_{action}_shadow_effective_policy_id");
+    let seen = |prefix: &str| {
+        let key = format!("{prefix}_shadow_effective_policy_id");
         line[if is_tcp { "tcp" } else { "http" }].get(key).cloned().unwrap_or(Value::Null)
     };
+    let watched = |action: &str| seen(&format!("watch_{action}"));
     let (allowed, refused) = if is_tcp {
         (answered, line["closed"].as_str())
     } else {
@@ -110,7 +111,15 @@ fn expect(line: &Value, is_tcp: bool, answered: bool) -> Option<Value> {
         }
         _ => return None,
     };
-    Some(json!({ "decision": decision, "by": by, "rule": rule, "audit": watched("LOG") }))
+    let mut expect = json!({ "decision": decision, "by": by, "rule": rule, "audit": watched("LOG") });
+    if !decision.starts_with("reject") {
+        expect["dryRun"] = json!({ "deny": seen("istio_dry_run_deny") });
+        // Whom DENY refuses, the filter behind it never sees.
+        if by != "DENY" {
+            expect["dryRun"]["allow"] = seen("istio_dry_run_allow");
+        }
+    }
+    Some(expect)
 }
 
 #[cfg(test)]
@@ -122,14 +131,24 @@ mod tests {
         let line = json!({ "status": 403, "details": "rbac_access_denied_matched_policy[ns[foo]-policy[p]-rule[0]]" });
         let said = expect(&line, false, true);
         let rule = "ns[foo]-policy[p]-rule[0]";
-        assert_eq!(said, Some(json!({ "decision": "deny", "by": "DENY", "rule": rule, "audit": null })));
+        let wanted = json!({
+            "decision": "deny", "by": "DENY", "rule": rule, "audit": null, "dryRun": { "deny": null },
+        });
+        assert_eq!(said, Some(wanted));
     }
 
     #[test]
     fn the_rule_that_lets_in_is_the_watched_one() {
-        let line = json!({ "tcp": { "watch_ALLOW_shadow_effective_policy_id": "r", "watch_LOG_shadow_effective_policy_id": "a" } });
+        let line = json!({ "tcp": {
+            "watch_ALLOW_shadow_effective_policy_id": "r",
+            "watch_LOG_shadow_effective_policy_id": "a",
+            "istio_dry_run_allow_shadow_effective_policy_id": "t",
+        } });
         let said = expect(&line, true, true);
-        assert_eq!(said, Some(json!({ "decision": "allow", "by": "ALLOW", "rule": "r", "audit": "a" })));
+        let wanted = json!({
+            "decision": "allow", "by": "ALLOW", "rule": "r", "audit": "a", "dryRun": { "deny": null, "allow": "t" },
+        });
+        assert_eq!(said, Some(wanted));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::certificates::IDENTITIES;
 use super::generate::pick;
+use super::metadata;
 
 /// The values that policies ask for, by field or key.
 pub(super) struct Wanted(BTreeMap<String, Vec<String>>);
@@ -80,6 +81,9 @@ pub(super) fn request(rng: &mut Rng, wanted: &Wanted, is_tcp: bool, listener: &s
     if !is_tcp {
         http(rng, wanted, listener, &mut request);
     }
+    if rng.u8(..20) < if wanted.asks_about("experimental.") { 15 } else { 1 } {
+        request["metadata"] = metadata::written(tier(rng, wanted, is_tcp));
+    }
     request
 }
 
@@ -149,6 +153,21 @@ fn http(rng: &mut Rng, wanted: &Wanted, listener: &str, request: &mut Value) {
         if wanted.asks_about("request.auth") || wanted.asks_about("requestprincipals") { 15 } else { 2 };
     if rng.u8(..20) < likely {
         request["jwt"] = claims(rng, wanted);
+    }
+}
+
+/// A value of the metadata: over HTTP of any kind, else text.
+fn tier(rng: &mut Rng, wanted: &Wanted, is_tcp: bool) -> Value {
+    let key = format!("experimental.{}[{}]", metadata::FILTER, metadata::KEY);
+    let text = wanted.near(rng, &[&key], &["gold", "golden", "old", ""]);
+    let text = text.trim_matches(['[', ']']).to_owned();
+    match rng.u8(..8) {
+        _ if is_tcp => json!(text),
+        0..3 => json!([text, "x"]),
+        3 => json!([]),
+        4 => json!(7),
+        5 => json!(["x", 7, ""]),
+        _ => json!(text),
     }
 }
 

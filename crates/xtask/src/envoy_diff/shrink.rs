@@ -40,7 +40,7 @@ pub(super) fn candidates(set: &Set) -> Vec<Set> {
     let headers = request["headers"].as_array().map_or(0, Vec::len);
     // The first one is Host.
     paths.extend((1..headers).map(|at| format!("/headers/{at}")));
-    for field in ["sni", "peer", "jwt", "pp_src"] {
+    for field in ["sni", "peer", "jwt", "pp_src", "metadata"] {
         // A connection to an IPv6 address has to come from one.
         let is_needed = field == "pp_src" && request["dst"][0].as_str().is_some_and(|to| to.contains(':'));
         if request.get(field).is_some() && !is_needed {
