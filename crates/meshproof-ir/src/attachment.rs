@@ -14,6 +14,7 @@ use crate::labels::{LabelSet, SelectorIndex};
 use crate::placement::Placement;
 use crate::pods::Pods;
 use crate::scopes::Scopes;
+use crate::target_refs::{Target, TargetKind, TargetRefs};
 use crate::{
     Attachment, Attachments, Capture, ClusterId, Fact, Namespace, NamespaceId, ResourceId, Settings,
 };
@@ -82,10 +83,8 @@ pub(crate) struct Policies<'a> {
     /// Most meshes have no ztunnel.
     ztunnel: OnceLock<ZtunnelTable<'a>>,
     at_ztunnel: Vec<Candidate<'a>>,
-    /// By namespace and name of the Gateway that a policy refers to.
-    by_gateway: HashMap<(NamespaceId, &'a str), Vec<ResourceId>, RandomState>,
-    /// Policies of the root namespace that refer to the class of waypoints.
-    by_class: HashMap<ClusterId, Vec<ResourceId>, RandomState>,
+    /// Policies that name what they are attached to.
+    references: TargetRefs,
     /// Policies that may be attached: those whose namespace is not known, by cluster.
     floating: Floating<'a>,
     /// And those of named namespaces, for workloads whose namespace is not known.
@@ -113,6 +112,11 @@ impl<'a> Policies<'a> {
         let named = plain().filter(|candidate| {
             workloads_unplaced && !symbolic(candidate) && !scopes.is_root(candidate.namespace)
         });
+        let referring = candidates.iter().filter(|candidate| !candidate.target_refs.is_empty());
+        let referring = referring.map(|candidate| {
+            let attachment = attachment(candidate.id, doubts);
+            (attachment, candidate.cluster, candidate.namespace, candidate.target_refs)
+        });
         let mut policies = Policies {
             proxies: Table::new(
                 plain().filter(|policy| !is_doubtful(policy)),
@@ -122,8 +126,7 @@ impl<'a> Policies<'a> {
             doubtful: Table::new(plain().filter(is_doubtful), doubts, Candidate::selects_all),
             ztunnel: OnceLock::new(),
             at_ztunnel: Vec::new(),
-            by_gateway: HashMap::default(),
-            by_class: HashMap::default(),
+            references: TargetRefs::new(referring, scopes),
             floating: Floating::new(plain().filter(symbolic).map(Candidate::anywhere)),
             named: Floating::new(named.map(Candidate::anywhere)),
             resources,
@@ -131,32 +134,14 @@ impl<'a> Policies<'a> {
             namespaces: &placement.namespaces,
             doubts,
         };
-        for candidate in &candidates {
-            policies.add_references(candidate, scopes);
-        }
         policies.at_ztunnel = candidates;
         policies.at_ztunnel.retain(|candidate| candidate.target_refs.is_empty() && candidate.for_ztunnel);
         policies
     }
 
-    fn add_references(&mut self, candidate: &Candidate<'a>, scopes: &Scopes) {
-        for reference in candidate.target_refs {
-            let name = reference.name.value.as_str();
-            let list = match (reference.group.as_str(), reference.kind.value.as_str()) {
-                ("gateway.networking.k8s.io", "Gateway") => {
-                    self.by_gateway.entry((candidate.namespace, name)).or_default()
-                }
-                ("gateway.networking.k8s.io", "GatewayClass")
-                    if name == "istio-waypoint" && scopes.is_root(candidate.namespace) =>
-                {
-                    self.by_class.entry(candidate.cluster).or_default()
-                }
-                _ => continue,
-            };
-            if list.last() != Some(&candidate.id) {
-                list.push(candidate.id);
-            }
-        }
+    /// The index over `targetRefs`, when workloads are done with.
+    pub(crate) fn into_references(self) -> TargetRefs {
+        self.references
     }
 
     /// What the enforcement point of `pods` evaluates. Where it is not known whether there is one, what it would
@@ -213,12 +198,8 @@ impl<'a> Policies<'a> {
 
     fn by_reference(&self, pods: &Pods<'_>, waypoint: bool) -> Attachments {
         let Some(gateway) = pods.labels.get(GATEWAY_NAME) else { return Attachments::default() };
-        let to_gateway = self.by_gateway.get(&(pods.namespace, gateway.value.as_str()));
-        let to_class = self.by_class.get(&pods.cluster).filter(|_| waypoint);
-        let mut ids: Vec<ResourceId> = to_gateway.into_iter().chain(to_class).flatten().copied().collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.into_iter().map(|id| attachment(id, self.doubts)).collect()
+        let target = Target { kind: TargetKind::Gateway, namespace: pods.namespace, name: &gateway.value };
+        self.references.at([target], waypoint.then_some(pods.cluster))
     }
 
     fn by_selector<'l>(

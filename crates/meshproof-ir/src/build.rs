@@ -15,6 +15,7 @@ use crate::envoy_filter::EnvoyFilters;
 use crate::identity::{DEFAULT_ACCOUNT, Identities};
 use crate::inbound::InboundCapture;
 use crate::index::Index;
+use crate::ingress_route::SelectingEntries;
 use crate::labels::LabelSet;
 use crate::mesh_config;
 use crate::peer_authentication::PeerAuthentications;
@@ -24,7 +25,9 @@ use crate::ports::PortSources;
 use crate::scopes::Scopes;
 use crate::services::Services;
 use crate::sidecars::Sidecars;
+use crate::target_refs::References;
 use crate::unrendered::Unrendered;
+use crate::waypoint_chains::Waypoints;
 use crate::{
     Capture, EffectiveMode, Fact, Mesh, Origin, Settings, SettingsOverride, Workload, WorkloadId,
     WorkloadPort,
@@ -96,7 +99,8 @@ impl Mesh {
         drop(clusters);
         let settings = mesh_config::settings(&resources, &placement, &options.settings);
         let scopes = Scopes::new(&placement, &settings);
-        let (workloads, services, tried) = analyse(&resources, &placement, &settings, &scopes);
+        let Analysed { workloads, services, references, tried } =
+            analyse(&resources, &placement, &settings, &scopes);
         let identities = Identities::new(&resources, &placement.namespaces, &workloads, &settings);
         let mut mesh = Mesh {
             resources,
@@ -106,6 +110,11 @@ impl Mesh {
             namespaces: placement.namespaces,
             workloads,
             services,
+            gateways: Vec::new(),
+            gateway_names: Vec::new(),
+            references,
+            waypoints: Waypoints::default(),
+            selecting_entries: SelectingEntries::default(),
             cluster_settings: settings,
             identities,
             selectors_tried: tried,
@@ -114,6 +123,7 @@ impl Mesh {
         };
         mesh.link();
         mesh.index = Index::new(&mesh);
+        mesh.add_gateways(&placement.kinds);
         mesh
     }
 
@@ -146,12 +156,20 @@ struct Tables<'a> {
     filters: EnvoyFilters<'a>,
 }
 
+/// What comes of looking workloads up.
+struct Analysed {
+    workloads: Vec<Workload>,
+    services: Vec<crate::Service>,
+    references: References,
+    tried: u64,
+}
+
 fn analyse(
     resources: &[Resource],
     placement: &Placement,
     settings: &[Settings],
     scopes: &Scopes,
-) -> (Vec<Workload>, Vec<crate::Service>, u64) {
+) -> Analysed {
     let doubts = &Doubts::new(resources, placement);
     let policies = |kind| Policies::new(kind, resources, placement, scopes, doubts);
     let ((pods, services), (peers, (policies, requests))) = rayon::join(
@@ -178,7 +196,11 @@ fn analyse(
     let tried = AtomicU64::new(0);
     let workloads = pods.par_iter().with_min_len(64).map(|pods| tables.workload(pods, &tried)).collect();
     let services = tables.services.all.into_iter().map(|(service, _)| service).collect();
-    (workloads, services, tried.into_inner())
+    let references = References {
+        authorization: tables.policies.into_references(),
+        request: tables.requests.into_references(),
+    };
+    Analysed { workloads, services, references, tried: tried.into_inner() }
 }
 
 impl Tables<'_> {

@@ -26,4 +26,6 @@ id! {
     WorkloadId,
     /// Index into `Mesh::services`.
     ServiceId,
+    /// Index into `Mesh::gateways`.
+    GatewayId,
 }

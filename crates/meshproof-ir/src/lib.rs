@@ -5,19 +5,25 @@
 
 mod acceptance;
 mod age;
+mod allowed_routes;
 mod ambient;
 mod attachment;
 mod attachments;
 mod build;
+mod called;
 mod capture;
+mod deployed;
 mod doubts;
 mod envoy_filter;
 mod fact;
 mod floating;
+mod gateway_ports;
+mod gateways;
 mod identity;
 mod ids;
 mod inbound;
 mod index;
+mod ingress_route;
 mod labels;
 mod mesh;
 mod mesh_config;
@@ -30,7 +36,10 @@ mod scopes;
 mod services;
 mod settings;
 mod sidecars;
+mod target_refs;
 mod unrendered;
+mod waypoint_binding;
+mod waypoint_chains;
 mod workload;
 mod ztunnel;
 
@@ -38,12 +47,18 @@ pub use acceptance::{Acceptance, ClientTls, Layer, Refusal, accept};
 pub use ambient::AmbientPeerAuthentication;
 pub use attachments::{Attachments, AttachmentsIter};
 pub use build::{BuildOptions, ResourceInput};
+pub use called::{Called, ChainPort};
 pub use doubts::is_given_later;
 pub use fact::{Fact, Origin};
+pub use gateway_ports::{GatewayPort, RouteParent};
+pub use gateways::{DeployedService, Gateway, GatewayRole, GatewayService};
 pub use identity::Identity;
-pub use ids::{ClusterId, NamespaceId, ResourceId, ServiceId, WorkloadId};
+pub use ids::{ClusterId, GatewayId, NamespaceId, ResourceId, ServiceId, WorkloadId};
+pub use ingress_route::IngressRoute;
 pub use mesh::{Cluster, Mesh, Namespace, Service};
 pub use settings::{Settings, SettingsOverride};
+pub use waypoint_binding::{Canary, NoWaypoint, WaypointBinding};
+pub use waypoint_chains::ProxyPolicies;
 pub use workload::{
     Attachment, Capture, EffectiveMode, EnforcementPoint, EntryBinding, PortBinding, PortCapture, Workload,
     WorkloadPort,

@@ -4,8 +4,13 @@ use meshproof_resources::{Resource, TextMap};
 
 use crate::identity::Identities;
 use crate::index::Index;
+use crate::ingress_route::SelectingEntries;
+use crate::target_refs::References;
 use crate::unrendered::Unrendered;
-use crate::{ClusterId, Fact, NamespaceId, ResourceId, ServiceId, Settings, Workload, WorkloadId};
+use crate::waypoint_chains::Waypoints;
+use crate::{
+    ClusterId, Fact, Gateway, GatewayId, NamespaceId, ResourceId, ServiceId, Settings, Workload, WorkloadId,
+};
 
 /// Everything the input says, joined.
 #[derive(Debug)]
@@ -24,6 +29,13 @@ pub struct Mesh {
     pub workloads: Vec<Workload>,
     /// Services in resource order.
     pub services: Vec<Service>,
+    /// Gateways of the Gateway API in resource order, waypoints among them.
+    pub gateways: Vec<Gateway>,
+    /// Those Gateways by namespace and name.
+    pub(crate) gateway_names: Vec<GatewayId>,
+    pub(crate) references: References,
+    pub(crate) waypoints: Waypoints,
+    pub(crate) selecting_entries: SelectingEntries,
     /// Settings of each cluster.
     pub(crate) cluster_settings: Vec<Settings>,
     pub(crate) identities: Identities,

@@ -11,7 +11,7 @@ use crate::labels::LabelSet;
 use crate::{Cluster, ClusterId, Fact, Namespace, NamespaceId, Origin, ResourceId};
 
 /// The label that the API server gives every namespace.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(crate) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Where everything stands.
 pub(crate) struct Placement {
@@ -36,6 +36,8 @@ pub(crate) struct Kinds {
     /// Gateways of the Gateway API.
     pub(crate) gateways: Vec<ResourceId>,
     pub(crate) gateway_classes: Vec<ResourceId>,
+    /// Routes of the Gateway API.
+    pub(crate) routes: Vec<ResourceId>,
     pub(crate) mesh_configs: Vec<ResourceId>,
 }
 
@@ -52,6 +54,7 @@ impl Kinds {
             Spec::EnvoyFilter(_) => &mut self.envoy_filters,
             Spec::KubernetesGateway(_) => &mut self.gateways,
             Spec::GatewayClass(_) => &mut self.gateway_classes,
+            Spec::Route(_) => &mut self.routes,
             Spec::MeshConfig(_) => &mut self.mesh_configs,
             _ => return,
         };

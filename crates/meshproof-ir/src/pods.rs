@@ -1,19 +1,18 @@
 //! One view of everything that makes pods or stands for a virtual machine.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 use meshproof_resources::{
-    Container, KubernetesGateway, PodTemplate, Resource, Spec, Text, TextMap, WorkloadEntry, WorkloadGroup,
+    Container, PodTemplate, Resource, Spec, Text, TextMap, WorkloadEntry, WorkloadGroup,
 };
 use meshproof_source::{Span, Spanned};
 
-use crate::capture::{GATEWAY_NAME, MANAGED, MESH_CONTROLLER};
+use crate::capture::GATEWAY_NAME;
+use crate::deployed;
 use crate::placement::Placement;
 use crate::{ClusterId, NamespaceId, ResourceId};
-
-const GATEWAY_CONTROLLER: &str = "istio.io-gateway-controller";
 
 static NO_LABELS: TextMap = TextMap { key: None, entries: Vec::new() };
 
@@ -175,11 +174,11 @@ fn add_gateways<'a>(found: &mut Vec<Pods<'a>>, resources: &'a [Resource], placem
             .iter()
             .filter_map(|pods| Some((pods.namespace, pods.labels.get(GATEWAY_NAME)?.value.as_str())))
             .collect();
-        let classes = classes(resources, &placement.kinds.gateway_classes);
+        let classes = deployed::controllers(resources, &placement.kinds.gateway_classes);
         for (id, cluster, namespace, resource) in placement.placed(&placement.kinds.gateways, resources) {
             let Spec::KubernetesGateway(gateway) = &resource.spec else { continue };
             let Some(name) = &resource.meta.name else { continue };
-            if is_deployed(gateway) && !served.contains(&(namespace, name.value.as_str())) {
+            if deployed::is_deployed(gateway) && !served.contains(&(namespace, name.value.as_str())) {
                 let of_class = gateway.class.as_ref().and_then(|class| classes.get(class.value.as_str()));
                 if let Some(controller) = of_class {
                     gateways.push((id, cluster, namespace, gateway, *controller));
@@ -189,13 +188,13 @@ fn add_gateways<'a>(found: &mut Vec<Pods<'a>>, resources: &'a [Resource], placem
     }
     for (id, cluster, namespace, gateway, controller) in gateways {
         let resource = &resources[id.index()];
-        let name = deployment_name(resource, gateway, controller);
+        let name = deployed::name(resource, gateway, controller);
         let account = resource.meta.annotations.get("gateway.istio.io/service-account");
         found.push(Pods {
             resource: id,
             cluster,
             namespace,
-            labels: Cow::Owned(gateway_labels(resource, gateway, controller)),
+            labels: Cow::Owned(deployed::labels(resource, gateway, controller)),
             annotations: &NO_LABELS,
             service_account: account.map_or_else(|| Account::Generated(name.clone()), Account::Written),
             name: Cow::Owned(name),
@@ -205,59 +204,4 @@ fn add_gateways<'a>(found: &mut Vec<Pods<'a>>, resources: &'a [Resource], placem
             span: resource.meta.span,
         });
     }
-}
-
-/// istiod deploys nothing for a Gateway that names a host of its own or several addresses.
-fn is_deployed(gateway: &KubernetesGateway) -> bool {
-    match gateway.addresses.as_slice() {
-        [] => true,
-        [(kind, _)] => kind.as_ref().is_none_or(|kind| kind.value == "IPAddress"),
-        _ => false,
-    }
-}
-
-/// Classes that are istiod's, with the controller as it is written on the pods.
-fn classes<'a>(resources: &'a [Resource], ids: &[ResourceId]) -> HashMap<&'a str, &'static str, RandomState> {
-    let written = ids.iter().filter_map(|id| {
-        let resource = &resources[id.index()];
-        let Spec::GatewayClass(class) = &resource.spec else { return None };
-        let controller = match class.controller.as_ref()?.value.as_str() {
-            "istio.io/gateway-controller" => GATEWAY_CONTROLLER,
-            "istio.io/mesh-controller" => MESH_CONTROLLER,
-            _ => return None,
-        };
-        Some((resource.meta.name(), controller))
-    });
-    written.chain([("istio", GATEWAY_CONTROLLER), ("istio-waypoint", MESH_CONTROLLER)]).collect()
-}
-
-fn deployment_name(resource: &Resource, gateway: &KubernetesGateway, controller: &str) -> String {
-    let name = resource.meta.name();
-    if let Some(name) = resource.meta.annotations.get("gateway.istio.io/name-override") {
-        return name.value.clone();
-    }
-    match &gateway.class {
-        Some(class) if controller != MESH_CONTROLLER => format!("{name}-{}", class.value),
-        _ => name.to_owned(),
-    }
-}
-
-fn gateway_labels(resource: &Resource, gateway: &KubernetesGateway, controller: &str) -> TextMap {
-    let infrastructure = &gateway.infrastructure_labels;
-    let mut labels =
-        if infrastructure.is_empty() { resource.meta.labels.clone() } else { infrastructure.clone() };
-    let at = resource.meta.name_span();
-    let added = [
-        (GATEWAY_NAME, resource.meta.name()),
-        (
-            "gateway.networking.k8s.io/gateway-class-name",
-            gateway.class.as_ref().map_or("", |class| &class.value),
-        ),
-        (MANAGED, controller),
-    ];
-    for (key, value) in added {
-        labels.entries.retain(|(known, _)| known.value != key);
-        labels.entries.push((Spanned::new(key.to_owned(), at), Spanned::new(value.to_owned(), at)));
-    }
-    labels
 }

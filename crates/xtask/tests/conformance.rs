@@ -92,7 +92,7 @@ fn mesh_vectors_agree() {
         let report = String::from_utf8_lossy(&report);
         assert_eq!(summary, Summary { passed, failed: 0, skipped }, "{report}");
     };
-    // Skipped: what clients send, routes of gateways, waypoints.
+    // Skipped: what clients send, routes of gateways.
     agree("transport-1.jsonl.gz", 1804, 5476);
     agree("transport-2.jsonl.gz", 1795, 5382);
     agree("gateway-1.jsonl.gz", 109, 5249);
@@ -100,8 +100,8 @@ fn mesh_vectors_agree() {
     agree("ambient-2.jsonl.gz", 2995, 0);
     agree("ambient-probes.jsonl.gz", 348, 0);
     agree("ambient-pa-matrix.jsonl.gz", 2025, 0);
-    agree("waypoint-1.jsonl.gz", 853, 3661);
-    agree("waypoint-probes.jsonl.gz", 43, 262);
+    agree("waypoint-1.jsonl.gz", 4514, 0);
+    agree("waypoint-probes.jsonl.gz", 305, 0);
 }
 
 /// One mesh with a sidecar and an ambient pod, both STRICT, and a DENY of everybody from namespace `x`.

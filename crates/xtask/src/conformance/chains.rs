@@ -13,21 +13,26 @@ pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
     let attached = scene.policies(id);
     let mut recorded = line["chains"].clone();
     let mut said = Map::new();
-    for (layer, filters) in recorded.as_object_mut().into_iter().flatten() {
+    sorted_rules(&mut recorded);
+    for layer in recorded.as_object().into_iter().flat_map(Map::keys) {
         let engine = if layer == "http" { Engine::EnvoyHttp } else { Engine::EnvoyTcp };
         let context = context_of(mesh, scene.cluster(id), engine);
-        for filter in filters.as_array_mut().into_iter().flatten() {
-            if let Some(rules) = filter.get_mut("rules").and_then(Value::as_array_mut) {
-                rules.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-            }
-        }
-        said.insert(layer.clone(), json!(chain(&attached, &context)));
+        said.insert(layer.clone(), json!(chain(&attached, &[], &context)));
     }
     Ok(compare(&format!("pod {}", line["pod"]), line, &recorded, &Value::Object(said)))
 }
 
-/// The filters in the words of the vectors.
-fn chain(attached: &[Policy<'_>], context: &Context) -> Vec<Value> {
+/// Puts the rules of recorded filters in order: that of a map has no meaning.
+pub(super) fn sorted_rules(chains: &mut Value) {
+    let filters =
+        chains.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Value::as_array_mut);
+    for rules in filters.flatten().filter_map(|filter| filter.get_mut("rules")?.as_array_mut()) {
+        rules.sort_by(|left, right| left.as_str().cmp(&right.as_str()));
+    }
+}
+
+/// The filters in the words of the vectors. Tokens of `issuers` are verified after CUSTOM policies and before all others.
+pub(super) fn chain(attached: &[Policy<'_>], issuers: &[String], context: &Context) -> Vec<Value> {
     let mut chain = Vec::new();
     for custom in lower_custom(attached, context).filters {
         for mut filter in described(&custom.filter) {
@@ -35,6 +40,9 @@ fn chain(attached: &[Policy<'_>], context: &Context) -> Vec<Value> {
             chain.push(filter);
         }
         chain.push(json!({ "ext_authz": true }));
+    }
+    if !issuers.is_empty() {
+        chain.push(json!({ "jwt": issuers }));
     }
     chain.extend(lower(attached, context).filters.iter().flat_map(described));
     chain

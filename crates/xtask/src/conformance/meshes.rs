@@ -8,7 +8,7 @@ use meshproof_resources::Decoded;
 use meshproof_source::SourceId;
 use serde_json::{Value, json};
 
-use super::{Outcome, Replay, chains, server, ztunnel};
+use super::{Outcome, Replay, chains, server, waypoints, ztunnel};
 
 /// Replays the lines that ask about pods. The objects are written as JSON and read like any manifest; MeshConfig comes
 /// as the ConfigMap of istiod.
@@ -32,6 +32,10 @@ impl Replay for Meshes {
             "authz" => chains::replay,
             "workload" | "pod-authz" => ztunnel::replay_policies,
             "conn" => ztunnel::replay_connection,
+            "uses-waypoint" => waypoints::replay_use,
+            "waypoint-authz" => waypoints::replay_waypoint,
+            "gateway-authz" => waypoints::replay_gateway,
+            "ingress-through" => waypoints::replay_ingress,
             _ => return Outcome::Unknown,
         };
         match &self.scene {

@@ -11,6 +11,7 @@ mod files;
 mod meshes;
 mod peer_stacks;
 mod server;
+mod waypoints;
 mod ztunnel;
 
 use std::collections::BTreeMap;
