@@ -29,6 +29,7 @@ pub use lower::{CustomFilter, Lowered, LoweredCustom, lower, lower_custom};
 pub use normalize::{Refusal, normalize_path};
 pub use policy::Policy;
 pub use request::{Certificate, HttpRequest, Peer, Request, Token};
+pub use rule::attributes_of;
 pub use semantics::{ClientAddress, HeaderMatching, PathNormalization, Semantics};
 pub use trace::{
     Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleTrace, RuleVerdict,

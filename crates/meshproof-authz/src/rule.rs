@@ -87,6 +87,13 @@ impl<'a> ReadRule<'a> {
     }
 }
 
+/// What the rule looks at, in its order; a condition with an unknown key looks at nothing.
+pub fn attributes_of(rule: &Rule) -> impl Iterator<Item = Attribute> {
+    let read = ReadRule::new(rule).ok();
+    let items = read.into_iter().flat_map(|read| read.from.into_iter().chain(read.to).chain(read.when));
+    items.flat_map(|item| item.tests).filter(|test| !test.lists.is_empty()).map(|test| test.attribute)
+}
+
 /// What the rules of one policy meet.
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
@@ -170,6 +177,7 @@ fn item_fails(item: &Item<'_>, setting: Setting<'_>) -> Vec<FailedTest> {
                     part: item.part,
                     span: item.span,
                     field: name.to_owned(),
+                    attribute: Some(test.attribute.clone()),
                     negated,
                     wanted: usable.into_iter().cloned().collect(),
                     has: matchers::has(&test.attribute, setting.view),

@@ -3,6 +3,8 @@
 use meshproof_resources::{Action, Text};
 use meshproof_source::Span;
 
+use crate::attribute::Attribute;
+
 /// The steps of an engine, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -133,6 +135,8 @@ pub struct FailedTest {
     pub span: Span,
     /// The field (`notPaths`), or the key of a condition.
     pub field: String,
+    /// What it looks at; nothing for an item without a test.
+    pub attribute: Option<Attribute>,
     /// Whether none of the values was to match.
     pub negated: bool,
     /// The values. Empty: ztunnel finds nothing in this item that it can test, and such an item never matches.

@@ -170,7 +170,7 @@ fn convert<'a>(finding: &'a Finding, sources: &'a SourceMap, positions: &Positio
 
 /// Escapes what JSON allows in a string and a terminal acts on (0x80–0x9f, marks of direction). Outside of strings
 /// JSON is ASCII, so every such character lies in one; blanks and line breaks of the layout stay.
-fn escape_hidden(json: String) -> String {
+pub(crate) fn escape_hidden(json: String) -> String {
     let acts = |character: char| !character.is_ascii() && is_hidden(character) || character == '\u{7f}';
     if !json.chars().any(acts) {
         return json;

@@ -11,6 +11,7 @@ mod clean;
 pub mod concise;
 mod draw;
 mod excerpt;
+pub mod explain;
 pub mod json;
 mod position;
 mod style;

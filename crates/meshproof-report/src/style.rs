@@ -45,6 +45,15 @@ impl Style {
         self.paint(code, text)
     }
 
+    /// A text in the colour of a verdict.
+    pub(crate) fn verdict(self, verdict: meshproof_explain::Verdict, text: &str) -> String {
+        let code = match verdict {
+            meshproof_explain::Verdict::Allow => "32;1",
+            meshproof_explain::Verdict::Deny => "31;1",
+        };
+        self.paint(code, text)
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }

@@ -14,11 +14,13 @@ use crate::document::{internal_error, is_cluster_wide};
 use crate::gather::File;
 use crate::groups::{Content, Grouping};
 use crate::options::Options;
+use crate::pipeline::Depth;
 use crate::units::Unit;
 
 /// Everything that meshes are made of.
 pub(crate) struct Material<'a> {
     pub options: &'a Options,
+    pub depth: Depth,
     pub sources: &'a SourceMap,
     pub files: &'a [File],
     pub units: &'a [Unit],
@@ -28,9 +30,9 @@ pub(crate) struct Material<'a> {
     pub resources: Vec<Resource>,
 }
 
-/// Builds the meshes and asks the lints about each.
+/// Builds the meshes and asks the lints about each, when they are wanted.
 pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
-    let Material { options, sources, files, units, world, unrendered, resources } = material;
+    let Material { options, depth, sources, files, units, world, unrendered, resources } = material;
     if resources.is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -61,7 +63,12 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
         let of_mesh = grouping.world(at, world);
         let built = catch_unwind(AssertUnwindSafe(|| {
             let mesh = Mesh::build(inputs, &build);
-            let findings = meshproof_lints::run(&meshproof_lints::Context::new(&mesh, sources, &of_mesh));
+            let findings = match depth {
+                Depth::Meshes => Vec::new(),
+                Depth::Findings => {
+                    meshproof_lints::run(&meshproof_lints::Context::new(&mesh, sources, &of_mesh))
+                }
+            };
             (mesh, findings)
         }));
         match built {

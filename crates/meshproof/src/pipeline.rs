@@ -61,8 +61,17 @@ struct LeftOut {
     reason: String,
 }
 
+/// How far a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Objects are read and joined to meshes; findings are those of reading.
+    Meshes,
+    /// The lints are asked too.
+    Findings,
+}
+
 /// Does it all.
-pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error> {
+pub(crate) fn run(options: &Options, inputs: &[Input], depth: Depth) -> Result<Outcome, Error> {
     let mut sources = SourceMap::new();
     let mut gathered = gather(options, inputs, &mut sources)?;
     let read_files = gathered.files.len();
@@ -84,6 +93,7 @@ pub(crate) fn run(options: &Options, inputs: &[Input]) -> Result<Outcome, Error>
     let world = world(options, &skipped, &findings, surroundings);
     let material = Material {
         options,
+        depth,
         sources: &sources,
         files: &plan.files,
         units: &plan.units,

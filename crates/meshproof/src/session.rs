@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::lints;
 use crate::options::{Error, Input, Options, Outcome};
-use crate::pipeline;
+use crate::pipeline::{self, Depth};
 
 /// Runs analyses over manifests.
 ///
@@ -39,14 +39,27 @@ impl Session {
     /// # Errors
     /// A path that does not exist, and options that make no sense: then nothing was analysed.
     pub fn check(&self, inputs: &[Input]) -> Result<Outcome, Error> {
-        let start = Instant::now();
         for lint in self.options.levels.named() {
             if !lints::is_known(lint) {
                 let suggestion = lints::closest(lint).map(str::to_owned);
                 return Err(Error::UnknownLint { lint: lint.to_owned(), suggestion });
             }
         }
-        let run = || pipeline::run(&self.options, inputs);
+        self.run(inputs, Depth::Findings)
+    }
+
+    /// Reads the inputs and builds the mesh, and asks no lint: for questions of one's own. The findings are those of
+    /// reading.
+    ///
+    /// # Errors
+    /// A path that does not exist, and options that make no sense.
+    pub fn load(&self, inputs: &[Input]) -> Result<Outcome, Error> {
+        self.run(inputs, Depth::Meshes)
+    }
+
+    fn run(&self, inputs: &[Input], depth: Depth) -> Result<Outcome, Error> {
+        let start = Instant::now();
+        let run = || pipeline::run(&self.options, inputs, depth);
         let mut outcome = match self.options.jobs {
             None => run(),
             Some(jobs) => rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?.install(run),

@@ -1,10 +1,12 @@
 //! What can be written on the command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use meshproof::{ClusterInput, Render};
 use meshproof_diagnostics::Level;
+use meshproof_explain::{Destination, Subject, Way};
 
 /// Reads Istio authorization manifests and proves what is wrong with them.
 #[derive(Debug, Parser)]
@@ -18,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Analyse manifests and report findings
     Check(Box<CheckArgs>),
+    /// Tell what becomes of one request, and why
+    Explain(Box<ExplainArgs>),
     /// List the lints, or explain one
     Lint(LintArgs),
 }
@@ -30,9 +34,8 @@ pub(crate) enum Command {
                         internal error, 3 nothing to analyse. They do not depend on the format."
 )]
 pub(crate) struct CheckArgs {
-    /// Files and folders to read, or `-` for standard input [default: the current folder]
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub read: ReadArgs,
 
     /// How to report: text, concise or json; `json=report.json` writes to a file. May be repeated
     #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
@@ -54,6 +57,26 @@ pub(crate) struct CheckArgs {
     #[arg(short = 'D', long = "deny", value_name = "LINT", action = ArgAction::Append)]
     pub deny: Vec<String>,
 
+    /// Colours in text output
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+
+    /// Show every place of a finding and everything that was not analysed
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Write no text report where there is nothing to report
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What to read, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    /// Files and folders to read, or `-` for standard input [default: the current folder]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
     /// Namespace of objects that name none
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -70,25 +93,101 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_cluster)]
     pub cluster: Vec<ClusterInput>,
 
-    /// Colours in text output
-    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    pub color: Color,
-
     /// How many threads to use [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
 
-    /// Show every place of a finding and everything that was not analysed
-    #[arg(short, long)]
-    pub verbose: bool,
-
-    /// Write no text report where there is nothing to report
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-
     /// Configuration file [default: meshproof.yaml in the current folder, or in or above the first PATH]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 answered, and as --expect says; 1 the answer is not the expected one; 2 wrong usage, a \
+                  name that does not exist, configuration or an internal error; 3 nothing to analyse."
+)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+
+    /// The client: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id, `plaintext` or plaintext:IP
+    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Subject>)]
+    pub from: Subject,
+
+    /// The workload that is called, with the port of its pods: NAMESPACE/NAME:PORT
+    #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
+    pub to: Destination,
+
+    /// The Service through which it is called: HOST or HOST:PORT [default: one that leads to the port]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = Way::service, conflicts_with = "direct")]
+    pub service: Option<Way>,
+
+    /// The client calls the address of the pod
+    #[arg(long)]
+    pub direct: bool,
+
+    /// The client does not speak HTTP
+    #[arg(long, conflicts_with_all = ["method", "path", "host", "header", "claim", "bad_token"])]
+    pub tcp: bool,
+
+    /// HTTP method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+
+    /// HTTP path, with its query
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path: String,
+
+    /// Host header [default: the name of the Service]
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+
+    /// A header of the request. May be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = meshproof_explain::header)]
+    pub header: Vec<(String, String)>,
+
+    /// A claim of a valid token: sub=alice, realm_access[roles]=admin. May be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub claim: Vec<String>,
+
+    /// The token of the request does not verify
+    #[arg(long, conflicts_with = "claim")]
+    pub bad_token: bool,
+
+    /// Address of the client, as the last hop sees it
+    #[arg(long, value_name = "IP")]
+    pub source_ip: Option<IpAddr>,
+
+    /// Address of the original client, where proxies stand between
+    #[arg(long, value_name = "IP")]
+    pub remote_ip: Option<IpAddr>,
+
+    /// Server name of the client's own TLS handshake
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+
+    /// Fail with 1 if the answer is another one
+    #[arg(long, value_enum, value_name = "ANSWER")]
+    pub expect: Option<Expected>,
+
+    /// How to report: text or json; `json=answer.json` writes to a file. May be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
+    pub output: Vec<super::output::Output>,
+
+    /// Colours in text output
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+
+    /// Show every rule
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Expected {
+    Allow,
+    Deny,
 }
 
 #[derive(Debug, Args)]

@@ -2,8 +2,10 @@
 
 mod args;
 mod check;
+mod explain;
 mod lint;
 mod output;
+mod read;
 
 use std::process::ExitCode;
 
@@ -36,6 +38,7 @@ pub(crate) fn main() -> ExitCode {
         };
         match &cli.command {
             Command::Check(args) => check::run(args),
+            Command::Explain(args) => explain::run(args),
             Command::Lint(args) => lint::run(args),
         }
     };

@@ -25,6 +25,17 @@ pub(crate) enum Format {
     Json,
 }
 
+impl Format {
+    /// As on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::Concise => "concise",
+            Format::Json => "json",
+        }
+    }
+}
+
 impl FromStr for Format {
     type Err = String;
 
@@ -49,7 +60,24 @@ pub(crate) fn parse_output(written: &str) -> Result<Output, String> {
     Ok(Output { format: format.parse()?, file })
 }
 
-/// Writes every report. Whoever reads standard output may stop reading; that is no failure.
+/// The reports to write: text if nothing else is asked for.
+///
+/// # Errors
+/// Two on standard output, which could not be told apart.
+pub(crate) fn chosen(asked: &[Output]) -> Result<Vec<Output>, String> {
+    if asked.is_empty() {
+        return Ok(vec![Output { format: Format::Text, file: None }]);
+    }
+    if asked.iter().filter(|output| output.file.is_none()).count() > 1 {
+        return Err(
+            "only one report can go to standard output; give the others a file: --output json=report.json"
+                .to_owned(),
+        );
+    }
+    Ok(asked.to_vec())
+}
+
+/// Writes every report.
 pub(crate) fn write(
     outputs: &[Output],
     outcome: &Outcome,
@@ -57,31 +85,36 @@ pub(crate) fn write(
     verbose: bool,
     quiet: bool,
 ) -> Result<(), String> {
-    for output in outputs {
-        match &output.file {
-            None => {
-                let stdout = io::stdout();
-                let style = Style::for_stdout(colored(color, stdout.is_terminal()), verbose);
-                let mut out = BufWriter::new(stdout.lock());
-                let written =
-                    write_one(&mut out, output.format, outcome, style, quiet).and_then(|()| out.flush());
-                match written {
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                    written => written.map_err(|error| format!("standard output: {error}"))?,
-                }
-            }
-            Some(path) => {
-                let style = Style { color: color == Color::Always, verbose, ..Style::default() };
-                let written = File::create(path).and_then(|file| {
-                    let mut out = BufWriter::new(file);
-                    write_one(&mut out, output.format, outcome, style, false)?;
-                    out.flush()
-                });
-                written.map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
-            }
-        }
-    }
-    Ok(())
+    outputs.iter().try_for_each(|output| {
+        let quiet = quiet && output.file.is_none();
+        write_to(output, color, verbose, |out, format, style| write_one(out, format, outcome, style, quiet))
+    })
+}
+
+/// Writes one report to where it belongs. Whoever reads standard output may stop reading; that is no failure.
+pub(crate) fn write_to(
+    output: &Output,
+    color: Color,
+    verbose: bool,
+    write: impl Fn(&mut dyn Write, Format, Style) -> io::Result<()>,
+) -> Result<(), String> {
+    let Some(path) = &output.file else {
+        let stdout = io::stdout();
+        let style = Style::for_stdout(colored(color, stdout.is_terminal()), verbose);
+        let mut out = BufWriter::new(stdout.lock());
+        let written = write(&mut out, output.format, style).and_then(|()| out.flush());
+        return match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|error| format!("standard output: {error}")),
+        };
+    };
+    let style = Style { color: color == Color::Always, verbose, ..Style::default() };
+    let written = File::create(path).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        write(&mut out, output.format, style)?;
+        out.flush()
+    });
+    written.map_err(|error| format!("{}: cannot be written: {error}", path.display()))
 }
 
 fn write_one(

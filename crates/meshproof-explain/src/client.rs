@@ -1,0 +1,85 @@
+//! Who asks, as the mesh knows it.
+
+use std::net::IpAddr;
+
+use meshproof_ir::{Capture, Fact, Mesh, WorkloadId};
+
+use crate::names::{self, Unclear};
+use crate::question::Subject;
+
+/// The client of a question.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Client {
+    /// What it is called.
+    pub display: String,
+    /// The workload, when the question names one or the account has one.
+    pub workload: Option<WorkloadId>,
+    /// The identity that its proxy proves, without scheme.
+    pub identity: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// What was assumed.
+    pub notes: Vec<String>,
+}
+
+impl Client {
+    /// The client that a subject names.
+    pub fn of(mesh: &Mesh, subject: &Subject) -> Result<Client, Unclear> {
+        let mut client = Client {
+            display: subject.to_string(),
+            workload: None,
+            identity: None,
+            namespace: subject.namespace().map(str::to_owned),
+            address: None,
+            notes: Vec::new(),
+        };
+        match subject {
+            Subject::Workload { namespace, name } => {
+                let id = names::workload(mesh, namespace, name)?;
+                client.display = mesh.workload_display(id);
+                client.workload = Some(id);
+                client.identity = mesh.identity_of(id).and_then(meshproof_ir::Identity::principal);
+            }
+            Subject::Account { namespace, account } => {
+                names::account(mesh, namespace, account)?;
+                let identity = mesh.accounts_named(namespace, account).next();
+                client.identity = identity.and_then(meshproof_ir::Identity::principal);
+                let workloads = identity.map_or(&[][..], |identity| identity.workloads.as_slice());
+                client.workload = workloads.first().copied();
+                client.notes = differences(mesh, subject, workloads);
+            }
+            Subject::Identity(principal) => client.identity = Some(principal.clone()),
+            Subject::Plaintext(address) => client.address = *address,
+        }
+        Ok(client)
+    }
+
+    /// How its traffic leaves; nothing when only an identity is known, or nothing at all.
+    pub fn capture<'m>(&self, mesh: &'m Mesh) -> Option<&'m Fact<Capture>> {
+        self.workload.map(|id| &mesh.workload(id).capture)
+    }
+}
+
+/// An account is asked about by its first workload; others may call in another way.
+fn differences(mesh: &Mesh, subject: &Subject, workloads: &[WorkloadId]) -> Vec<String> {
+    let Some((first, others)) = workloads.split_first() else {
+        return vec![format!(
+            "no workload of the input runs as {subject}; it is taken for one with a sidecar"
+        )];
+    };
+    let capture = |id: &WorkloadId| mesh.workload(*id).capture.known();
+    let other = others.iter().find(|id| capture(id) != capture(first));
+    let told = |id: &WorkloadId| mesh.workload_display(*id);
+    other
+        .map(|other| {
+            format!(
+                "{subject} is taken for {}; {} runs as the same account and calls in another way",
+                told(first),
+                told(other)
+            )
+        })
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! From the names of a question to what the mesh has of that name.
+
+use meshproof_ir::{Fact, Mesh, ServiceId, WorkloadId};
+
+use crate::question::Destination;
+
+/// A name that means nothing here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}{}", hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}")))]
+pub struct Unclear {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Unclear {
+    pub(crate) fn new(what: impl Into<String>, hint: Option<String>) -> Unclear {
+        Unclear { what: what.into(), hint }
+    }
+}
+
+/// The workload of that name. Where several clusters have one, the first.
+pub(crate) fn workload(mesh: &Mesh, namespace: &str, name: &str) -> Result<WorkloadId, Unclear> {
+    let same = |id: &WorkloadId| {
+        let workload = mesh.workload(*id);
+        workload.name == name && mesh.namespace(workload.namespace).name.as_deref() == Some(namespace)
+    };
+    let mut all = mesh.workloads_with_ids().map(|(id, _)| id);
+    if let Some(found) = all.find(same) {
+        return Ok(found);
+    }
+    let names = mesh.workloads_with_ids().map(|(id, _)| mesh.workload_display(id));
+    let written = format!("{namespace}/{name}");
+    let hint = nearest(&written, names).map(|meant| format!("did you mean {meant}?")).or_else(|| {
+        let mut there: Vec<String> = mesh
+            .workloads_with_ids()
+            .filter(|(_, workload)| mesh.namespace_display(workload.namespace) == namespace)
+            .map(|(_, workload)| workload.name.clone())
+            .collect();
+        there.sort();
+        there.dedup();
+        Some(match there.len() {
+            0 if mesh.workloads.is_empty() => "the input has no workloads at all".to_owned(),
+            0 => format!("the input has no workloads in namespace {namespace}"),
+            1..=8 => format!("namespace {namespace} has {}", there.join(", ")),
+            many => format!("namespace {namespace} has {many} other workloads"),
+        })
+    });
+    Err(Unclear::new(format!("there is no workload {written}"), hint))
+}
+
+/// The port that is asked for.
+pub(crate) fn port(mesh: &Mesh, id: WorkloadId, to: &Destination) -> Result<u16, Unclear> {
+    if let Some(port) = to.port {
+        return Ok(port);
+    }
+    let ports: Vec<u16> = mesh.workload(id).ports.iter().map(|port| port.number).collect();
+    match ports.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Unclear::new(
+            format!("{to} declares no port"),
+            Some(format!("say which one is meant: {to}:8080")),
+        )),
+        many => {
+            let list: Vec<String> = many.iter().take(12).map(u16::to_string).collect();
+            let hint = format!("say which one is meant: {to}:{}", many[0]);
+            Err(Unclear::new(format!("{to} has the ports {}", list.join(", ")), Some(hint)))
+        }
+    }
+}
+
+/// What the client calls: a Service of the mesh, by the name that a client in `namespace` writes.
+pub(crate) fn service(mesh: &Mesh, host: &str, namespace: Option<&str>) -> Result<ServiceId, Unclear> {
+    let host = host.trim_end_matches('.');
+    let mut labels = host.splitn(3, '.');
+    let (name, second, rest) = (labels.next().unwrap_or_default(), labels.next(), labels.next());
+    let is_cluster_name = rest.is_none_or(|rest| rest == "svc" || rest.starts_with("svc."));
+    let of = second.or(namespace);
+    let fits = |(at, service): (usize, &meshproof_ir::Service)| {
+        let own = mesh.namespace(service.namespace).name.as_deref();
+        let meta = &mesh.resource(service.resource).meta;
+        (is_cluster_name && meta.name() == name && own.is_some() && own == of).then_some(ServiceId(at as u32))
+    };
+    if let Some(found) = mesh.services.iter().enumerate().find_map(fits) {
+        return Ok(found);
+    }
+    let display = |service: &meshproof_ir::Service| {
+        let meta = &mesh.resource(service.resource).meta;
+        format!("{}.{}", meta.name(), mesh.namespace_display(service.namespace))
+    };
+    let written = match of {
+        Some(of) => format!("{name}.{of}"),
+        None => name.to_owned(),
+    };
+    let hint =
+        nearest(&written, mesh.services.iter().map(display)).map(|meant| format!("did you mean {meant}?"));
+    let hint = hint.or_else(|| Some("name a Service as NAME.NAMESPACE, or pass --direct".to_owned()));
+    Err(Unclear::new(format!("there is no service `{host}`"), hint))
+}
+
+/// Whether anything says that there is such an account; the error names what was probably meant.
+pub(crate) fn account(mesh: &Mesh, namespace: &str, account: &str) -> Result<Option<WorkloadId>, Unclear> {
+    if let Some(identity) = mesh.accounts_named(namespace, account).next() {
+        return Ok(identity.workloads.first().copied());
+    }
+    let display = |identity: &meshproof_ir::Identity| {
+        Some(format!("{}/{}", identity.namespace.as_deref()?, identity.account))
+    };
+    let written = format!("{namespace}/{account}");
+    let near = nearest(&written, mesh.identities().iter().filter_map(display));
+    let workload = workload(mesh, namespace, account).ok();
+    let hint = match (workload, near) {
+        (Some(id), _) => {
+            let own = match &mesh.workload(id).service_account {
+                Fact::Known(own, _) => format!(", which runs as {namespace}/{own}"),
+                Fact::Unknown(_) => String::new(),
+            };
+            Some(format!("there is a workload of that name{own}: --from workload:{written}"))
+        }
+        (None, Some(near)) => Some(format!("did you mean {near}?")),
+        (None, None) => Some("for an account that exists elsewhere give its SPIFFE id".to_owned()),
+    };
+    Err(Unclear::new(format!("there is no service account {written}"), hint))
+}
+
+/// The name nearest to a written one, when it is near enough to be a slip.
+fn nearest(written: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    let limit = (written.len() / 4).clamp(1, 3);
+    // The right name in the wrong namespace is as common as a slip of the keyboard.
+    let tail = written.split_once(['/', '.']).map_or(written, |(_, tail)| tail);
+    let distance = |name: &String| {
+        let own = name.split_once(['/', '.']).map_or(name.as_str(), |(_, tail)| tail);
+        let slips = strsim::osa_distance(written, name);
+        if slips <= limit { Some(slips) } else { (own == tail).then_some(limit + 1) }
+    };
+    names.filter_map(|name| Some((distance(&name)?, name))).min().map(|(_, name)| name)
+}

@@ -1,0 +1,108 @@
+//! `meshproof explain`: one question, answered.
+
+use std::io::Write;
+
+use meshproof::{Outcome, Session};
+use meshproof_explain::{Answer, HttpParts, Question, Unclear, Verdict, Way, add_claim, explain};
+use meshproof_ir::Layer;
+use meshproof_report::{Style, explain as report};
+
+use super::args::{Expected, ExplainArgs};
+use super::output::{self, Format, Output};
+use super::{CLEAN, FAILED, FINDINGS, NOTHING, read};
+
+/// Runs the command and gives the exit code.
+pub(crate) fn run(args: &ExplainArgs) -> u8 {
+    match answer(args) {
+        Ok(code) => code,
+        Err(message) => {
+            output::complain(&message);
+            FAILED
+        }
+    }
+}
+
+fn answer(args: &ExplainArgs) -> Result<u8, String> {
+    let outputs = output::chosen(&args.output)?;
+    if let Some(other) = outputs.iter().find(|output| !matches!(output.format, Format::Text | Format::Json)) {
+        return Err(format!("an answer has no format `{}`; use text or json", other.format.name()));
+    }
+    let question = question(args)?;
+    let options = read::options(&args.read).map_err(|error| error.to_string())?;
+    let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
+    if outcome.meshes.is_empty() {
+        output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
+        return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
+    }
+    let answer = ask(&outcome, &question)?;
+    write(&outputs, &answer, &outcome, args)?;
+    let expected = args.expect.map(|expected| match expected {
+        Expected::Allow => Verdict::Allow,
+        Expected::Deny => Verdict::Deny,
+    });
+    let code = if expected.is_some_and(|expected| expected != answer.verdict) { FINDINGS } else { CLEAN };
+    std::mem::forget(outcome);
+    Ok(code)
+}
+
+fn question(args: &ExplainArgs) -> Result<Question, String> {
+    let mut http = HttpParts {
+        method: args.method.clone(),
+        path: args.path.clone(),
+        host: args.host.clone(),
+        headers: args.header.clone(),
+        bad_token: args.bad_token,
+        ..HttpParts::default()
+    };
+    for claim in &args.claim {
+        add_claim(&mut http.claims, claim)?;
+    }
+    Ok(Question {
+        from: args.from.clone(),
+        to: args.to.clone(),
+        way: if args.direct { Way::Direct } else { args.service.clone().unwrap_or_default() },
+        speaks: if args.tcp { Layer::Tcp } else { Layer::Http },
+        http,
+        source_ip: args.source_ip,
+        remote_ip: args.remote_ip,
+        sni: args.sni.clone(),
+    })
+}
+
+/// Overlays that share objects are meshes of their own, and each that has the names may answer. One answer is given if
+/// they agree.
+fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut unclear: Option<Unclear> = None;
+    for mesh in &outcome.meshes {
+        match explain(mesh, question) {
+            Ok(answer) if !answers.contains(&answer) => answers.push(answer),
+            Ok(_) => {}
+            Err(problem) => {
+                unclear.get_or_insert(problem);
+            }
+        }
+    }
+    let verdicts = |wanted| answers.iter().filter(|answer| answer.verdict == wanted).count();
+    let (allow, deny) = (verdicts(Verdict::Allow), verdicts(Verdict::Deny));
+    if allow > 0 && deny > 0 {
+        return Err(format!(
+            "the input holds {} set-ups (overlays or environments) that answer differently: {allow} allow it and {deny} \
+             deny it; pass the folder of the one you mean",
+            answers.len()
+        ));
+    }
+    match (answers.into_iter().next(), unclear) {
+        (Some(answer), _) => Ok(answer),
+        (None, Some(problem)) => Err(problem.to_string()),
+        (None, None) => Err("there is no mesh to ask".to_owned()),
+    }
+}
+
+fn write(outputs: &[Output], answer: &Answer, outcome: &Outcome, args: &ExplainArgs) -> Result<(), String> {
+    let one = |out: &mut dyn Write, format: Format, style: Style| match format {
+        Format::Json => report::write_json(out, answer, &outcome.sources),
+        _ => report::write_text(out, answer, &outcome.sources, style),
+    };
+    outputs.iter().try_for_each(|output| output::write_to(output, args.color, args.verbose, one))
+}
