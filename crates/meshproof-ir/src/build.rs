@@ -112,6 +112,7 @@ impl Mesh {
             services,
             gateways: Vec::new(),
             gateway_names: Vec::new(),
+            deployed_names: Vec::new(),
             references,
             waypoints: Waypoints::default(),
             selecting_entries: SelectingEntries::default(),

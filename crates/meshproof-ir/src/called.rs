@@ -5,7 +5,7 @@ use meshproof_resources::{Service as ServiceSpec, ServiceEntry, Spec, TextMap, W
 use meshproof_source::Span;
 
 use crate::services::{class_of, entry_class};
-use crate::{ClusterId, Gateway, GatewayId, Mesh, NamespaceId, ResourceId, ServiceId, WorkloadId};
+use crate::{ClusterId, GatewayId, Mesh, NamespaceId, ResourceId, ServiceId, WorkloadId};
 
 /// Something that a caller addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,14 +79,9 @@ impl Mesh {
         let cluster = self.namespace(namespace).cluster;
         let written =
             self.objects(cluster, Some(namespace), "Service", name).find_map(|id| self.service_of(id));
-        if let Some(service) = written {
-            return Some(Called::Service(service));
-        }
-        let is_it = |gateway: &Gateway| {
-            gateway.namespace == namespace
-                && gateway.deployed_service().is_some_and(|service| service.name == name)
-        };
-        self.gateways_with_ids().find(|(_, gateway)| is_it(gateway)).map(|(id, _)| Called::GatewayService(id))
+        written
+            .map(Called::Service)
+            .or_else(|| self.gateway_behind(namespace, name).map(Called::GatewayService))
     }
 
     /// The ports of a service that get filter chains, datagrams left out; none for workloads and endpoints, whose

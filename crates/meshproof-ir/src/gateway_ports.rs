@@ -81,8 +81,7 @@ impl Mesh {
     fn bound_ports(&self, id: GatewayId) -> HashMap<u16, BTreeSet<u16>, RandomState> {
         let gateway = self.gateway(id);
         let mut bound: HashMap<u16, BTreeSet<u16>, RandomState> = HashMap::default();
-        let pods = gateway.workloads.iter().map(|workload| self.workload(*workload));
-        let mut local = pods.filter(|pods| pods.namespace == gateway.namespace).peekable();
+        let mut local = self.gateway_pods(id).map(|pods| self.workload(pods)).peekable();
         if local.peek().is_none() {
             return bound;
         }

@@ -20,8 +20,11 @@ pub enum GatewayRole {
     Waypoint,
     /// `istio.io/gateway-controller`: a gateway at the edge of the mesh.
     Ingress,
-    /// Another controller, or a class that is not in the input: no policy of Istio is enforced there.
+    /// Another controller: no policy of Istio is enforced there.
     Foreign,
+    /// The class is not in the input. Nothing is known of policies that are meant for it; as far as calls go it is
+    /// treated as foreign.
+    Unknown,
 }
 
 /// A Gateway of gateway.networking.k8s.io.
@@ -33,7 +36,7 @@ pub struct Gateway {
     pub namespace: NamespaceId,
     /// Whose proxy serves it.
     pub role: GatewayRole,
-    /// Services in front of its proxy; none for foreign Gateways.
+    /// Services in front of its proxy; none for Gateways that are not istiod's.
     pub services: Vec<GatewayService>,
     /// Pods of its proxy. Those in another namespace than the Gateway get no listener (waypoint reference, G1).
     pub workloads: Vec<WorkloadId>,
@@ -109,14 +112,35 @@ impl Mesh {
         format!("{}/{name}", self.namespace_display(namespace))
     }
 
+    /// The pods of a Gateway that serve it: those in its own namespace. What an ingress gateway checks on every port is
+    /// attached to [these workloads](crate::Workload::policies); istiod gives all of them one label set, but pods that
+    /// somebody else deploys may differ.
+    pub fn gateway_pods(&self, id: GatewayId) -> impl Iterator<Item = WorkloadId> {
+        let gateway = self.gateway(id);
+        let is_local = |pods: &WorkloadId| self.workload(*pods).namespace == gateway.namespace;
+        gateway.workloads.iter().copied().filter(is_local)
+    }
+
     /// What the proxy of a Gateway proves to be: the identity that stands behind calls it sends on.
     pub fn gateway_identity(&self, id: GatewayId) -> Option<&Identity> {
-        self.gateway(id).workloads.first().and_then(|workload| self.identity_of(*workload))
+        self.gateway_pods(id).next().and_then(|pods| self.identity_of(pods))
     }
 
     fn gateway_key(&self, id: GatewayId) -> (NamespaceId, &str) {
         let gateway = self.gateway(id);
         (gateway.namespace, self.resource(gateway.resource).meta.name())
+    }
+
+    fn deployed_key(&self, id: GatewayId) -> (NamespaceId, &str) {
+        let gateway = self.gateway(id);
+        (gateway.namespace, gateway.deployed_service().map_or("", |service| &service.name))
+    }
+
+    /// The Gateway for which istiod makes the Service of this name.
+    pub(crate) fn gateway_behind(&self, namespace: NamespaceId, service: &str) -> Option<GatewayId> {
+        let key = (namespace, service);
+        let at = self.deployed_names.partition_point(|id| self.deployed_key(*id) < key);
+        self.deployed_names.get(at).copied().filter(|id| self.deployed_key(*id) == key)
     }
 
     /// The Service that an object is.
@@ -148,6 +172,11 @@ impl Mesh {
         let mut names: Vec<GatewayId> = (0..self.gateways.len() as u32).map(GatewayId).collect();
         names.sort_by(|left, right| (self.gateway_key(*left), left).cmp(&(self.gateway_key(*right), right)));
         self.gateway_names = names;
+        let deployed = |id: &GatewayId| self.gateway(*id).deployed_service().is_some();
+        let mut deployed: Vec<GatewayId> = self.gateway_names.iter().copied().filter(deployed).collect();
+        deployed
+            .sort_by(|left, right| (self.deployed_key(*left), left).cmp(&(self.deployed_key(*right), right)));
+        self.deployed_names = deployed;
         self.add_routes(&kinds.routes);
     }
 
@@ -168,13 +197,16 @@ impl Mesh {
         controller: Option<&'static str>,
         pods: &HashMap<(NamespaceId, &str), Vec<WorkloadId>, RandomState>,
     ) -> Gateway {
+        let class = of.spec.class.as_ref().map_or("", |class| class.value.as_str());
+        let is_class_written = self.objects(of.cluster, None, "GatewayClass", class).next().is_some();
         let mut gateway = Gateway {
             resource: of.id,
             namespace: of.namespace,
             role: match controller {
                 Some(MESH_CONTROLLER) => GatewayRole::Waypoint,
                 Some(_) => GatewayRole::Ingress,
-                None => GatewayRole::Foreign,
+                None if is_class_written => GatewayRole::Foreign,
+                None => GatewayRole::Unknown,
             },
             services: Vec::new(),
             workloads: Vec::new(),

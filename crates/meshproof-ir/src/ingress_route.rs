@@ -104,7 +104,7 @@ impl Mesh {
         let gateway = self.gateway(waypoint);
         let by_service = match gateway.role {
             GatewayRole::Waypoint => true,
-            GatewayRole::Foreign => return Ok(Reached::Outside),
+            GatewayRole::Foreign | GatewayRole::Unknown => return Ok(Reached::Outside),
             GatewayRole::Ingress
                 if self.gateway_spec(waypoint).is_some_and(|spec| !spec.addresses.is_empty()) =>
             {

@@ -33,6 +33,8 @@ pub struct Mesh {
     pub gateways: Vec<Gateway>,
     /// Those Gateways by namespace and name.
     pub(crate) gateway_names: Vec<GatewayId>,
+    /// Those for which istiod makes a Service, by the namespace and name of that.
+    pub(crate) deployed_names: Vec<GatewayId>,
     pub(crate) references: References,
     pub(crate) waypoints: Waypoints,
     pub(crate) selecting_entries: SelectingEntries,

@@ -3,7 +3,7 @@
 //! istiod binds to every Gateway that has an address, waypoint or not. Every Gateway of the input is taken to have
 //! one. Whether callers and pods are captured plays no part here.
 
-use meshproof_resources::{KubernetesGateway, Listener, Text, TextMap};
+use meshproof_resources::{Listener, Text, TextMap};
 
 use crate::called::Choosing;
 use crate::capture::{GATEWAY_NAME, MANAGED, MESH_CONTROLLER};
@@ -213,23 +213,33 @@ impl Mesh {
 
     /// Whether `allowedRoutes` of a waypoint admit what stands in `namespace` (waypoint reference, C2).
     fn admits(&self, gateway: GatewayId, namespace: NamespaceId) -> Result<bool, String> {
-        let listener = self.gateway_spec(gateway).and_then(hbone_listener);
-        let routes = listener.and_then(|listener| listener.allowed_routes.as_ref());
+        let routes = self.waypoint_listener(gateway).and_then(|listener| listener.allowed_routes.as_ref());
         self.admits_namespace(routes, self.gateway(gateway).namespace, namespace)
     }
 
-    /// Whether a waypoint takes this kind of traffic.
-    fn serves(&self, gateway: GatewayId, called: Called) -> bool {
+    /// The listener of which `allowedRoutes` say who may use a waypoint; without one, only its own namespace may.
+    pub fn waypoint_listener(&self, gateway: GatewayId) -> Option<&Listener> {
+        self.gateway_spec(gateway)?.listeners.iter().find(|listener| {
+            let protocol = listener.protocol.as_ref().is_some_and(|protocol| protocol.value == HBONE.0);
+            protocol && listener.port.as_ref().is_some_and(|port| port.value == HBONE.1)
+        })
+    }
+
+    /// The label that says what traffic a waypoint takes, of the Gateway or of its class: `service` (also without the
+    /// label), `workload` or `all`; anything else is nothing.
+    pub fn waypoint_for(&self, gateway: GatewayId) -> Option<&Text> {
         let resource = self.resource(self.gateway(gateway).resource);
-        let of_class = || {
+        resource.meta.labels.get(WAYPOINT_FOR).or_else(|| {
             let class = self.gateway_spec(gateway)?.class.as_ref()?;
             let cluster = self.namespace(self.gateway(gateway).namespace).cluster;
             let mut classes = self.objects(cluster, None, "GatewayClass", &class.value);
             classes.find_map(|id| self.resource(id).meta.labels.get(WAYPOINT_FOR))
-        };
-        let written = resource.meta.labels.get(WAYPOINT_FOR).or_else(of_class);
+        })
+    }
+
+    fn serves(&self, gateway: GatewayId, called: Called) -> bool {
         let own = if called.is_service() { "service" } else { "workload" };
-        let traffic = written.map_or("service", |traffic| traffic.value.as_str());
+        let traffic = self.waypoint_for(gateway).map_or("service", |traffic| traffic.value.as_str());
         traffic == own || traffic == "all"
     }
 
@@ -266,11 +276,4 @@ impl Mesh {
         let usable = self.usable(choosing, &asking, called);
         Some(usable.map(|usable| usable.map(|waypoint| Canary { waypoint, weight })))
     }
-}
-
-fn hbone_listener(gateway: &KubernetesGateway) -> Option<&Listener> {
-    gateway.listeners.iter().find(|listener| {
-        let protocol = listener.protocol.as_ref().is_some_and(|protocol| protocol.value == HBONE.0);
-        protocol && listener.port.as_ref().is_some_and(|port| port.value == HBONE.1)
-    })
 }

@@ -212,3 +212,96 @@ fn wrong_listeners_chains_and_connections_are_seen() {
         assert_eq!(summary, Summary { passed, failed, skipped: 0 }, "{report}");
     }
 }
+
+#[test]
+fn wrong_waypoints_chains_and_routes_are_seen() {
+    let object = |api: &str, kind: &str, name: &str, labels: Value, spec: Value| {
+        let metadata = json!({"name": name, "namespace": "a", "labels": labels});
+        json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+    };
+    let gateway = |name: &str, class: &str, listener: Value| {
+        let spec = json!({"gatewayClassName": class, "listeners": [listener]});
+        object("gateway.networking.k8s.io/v1", "Gateway", name, json!({}), spec)
+    };
+    let told = json!({"istio.io/use-waypoint": "wp", "istio.io/ingress-use-waypoint": "true"});
+    let objects = [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "labels": told}}),
+        object(
+            "v1",
+            "Service",
+            "s",
+            json!({}),
+            json!({"selector": {"app": "x"}, "ports": [{"name": "http", "port": 80}]}),
+        ),
+        gateway("wp", "istio-waypoint", json!({"name": "mesh", "port": 15008, "protocol": "HBONE"})),
+        gateway("gw", "istio", json!({"name": "http", "port": 80, "protocol": "HTTP"})),
+        object(
+            "security.istio.io/v1",
+            "AuthorizationPolicy",
+            "p",
+            json!({}),
+            json!({"action": "DENY", "rules": [{}], "targetRefs": [{"kind": "Service", "name": "s"}]}),
+        ),
+    ];
+    let mesh = json!({"kind": "mesh", "mesh": "m", "meshConfig": {}, "objects": objects}).to_string();
+    let line = |kind: &str, parts: Value| {
+        let mut line = json!({"kind": kind, "mesh": "m"});
+        line.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+        line.to_string()
+    };
+    let uses = |target: &str, waypoint: Value| {
+        line("uses-waypoint", json!({"target": target, "waypoint": waypoint}))
+    };
+    let chain = |port: u16, chains: Value| {
+        line("waypoint-authz", json!({"waypoint": "a/wp", "service": "a/s", "port": port, "chains": chains}))
+    };
+    let direct = |chains: Value, workloads: Value| {
+        let parts = json!({"waypoint": "a/wp", "service": null, "port": null, "chains": chains, "workloads": workloads});
+        line("waypoint-authz", parts)
+    };
+    let at_gateway = |port: Value, chains: Value| {
+        line("gateway-authz", json!({"gateway": "a/gw", "port": port, "chains": chains}))
+    };
+    let through = |waypoints: Value| {
+        line("ingress-through", json!({"gateway": "a/gw", "service": "a/s", "through": waypoints}))
+    };
+    let deny = json!([{"action": "DENY", "rules": ["ns[a]-policy[p]-rule[0]"]}]);
+    let right = [
+        mesh.clone(),
+        uses("service a/s", json!("a/wp")),
+        uses("service a/gw-istio", json!("a/wp")),
+        uses("service a/wp", Value::Null),
+        chain(80, json!({"http": deny})),
+        direct(json!({"http": [], "tcp": []}), json!([])),
+        at_gateway(json!(80), json!({"http": []})),
+        through(json!(["a/wp"])),
+    ];
+    let wrong = [
+        mesh,
+        uses("service a/s", Value::Null),
+        uses("service a/nobody", Value::Null),
+        line(
+            "uses-waypoint",
+            json!({"target": "service a/s", "waypoint": "a/wp", "reason": "AttachmentDenied"}),
+        ),
+        line("uses-waypoint", json!({"target": "service a/s", "waypoint": "a/wp", "weighted": []})),
+        chain(80, json!({"http": []})),
+        chain(80, json!({"tcp": deny})),
+        chain(81, json!({"http": deny})),
+        direct(json!({"http": deny, "tcp": deny}), json!([])),
+        direct(json!({"http": [], "tcp": []}), json!(["a/x"])),
+        at_gateway(json!(80), json!({"http": deny})),
+        at_gateway(json!(8080), json!({"http": []})),
+        at_gateway(Value::Null, json!({})),
+        through(json!([])),
+        through(Value::Null),
+    ];
+    for (lines, passed, failed) in [(&right[..], 7, 0), (&wrong[..], 0, 14)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("waypoint.jsonl"), lines.join("\n")).unwrap();
+        let mut report = Vec::new();
+        let summary = conformance::run(&mut report, &[folder.path().to_owned()], true).unwrap();
+        let report = String::from_utf8_lossy(&report);
+        assert_eq!(summary, Summary { passed, failed, skipped: 0 }, "{report}");
+    }
+}
