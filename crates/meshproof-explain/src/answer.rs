@@ -181,6 +181,8 @@ pub struct Authorization {
     pub asked: Vec<String>,
     /// Whether the proxy looks at the request as HTTP.
     pub is_http: bool,
+    /// Whether the next hop still gets the token of the request.
+    pub keeps_token: bool,
     /// In the order in which they run; those without policies are left out.
     pub phases: Vec<Phase>,
     /// What is worth knowing beside.

@@ -32,6 +32,19 @@ pub(crate) struct Desk<'a> {
     pub host: String,
     /// The server name of the handshake.
     pub sni: Option<String>,
+    /// What reaches it.
+    pub arriving: Arriving,
+}
+
+/// What of the client is left when the request reaches a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arriving {
+    /// The address at the other end of the connection.
+    pub source: Option<IpAddr>,
+    /// The address of the original client.
+    pub remote: Option<IpAddr>,
+    /// Whether the token of the client is still there.
+    pub token: bool,
 }
 
 /// The answer of a desk, and what it depends on that the input does not tell.
@@ -44,25 +57,24 @@ pub(crate) fn ask(mesh: &Mesh, desk: &Desk<'_>, question: &Question) -> (Authori
     let policies: Vec<Policy<'_>> = read.iter().map(|(_, policy)| *policy).collect();
     let is_http = question.speaks == Layer::Http && desk.context.engine == Engine::EnvoyHttp
         || desk.context.engine == Engine::Grpc;
-    let judged = match is_http {
+    let judged = match is_http && desk.arriving.token {
         true => token::judge(mesh, &desk.request_authentications, &question.http),
         false => token::Judged::default(),
     };
     let mut context = desk.context.clone();
     context.semantics.space_delimited_claims.extend(judged.space_delimited);
-    let source = question.source_ip.unwrap_or(NOT_GIVEN);
     let request = Request {
         peer: desk.identity.as_deref().map_or(Peer::Anonymous, Peer::workload),
         sni: desk.sni.clone().or_else(|| question.sni.clone()),
-        source,
-        proxied_source: question.remote_ip,
+        source: desk.arriving.source.unwrap_or(NOT_GIVEN),
+        proxied_source: desk.arriving.remote,
         destination: SocketAddr::new(NOT_GIVEN, desk.port),
         metadata: Default::default(),
         http: is_http.then(|| token::http_request(&question.http, &desk.host, judged.token)),
     };
     let evaluation = evaluate(&policies, &request, &context);
     let mut unknowns = doubts(&read, &evaluation, &request, &context);
-    unknowns.extend(not_given(&policies, question));
+    unknowns.extend(not_given(&policies, desk.arriving));
     let known: Vec<Known<'_>> = read
         .iter()
         .map(|(attached, policy)| Known {
@@ -79,6 +91,7 @@ pub(crate) fn ask(mesh: &Mesh, desk: &Desk<'_>, question: &Question) -> (Authori
         verdict: if evaluation.decision == Decision::Allow { Verdict::Allow } else { Verdict::Deny },
         reason: reason(&evaluation, deciding.as_ref(), &policies),
         deciding,
+        keeps_token: judged.kept,
         asked: evaluation.delegated.iter().map(|asked| asked.provider.clone()).collect(),
         is_http,
         phases: told::phases(&evaluation.trace, &known),
@@ -144,8 +157,8 @@ fn doubts(
         .collect()
 }
 
-/// What rules look at and the question leaves open.
-fn not_given(policies: &[Policy<'_>], question: &Question) -> Vec<String> {
+/// What rules look at and nothing tells.
+fn not_given(policies: &[Policy<'_>], arriving: Arriving) -> Vec<String> {
     let looks_at = |wanted: fn(&Attribute) -> bool| {
         let mut rules = policies
             .iter()
@@ -161,12 +174,12 @@ fn not_given(policies: &[Policy<'_>], question: &Question) -> Vec<String> {
             open.push(format!("{policy} looks at {what}"));
         }
     };
-    if question.source_ip.is_none() {
+    if arriving.source.is_none() {
         ask(
             looks_at(|attribute| *attribute == Attribute::SourceIp),
             "the client's address; give --source-ip",
         );
-        if question.remote_ip.is_none() {
+        if arriving.remote.is_none() {
             ask(
                 looks_at(|attribute| *attribute == Attribute::RemoteIp),
                 "the original client's address; give --remote-ip",

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use meshproof_ir::{Capture, Fact, Mesh, WorkloadId};
+use meshproof_grammar::spiffe::SpiffeId;
+use meshproof_ir::{Identity, Mesh, WorkloadId};
 
 use crate::names::{self, Unclear};
 use crate::question::Subject;
 
 /// The client of a question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     /// What it is called.
     pub display: String,
@@ -16,8 +17,6 @@ pub(crate) struct Client {
     pub workload: Option<WorkloadId>,
     /// The identity that its proxy proves, without scheme.
     pub identity: Option<String>,
-    /// Its namespace.
-    pub namespace: Option<String>,
     /// Its address.
     pub address: Option<IpAddr>,
     /// What was assumed.
@@ -31,7 +30,6 @@ impl Client {
             display: subject.to_string(),
             workload: None,
             identity: None,
-            namespace: subject.namespace().map(str::to_owned),
             address: None,
             notes: Vec::new(),
         };
@@ -40,12 +38,12 @@ impl Client {
                 let id = names::workload(mesh, namespace, name)?;
                 client.display = mesh.workload_display(id);
                 client.workload = Some(id);
-                client.identity = mesh.identity_of(id).and_then(meshproof_ir::Identity::principal);
+                client.identity = mesh.identity_of(id).and_then(Identity::principal);
             }
             Subject::Account { namespace, account } => {
                 names::account(mesh, namespace, account)?;
                 let identity = mesh.accounts_named(namespace, account).next();
-                client.identity = identity.and_then(meshproof_ir::Identity::principal);
+                client.identity = identity.and_then(Identity::principal);
                 let workloads = identity.map_or(&[][..], |identity| identity.workloads.as_slice());
                 client.workload = workloads.first().copied();
                 client.notes = differences(mesh, subject, workloads);
@@ -56,9 +54,29 @@ impl Client {
         Ok(client)
     }
 
-    /// How its traffic leaves; nothing when only an identity is known, or nothing at all.
-    pub fn capture<'m>(&self, mesh: &'m Mesh) -> Option<&'m Fact<Capture>> {
-        self.workload.map(|id| &mesh.workload(id).capture)
+    /// A proxy that sends the request on.
+    pub fn proxy(
+        mesh: &Mesh,
+        workload: Option<WorkloadId>,
+        display: String,
+        identity: Option<&Identity>,
+    ) -> Client {
+        let of_workload = || workload.and_then(|id| mesh.identity_of(id));
+        let identity = identity.or_else(of_workload).and_then(Identity::principal);
+        Client { display, workload, identity, address: None, notes: Vec::new() }
+    }
+
+    /// The identity of a client of which nothing else is known.
+    pub fn bare_identity(&self) -> Option<Identity> {
+        let id = SpiffeId::parse_principal(self.identity.as_deref()?).ok()?;
+        Some(Identity {
+            trust_domain: Some(id.trust_domain),
+            namespace: Some(id.namespace),
+            account: id.service_account,
+            namespaces: Vec::new(),
+            objects: Vec::new(),
+            workloads: Vec::new(),
+        })
     }
 }
 

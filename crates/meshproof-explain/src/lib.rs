@@ -1,13 +1,15 @@
 //! One question, answered: may this client send this request to that workload, and why.
 //!
-//! [`explain`] follows the request from hop to hop (gateway, waypoint, workload), asks at each how it gets there and what
+//! [`Explainer`] follows the request from hop to hop (gateway, waypoint, workload), asks at each how it gets there and what
 //! the policies say, and keeps what a person wants to know: the rule that decided, the first failing test of every rule
 //! that did not match, the restriction that another rule made void, and what the input leaves open.
 
 mod answer;
 mod authorize;
+mod called;
 mod client;
-mod explain;
+mod explainer;
+mod hops;
 mod names;
 mod question;
 mod token;
@@ -18,6 +20,6 @@ pub use answer::{
     Answer, Authorization, Deciding, Evidence, Fate, Hop, Miss, Outcome, Phase, PointKind, PolicyTold,
     RuleTold, Transport, Verdict,
 };
-pub use explain::explain;
+pub use explainer::Explainer;
 pub use names::Unclear;
 pub use question::{Destination, HttpParts, Question, Subject, Way, add_claim, header};

@@ -9,14 +9,22 @@ use crate::answer::Evidence;
 use crate::question::HttpParts;
 
 /// The token as the proxy judges it, claims that are split at spaces, and what is worth knowing.
-#[derive(Default)]
 pub(crate) struct Judged {
     /// For the evaluator.
     pub token: Token,
+    /// Whether the next hop gets it too.
+    pub kept: bool,
     /// `spaceDelimitedClaims` of the rule that takes it.
     pub space_delimited: Vec<String>,
     /// What is worth knowing.
     pub notes: Vec<Evidence>,
+}
+
+impl Default for Judged {
+    /// Nobody looked.
+    fn default() -> Self {
+        Judged { token: Token::None, kept: true, space_delimited: Vec::new(), notes: Vec::new() }
+    }
 }
 
 /// Judges the token of a request with the RequestAuthentications of a hop: their rules are one list, and a request
@@ -70,6 +78,7 @@ pub(crate) fn judge(mesh: &Mesh, attached: &[ResourceId], parts: &HttpParts) -> 
         claims.entry("iss").or_insert_with(|| Value::from(issuer.value.clone()));
     }
     judged.space_delimited = taken.space_delimited_claims.iter().map(|claim| claim.value.clone()).collect();
+    judged.kept = taken.forward_original_token;
     judged.token = Token::Verified { claims, forwarded: taken.forward_original_token };
     judged
 }

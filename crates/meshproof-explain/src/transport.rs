@@ -1,7 +1,8 @@
-//! How the request gets to the workload: what the client puts on the wire, and what the server makes of it.
+//! How the request gets to a workload: what the client puts on the wire, and what the server makes of it.
 
-use meshproof_ir::{Acceptance, Capture, ClientTls, Fact, Layer, Mesh, PortCapture, Refusal, WorkloadId};
+use meshproof_ir::{Capture, ClusterId, Fact, Identity, Layer, Mesh, PortCapture, Refusal, WorkloadId};
 use meshproof_resources::MtlsMode;
+use meshproof_transport::{Call, Delivery, EndpointAddress, EndpointOutcome, Path, RefusedBy, Target, Wire};
 
 use crate::answer::{Evidence, Outcome, PointKind, Transport};
 use crate::client::Client;
@@ -14,47 +15,214 @@ pub(crate) struct Leg {
     pub transport: Transport,
     /// In which chain a proxy handles it; nothing when no proxy does.
     pub layer: Option<Layer>,
+    /// Whether it comes through the tunnel of ambient mode.
+    pub tunnelled: bool,
+    /// The server name of the handshake.
+    pub sni: Option<String>,
+    /// What the input does not tell.
+    pub unknowns: Vec<String>,
+}
+
+/// Where a leg leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal<'a> {
+    /// What the client dials, and its port there.
+    pub dialled: (Target<'a>, u16),
+    /// The workload at the end, and its port.
+    pub workload: WorkloadId,
+    /// The port of its pods.
+    pub port: u16,
 }
 
 /// The way from the client to a port of a workload.
-pub(crate) fn to_workload(mesh: &Mesh, client: &Client, target: WorkloadId, port: u16, speaks: Layer) -> Leg {
-    let workload = mesh.workload(target);
-    let kind = match &workload.capture {
-        Fact::Unknown(_) => PointKind::Unknown,
-        Fact::Known(capture, _) => match capture {
-            Capture::Sidecar | Capture::SidecarHbone => PointKind::Sidecar,
-            Capture::Ambient => PointKind::Ztunnel,
-            Capture::Gateway => PointKind::Gateway,
-            Capture::Waypoint => PointKind::Waypoint,
-            Capture::ProxylessGrpc => PointKind::ProxylessGrpc,
-            Capture::None => PointKind::NoProxy,
+pub(crate) fn to_workload(
+    transport: &meshproof_transport::Transport<'_>,
+    client: &Client,
+    goal: Goal<'_>,
+    speaks: Layer,
+) -> Leg {
+    let mesh = transport.mesh();
+    let cluster = mesh.namespace(mesh.workload(goal.workload).namespace).cluster;
+    let bare = client.bare_identity();
+    let (target, port) = goal.dialled;
+    let call = Call { client: asked(client, cluster, bare.as_ref()), target, port, subset: None, speaks };
+    let outcome = transport.call(&call);
+    let mut leg = Leg {
+        kind: kind_of(mesh, goal),
+        transport: Transport {
+            outcome: Outcome::Unknown,
+            identity: None,
+            client: outcome.evidence.iter().map(told).collect(),
+            server: server_side(mesh, goal),
+            refusal: None,
         },
+        layer: None,
+        tunnelled: false,
+        sni: None,
+        unknowns: outcome.unknown.clone(),
     };
-    let mut transport = Transport {
-        outcome: Outcome::Unknown,
-        identity: None,
-        client: Vec::new(),
-        server: Vec::new(),
-        refusal: None,
+    let here = |endpoint: &&EndpointOutcome| endpoint.endpoint == EndpointAddress::Workload(goal.workload);
+    let Some(endpoint) = outcome.endpoints.iter().find(here) else {
+        (leg.transport.outcome, leg.transport.refusal) = match outcome.path {
+            Path::Blackhole => {
+                (Outcome::Refused, Some("the client refuses destinations that it does not know".to_owned()))
+            }
+            Path::NoCluster => {
+                (Outcome::Refused, Some("the client knows no such port or subset of the service".to_owned()))
+            }
+            _ => (Outcome::Unknown, outcome.unknown.first().cloned()),
+        };
+        if leg.transport.outcome == Outcome::Unknown && leg.unknowns.is_empty() {
+            leg.unknowns.push(format!("how the call gets to {}", mesh.workload_display(goal.workload)));
+        }
+        return leg;
     };
-    let proves = client.capture(mesh).map_or(client.identity.is_some(), |capture| {
-        !matches!(capture, Fact::Known(Capture::None, _) | Fact::Unknown(_))
-    });
-    let _ = (
-        port,
-        speaks,
-        Acceptance::NoProxy,
-        ClientTls::None,
-        PortCapture::Captured,
-        Refusal::NoChain,
-        MtlsMode::Strict,
-    );
-    transport.client.push(Evidence::new(if proves { "auto mTLS" } else { "no proxy" }));
-    if proves {
-        transport.outcome = Outcome::Mtls;
-        transport.identity.clone_from(&client.identity);
-    } else {
-        transport.outcome = Outcome::Plaintext;
+    leg.transport.client.extend(endpoint.evidence.iter().map(told));
+    let sni = outcome.tls.as_ref().map(|tls| tls.sni.clone()).filter(|sni| !sni.is_empty());
+    arrive(&mut leg, endpoint, sni);
+    leg
+}
+
+/// Sets what arrives.
+fn arrive(leg: &mut Leg, endpoint: &EndpointOutcome, sni: Option<String>) {
+    let wire = endpoint.wire.known().copied();
+    leg.tunnelled = matches!(wire, Some(Wire::Hbone | Wire::HboneTls));
+    let identity = || endpoint.identity.as_ref().map(|id| id.trim_start_matches("spiffe://").to_owned());
+    let delivery = match &endpoint.result {
+        Fact::Known(delivery, _) => delivery,
+        Fact::Unknown(reason) => {
+            leg.transport.refusal = Some(reason.clone());
+            if !leg.unknowns.contains(reason) {
+                leg.unknowns.push(reason.clone());
+            }
+            return;
+        }
+    };
+    match delivery {
+        Delivery::Mutual(layer) => {
+            leg.transport.outcome = Outcome::Mtls;
+            leg.transport.identity = identity();
+            leg.layer = Some(*layer);
+            leg.sni = sni.filter(|_| !leg.tunnelled);
+        }
+        Delivery::Plaintext(layer) => {
+            leg.transport.outcome = Outcome::Plaintext;
+            leg.layer = Some(*layer);
+        }
+        Delivery::Unopened => {
+            leg.transport.outcome = Outcome::Tls;
+            leg.transport.identity = identity();
+            // The bytes go through the chain that knows nothing but connections.
+            leg.layer = Some(Layer::Tcp);
+            leg.sni = sni;
+        }
+        Delivery::Application => leg.transport.outcome = Outcome::Plaintext,
+        Delivery::Refused(by) => {
+            leg.transport.outcome = Outcome::Refused;
+            leg.transport.refusal = Some(refusal(by, wire).to_owned());
+        }
     }
-    Leg { kind, transport, layer: Some(speaks) }
+}
+
+fn asked<'q>(
+    client: &Client,
+    cluster: ClusterId,
+    bare: Option<&'q Identity>,
+) -> meshproof_transport::Client<'q> {
+    match (client.workload, bare) {
+        (Some(id), _) => meshproof_transport::Client::Workload(id),
+        (None, Some(identity)) => meshproof_transport::Client::Identity(cluster, identity),
+        (None, None) => meshproof_transport::Client::Plaintext(cluster),
+    }
+}
+
+fn told(evidence: &meshproof_transport::Evidence) -> Evidence {
+    Evidence { text: evidence.text.clone(), span: evidence.span }
+}
+
+/// Why a connection fails, for people.
+fn refusal(by: &RefusedBy, wire: Option<Wire>) -> &'static str {
+    match (by, wire) {
+        (RefusedBy::Plaintext, _) | (RefusedBy::Listener(Refusal::NoChain), Some(Wire::Plain)) => {
+            "the server takes mTLS only, and the client sends plaintext"
+        }
+        (RefusedBy::Listener(Refusal::CertificateRequired), _) => {
+            "the server asks for a client certificate of the mesh, and the client sends none"
+        }
+        (RefusedBy::Listener(Refusal::NoChain), _) => {
+            "the server's port takes mTLS of the mesh or plaintext, and the client sends other TLS"
+        }
+        (RefusedBy::Listener(Refusal::NotHttp), Some(Wire::Plain)) => {
+            "the server's proxy takes HTTP only on this port, and the client speaks something else"
+        }
+        (RefusedBy::Listener(Refusal::NotHttp), _) => {
+            "the server takes plaintext HTTP only on this port, and the client sends TLS"
+        }
+        (RefusedBy::ServerIdentity, _) => "the client does not accept the identity of the server",
+        (RefusedBy::TrustDomain, _) => "the server does not trust the trust domain of the client",
+        (RefusedBy::NoTunnel, _) => "the client opens a tunnel, and nothing takes it there",
+    }
+}
+
+/// What stands before the port.
+fn kind_of(mesh: &Mesh, goal: Goal<'_>) -> PointKind {
+    let workload = mesh.workload(goal.workload);
+    let Fact::Known(capture, _) = &workload.capture else { return PointKind::Unknown };
+    if let PortCapture::Excluded { .. } = port_capture(mesh, goal) {
+        return PointKind::NoProxy;
+    }
+    match capture {
+        Capture::Sidecar | Capture::SidecarHbone => PointKind::Sidecar,
+        Capture::Ambient => PointKind::Ztunnel,
+        Capture::Gateway => PointKind::Gateway,
+        Capture::Waypoint => PointKind::Waypoint,
+        Capture::ProxylessGrpc => PointKind::ProxylessGrpc,
+        Capture::None => PointKind::NoProxy,
+    }
+}
+
+fn port_capture<'m>(mesh: &'m Mesh, goal: Goal<'_>) -> &'m PortCapture {
+    let workload = mesh.workload(goal.workload);
+    let own = workload.ports.iter().find(|port| port.number == goal.port);
+    own.map_or(&workload.other_ports, |port| &port.capture)
+}
+
+/// What makes the server take plaintext, or not.
+fn server_side(mesh: &Mesh, goal: Goal<'_>) -> Vec<Evidence> {
+    let workload = mesh.workload(goal.workload);
+    match &workload.capture {
+        Fact::Unknown(reason) => {
+            return vec![Evidence::new(format!(
+                "it is not known whether a proxy stands before it: {reason}"
+            ))];
+        }
+        Fact::Known(Capture::None, origin) => {
+            let text = "no proxy, so no PeerAuthentication and no AuthorizationPolicy counts";
+            return vec![Evidence { text: text.to_owned(), span: origin.span() }];
+        }
+        Fact::Known(Capture::Gateway | Capture::Waypoint, _) => return Vec::new(),
+        Fact::Known(..) => {}
+    }
+    if let PortCapture::Excluded { by } = port_capture(mesh, goal) {
+        return vec![Evidence { text: "this port goes around the proxy".to_owned(), span: *by }];
+    }
+    let own = workload.ports.iter().find(|port| port.number == goal.port);
+    let effective = own.map_or(&workload.mode, |port| &port.mode);
+    let word = match effective.mode.known() {
+        Some(MtlsMode::Strict) => "STRICT",
+        Some(MtlsMode::Disable) => "DISABLE",
+        Some(MtlsMode::Permissive | MtlsMode::Unset) => "PERMISSIVE",
+        None => "mode not known",
+    };
+    let evidence = match effective.decided_by {
+        Some(id) => {
+            let resource = mesh.resource(id);
+            let namespace =
+                mesh.placement[id.index()].1.map_or("?", |namespace| mesh.namespace_display(namespace));
+            let text = format!("{word} by PeerAuthentication {namespace}/{}", resource.meta.name());
+            Evidence::at(text, effective.mode.span().unwrap_or(resource.meta.span))
+        }
+        None => Evidence::new(format!("{word} by default: no PeerAuthentication says otherwise")),
+    };
+    vec![evidence]
 }

@@ -20,8 +20,7 @@ const HBONE_PORT: u16 = 15008;
 pub enum IngressRoute {
     /// Straight to the endpoints, past the waypoint if there is one.
     Endpoints,
-    /// Through these waypoints, with their shares of the calls in percent. Which of the waypoint's chains calls to a
-    /// headless Service meet there, and so whose policies, is not known (waypoint reference, N2).
+    /// Through these waypoints, with their shares of the calls in percent.
     Waypoints(Vec<(GatewayId, u8)>),
     /// Nowhere; the text says why.
     Nowhere(String),
@@ -49,14 +48,14 @@ impl Mesh {
             Fact::Known(binding, _) => binding,
             Fact::Unknown(reason) => return Fact::Unknown(reason),
         };
-        let (told, origin) = match self.ingress_uses_waypoint(called) {
+        let told = match self.ingress_uses_waypoint(called) {
             Fact::Known(told, origin) => (told, origin),
             // Without a waypoint the label has no effect.
             Fact::Unknown(_) if binding.waypoint.is_err() => (false, Origin::Default),
             Fact::Unknown(reason) => return Fact::Unknown(reason),
         };
-        if !told || binding.waypoint.is_err() {
-            return self.to_endpoints(called, origin);
+        if !told.0 || binding.waypoint.is_err() {
+            return self.to_endpoints(called, told.1);
         }
         let (mut through, mut dead) = (Vec::new(), false);
         for (waypoint, share) in binding.shares().filter(|(_, share)| *share > 0) {
@@ -68,13 +67,13 @@ impl Mesh {
             }
         }
         if !through.is_empty() {
-            return Fact::Known(IngressRoute::Waypoints(through), origin);
+            return Fact::Known(IngressRoute::Waypoints(through), told.1);
         }
         if dead {
             let reason = format!("the Service of the waypoint has no port {HBONE_PORT}");
-            return Fact::Known(IngressRoute::Nowhere(reason), origin);
+            return Fact::Known(IngressRoute::Nowhere(reason), told.1);
         }
-        self.to_endpoints(called, origin)
+        self.to_endpoints(called, told.1)
     }
 
     /// Whether ingress gateways are told to send through the waypoint: the label of the service, else of its namespace.

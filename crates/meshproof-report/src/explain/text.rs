@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use meshproof_explain::{
-    Answer, Authorization, Evidence, Fate, Hop, Outcome, Phase, PolicyTold, RuleTold, Verdict,
+    Answer, Authorization, Evidence, Fate, Hop, Outcome, Phase, PointKind, PolicyTold, RuleTold, Verdict,
 };
 use meshproof_resources::Action;
 use meshproof_source::{SourceMap, Span};
@@ -25,10 +25,10 @@ const SHOWN_RULES: usize = 8;
 pub fn write(out: &mut dyn Write, answer: &Answer, sources: &SourceMap, style: Style) -> io::Result<()> {
     let mut page = Page { out, sources, style };
     page.verdict(answer)?;
-    let several = answer.hops.len() > 1;
+    let plain = matches!(answer.hops.as_slice(), [only] if !matches!(only.kind, PointKind::Gateway | PointKind::Waypoint));
     for (at, hop) in answer.hops.iter().enumerate() {
         writeln!(page.out)?;
-        if several {
+        if !plain {
             let name = format!("{}. {} {}:{}", at + 1, hop.kind.name(), clean(&hop.name), hop.port);
             writeln!(page.out, "{}", style.bold(&name))?;
         }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use meshproof::{Outcome, Session};
-use meshproof_explain::{Answer, HttpParts, Question, Unclear, Verdict, Way, add_claim, explain};
+use meshproof_explain::{Answer, Explainer, HttpParts, Question, Unclear, Verdict, Way, add_claim};
 use meshproof_ir::Layer;
 use meshproof_report::{Style, explain as report};
 
@@ -75,7 +75,7 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     let mut answers: Vec<Answer> = Vec::new();
     let mut unclear: Option<Unclear> = None;
     for mesh in &outcome.meshes {
-        match explain(mesh, question) {
+        match Explainer::new(mesh).answer(question) {
             Ok(answer) if !answers.contains(&answer) => answers.push(answer),
             Ok(_) => {}
             Err(problem) => {

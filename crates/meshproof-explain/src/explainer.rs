@@ -1,0 +1,91 @@
+//! From a question to its answer.
+
+use meshproof_ir::{Layer, Mesh};
+use meshproof_transport::Transport;
+
+use crate::answer::{Answer, Evidence, Outcome, Verdict};
+use crate::called;
+use crate::client::Client;
+use crate::hops::{self, Journey};
+use crate::names::{self, Unclear};
+use crate::question::Question;
+
+/// A mesh that answers questions; what they share is worked out once.
+#[derive(Debug)]
+pub struct Explainer<'m> {
+    mesh: &'m Mesh,
+    transport: Transport<'m>,
+}
+
+impl<'m> Explainer<'m> {
+    /// Prepares a mesh for questions, in time linear in it.
+    pub fn new(mesh: &'m Mesh) -> Self {
+        Explainer { mesh, transport: Transport::new(mesh) }
+    }
+
+    /// Answers a question: follows the request from hop to hop until one refuses it.
+    ///
+    /// # Errors
+    /// A name that the mesh does not know, with what was probably meant; a port that has to be told.
+    pub fn answer(&self, question: &Question) -> Result<Answer, Unclear> {
+        let mesh = self.mesh;
+        let target = names::workload(mesh, &question.to.namespace, &question.to.name)?;
+        let port = names::port(mesh, target, &question.to)?;
+        let client = Client::of(mesh, &question.from)?;
+        let service = called::service(mesh, question, target, port)?;
+        let mut answer = Answer {
+            verdict: Verdict::Allow,
+            reason: String::new(),
+            deciding: None,
+            from: client.display.clone(),
+            to: mesh.workload_display(target),
+            port,
+            service: service.as_ref().map(ToString::to_string),
+            request: request(question),
+            hops: Vec::new(),
+            unknowns: Vec::new(),
+            notes: client.notes.iter().map(Evidence::new).collect(),
+        };
+        let mut journey = Journey::new(&self.transport, question, client, (target, port), service);
+        hops::follow(&mut journey, &mut answer);
+        conclude(&mut answer);
+        Ok(answer)
+    }
+}
+
+fn request(question: &Question) -> String {
+    match question.speaks {
+        Layer::Http => format!("{} {}", question.http.method, question.http.path),
+        Layer::Tcp => "TCP connection".to_owned(),
+    }
+}
+
+/// The first hop that refuses decides. If none does, the last one with a rule for the request lets it in.
+fn conclude(answer: &mut Answer) {
+    let mut told = None;
+    for hop in &answer.hops {
+        if hop.transport.outcome == Outcome::Refused {
+            let refusal = hop.transport.refusal.clone();
+            answer.verdict = Verdict::Deny;
+            answer.reason = refusal.unwrap_or_else(|| "no connection comes about".to_owned());
+            return;
+        }
+        let Some(here) = &hop.authorization else { continue };
+        if here.verdict == Verdict::Deny {
+            answer.verdict = Verdict::Deny;
+            answer.reason.clone_from(&here.reason);
+            answer.deciding.clone_from(&here.deciding);
+            return;
+        }
+        if here.deciding.is_some() || told.is_none() {
+            told = Some(here);
+        }
+    }
+    match told {
+        Some(here) => {
+            answer.reason.clone_from(&here.reason);
+            answer.deciding.clone_from(&here.deciding);
+        }
+        None => answer.reason = "nothing of the mesh stands before it".to_owned(),
+    }
+}
