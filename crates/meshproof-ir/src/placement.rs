@@ -144,9 +144,10 @@ impl<'a> Placer<'a> {
             return;
         }
         let cluster_wide = match &resource.spec {
-            Spec::GatewayClass(_) | Spec::Patch(_) => true,
+            Spec::GatewayClass(_) | Spec::CalicoTier(_) | Spec::Patch(_) => true,
             Spec::MeshConfig(_) => resource.meta.namespace.is_none(),
-            Spec::CalicoPolicy(_) => resource.meta.kind.value == "GlobalNetworkPolicy",
+            Spec::CalicoPolicy(policy) => policy.global,
+            Spec::CalicoNetworkSet(set) => set.global,
             _ => false,
         };
         if cluster_wide {

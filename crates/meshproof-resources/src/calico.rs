@@ -2,9 +2,9 @@
 //! expressions of Calico's own language and stay strings here.
 
 use meshproof_source::{Span, Spanned};
-use meshproof_yaml::{NodeRef, Scalar};
+use meshproof_yaml::{NodeRef, Scalar, Shape};
 
-use crate::read::{entries, key_name, mapping, objects, spec_span, text, text_at, texts};
+use crate::read::{entries, is_true, key_name, mapping, number, objects, spec_span, text, text_at, texts};
 use crate::{Field, Text};
 
 /// The spec of either kind; `global` tells them apart.
@@ -30,6 +30,10 @@ pub struct CalicoPolicy {
     pub ingress: Field<CalicoRule>,
     /// `egress`.
     pub egress: Field<CalicoRule>,
+    /// `doNotTrack` or `preDNAT`: such policies concern host endpoints, never pods.
+    pub hosts_only: bool,
+    /// Keys of `spec` that are written and cannot be read.
+    pub unread: Vec<Text>,
 }
 
 /// One item of `ingress` or `egress`.
@@ -43,12 +47,17 @@ pub struct CalicoRule {
     pub protocol: Option<Text>,
     /// `notProtocol`.
     pub not_protocol: Option<Text>,
+    /// `ipVersion`: 4 or 6.
+    pub ip_version: Option<Spanned<u8>>,
     /// `source`.
     pub source: CalicoEntity,
     /// `destination`.
     pub destination: CalicoEntity,
     /// Place of the `http` key; such rules depend on Calico's own integration and stay undecided.
     pub http: Option<Span>,
+    /// Other keys of the rule and its two ends that narrow it down and are not read here (`icmp`, `domains`), or whose
+    /// values cannot be read.
+    pub unread: Vec<Text>,
 }
 
 /// `source` or `destination` of a rule: all parts must hold.
@@ -74,6 +83,8 @@ pub struct CalicoEntity {
     pub service_account_selector: Option<Text>,
     /// `services.name`.
     pub service: Option<Text>,
+    /// `services.namespace`; absent means the policy's own.
+    pub service_namespace: Option<Text>,
 }
 
 impl CalicoPolicy {
@@ -90,25 +101,53 @@ impl CalicoPolicy {
             types: Field::default(),
             ingress: Field::default(),
             egress: Field::default(),
+            hosts_only: false,
+            unread: Vec::new(),
         };
-        for (key, value) in entries(spec) {
-            match key_name(key) {
-                "tier" => policy.tier = text(value),
-                "order" => policy.order = float(value),
-                "selector" => policy.selector = text(value),
-                "namespaceSelector" => policy.namespace_selector = text(value),
-                "serviceAccountSelector" => policy.service_account_selector = text(value),
-                "types" => policy.types = texts(key, value),
-                "ingress" => policy.ingress = objects(key, value, rule),
-                "egress" => policy.egress = objects(key, value, rule),
-                _ => {}
-            }
+        for (key, value) in written(spec) {
+            let is_read = match key_name(key) {
+                "tier" => read(&mut policy.tier, text(value)),
+                "order" => read(&mut policy.order, float(value)),
+                "selector" => read(&mut policy.selector, text(value)),
+                "namespaceSelector" => read(&mut policy.namespace_selector, text(value)),
+                "serviceAccountSelector" => read(&mut policy.service_account_selector, text(value)),
+                "types" => read_texts(&mut policy.types, key, value),
+                "ingress" => read_rules(&mut policy.ingress, key, value),
+                "egress" => read_rules(&mut policy.egress, key, value),
+                "doNotTrack" | "preDNAT" => {
+                    policy.hosts_only |= is_true(value);
+                    true
+                }
+                _ => true,
+            };
+            policy.unread.extend(text(key).filter(|_| !is_read));
         }
         policy
     }
 }
 
-fn float(node: NodeRef<'_>) -> Option<Spanned<f64>> {
+/// The entries of a mapping that are not null.
+pub(crate) fn written<'t>(node: Option<NodeRef<'t>>) -> impl Iterator<Item = (NodeRef<'t>, NodeRef<'t>)> {
+    entries(node).filter(|(_, value)| !value.is_null())
+}
+
+/// Keeps what was read; says whether it could be.
+pub(crate) fn read<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    *place = value;
+    place.is_some()
+}
+
+fn read_texts(place: &mut Field<Text>, key: NodeRef<'_>, value: NodeRef<'_>) -> bool {
+    *place = texts(key, value);
+    value.shape() == Shape::Sequence && place.len() == value.items().count()
+}
+
+fn read_rules(place: &mut Field<CalicoRule>, key: NodeRef<'_>, value: NodeRef<'_>) -> bool {
+    *place = objects(key, value, rule);
+    value.shape() == Shape::Sequence && place.len() == value.items().count()
+}
+
+pub(crate) fn float(node: NodeRef<'_>) -> Option<Spanned<f64>> {
     let value = match node.scalar()? {
         Scalar::Int(value) => value as f64,
         Scalar::Uint(value) => value as f64,
@@ -124,43 +163,59 @@ fn rule(item: NodeRef<'_>) -> CalicoRule {
         action: None,
         protocol: None,
         not_protocol: None,
+        ip_version: None,
         source: CalicoEntity::default(),
         destination: CalicoEntity::default(),
         http: None,
+        unread: Vec::new(),
     };
-    for (key, value) in item.entries() {
-        match key_name(key) {
-            "action" => rule.action = text(value),
-            "protocol" => rule.protocol = text(value),
-            "notProtocol" => rule.not_protocol = text(value),
-            "source" => rule.source = mapping(value).map(entity).unwrap_or_default(),
-            "destination" => rule.destination = mapping(value).map(entity).unwrap_or_default(),
-            "http" if !value.is_null() => rule.http = Some(key.span()),
-            _ => {}
-        }
+    for (key, value) in written(Some(item)) {
+        let is_read = match key_name(key) {
+            "action" => read(&mut rule.action, text(value)),
+            "protocol" => read(&mut rule.protocol, text(value)),
+            "notProtocol" => read(&mut rule.not_protocol, text(value)),
+            "ipVersion" => read(&mut rule.ip_version, number(value)),
+            "source" => read_entity(&mut rule.source, value, &mut rule.unread),
+            "destination" => read_entity(&mut rule.destination, value, &mut rule.unread),
+            "http" => read(&mut rule.http, Some(key.span())),
+            "metadata" => true,
+            _ => false,
+        };
+        rule.unread.extend(text(key).filter(|_| !is_read));
     }
     rule
 }
 
-fn entity(node: NodeRef<'_>) -> CalicoEntity {
-    let mut entity = CalicoEntity::default();
-    for (key, value) in node.entries() {
-        match key_name(key) {
-            "selector" => entity.selector = text(value),
-            "notSelector" => entity.not_selector = text(value),
-            "namespaceSelector" => entity.namespace_selector = text(value),
-            "nets" => entity.nets = texts(key, value),
-            "notNets" => entity.not_nets = texts(key, value),
-            "ports" => entity.ports = texts(key, value),
-            "notPorts" => entity.not_ports = texts(key, value),
-            "serviceAccounts" => {
-                let names = value.entry("names");
-                entity.service_accounts = names.map(|(key, value)| texts(key, value)).unwrap_or_default();
-                entity.service_account_selector = text_at(value, "selector");
+fn read_entity(entity: &mut CalicoEntity, node: NodeRef<'_>, unread: &mut Vec<Text>) -> bool {
+    for (key, value) in written(mapping(node)) {
+        let is_read = match key_name(key) {
+            "selector" => read(&mut entity.selector, text(value)),
+            "notSelector" => read(&mut entity.not_selector, text(value)),
+            "namespaceSelector" => read(&mut entity.namespace_selector, text(value)),
+            "nets" => read_texts(&mut entity.nets, key, value),
+            "notNets" => read_texts(&mut entity.not_nets, key, value),
+            "ports" => read_texts(&mut entity.ports, key, value),
+            "notPorts" => read_texts(&mut entity.not_ports, key, value),
+            "serviceAccounts" => read_accounts(entity, value),
+            "services" => {
+                entity.service_namespace = text_at(value, "namespace");
+                read(&mut entity.service, text_at(value, "name"))
             }
-            "services" => entity.service = text_at(value, "name"),
-            _ => {}
-        }
+            _ => false,
+        };
+        unread.extend(text(key).filter(|_| !is_read));
     }
-    entity
+    mapping(node).is_some()
+}
+
+fn read_accounts(entity: &mut CalicoEntity, node: NodeRef<'_>) -> bool {
+    let mut is_read = mapping(node).is_some();
+    for (key, value) in written(mapping(node)) {
+        is_read &= match key_name(key) {
+            "names" => read_texts(&mut entity.service_accounts, key, value),
+            "selector" => read(&mut entity.service_account_selector, text(value)),
+            _ => true,
+        };
+    }
+    is_read
 }

@@ -8,10 +8,10 @@ use meshproof_yaml::{NodeRef, Shape};
 use crate::mesh_config::istiod_values;
 use crate::read::{key_name, mapping, mapping_at, text};
 use crate::{
-    AuthorizationPolicy, CalicoPolicy, DestinationRule, Endpoints, EnvoyFilter, Gateway, GatewayClass, Kind,
-    KubernetesGateway, MeshConfig, MeshConfigOrigin, Meta, NetworkPolicy, Patch, PeerAuthentication,
-    ReferenceGrant, RequestAuthentication, Resource, Route, RouteKind, Service, ServiceEntry, Sidecar, Spec,
-    Text, VirtualService, Workload, WorkloadEntry, WorkloadGroup, embedded,
+    AuthorizationPolicy, CalicoNetworkSet, CalicoPolicy, CalicoTier, DestinationRule, Endpoints, EnvoyFilter,
+    Gateway, GatewayClass, Kind, KubernetesGateway, MeshConfig, MeshConfigOrigin, Meta, NetworkPolicy, Patch,
+    PeerAuthentication, ReferenceGrant, RequestAuthentication, Resource, Route, RouteKind, Service,
+    ServiceEntry, Sidecar, Spec, Text, VirtualService, Workload, WorkloadEntry, WorkloadGroup, embedded,
 };
 
 /// Lists inside lists beyond this depth are not read; real ones have one level.
@@ -221,6 +221,7 @@ impl Decoder<'_> {
     ) -> Option<Spec> {
         let route = |kind| Spec::Route(Box::new(Route::decode(kind, spec, object)));
         let calico = |global| Spec::CalicoPolicy(Box::new(CalicoPolicy::decode(global, spec, object)));
+        let set = |global| Spec::CalicoNetworkSet(Box::new(CalicoNetworkSet::decode(global, spec, object)));
         let settings = |origin| MeshConfig::empty(origin, spec.unwrap_or(object).span());
         Some(match known {
             Kind::AuthorizationPolicy => {
@@ -258,6 +259,9 @@ impl Decoder<'_> {
             Kind::NetworkPolicy => Spec::NetworkPolicy(Box::new(NetworkPolicy::decode(spec, object))),
             Kind::CalicoNetworkPolicy => calico(false),
             Kind::CalicoGlobalNetworkPolicy => calico(true),
+            Kind::CalicoTier => Spec::CalicoTier(Box::new(CalicoTier::decode(spec, object))),
+            Kind::CalicoNetworkSet => set(false),
+            Kind::CalicoGlobalNetworkSet => set(true),
             Kind::Endpoints => Spec::Endpoints(Box::new(Endpoints::decode(object))),
             Kind::EndpointSlice => Spec::Endpoints(Box::new(Endpoints::decode_slice(object))),
             Kind::ConfigMap => {

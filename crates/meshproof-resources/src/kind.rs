@@ -31,6 +31,9 @@ pub enum Kind {
     NetworkPolicy,
     CalicoNetworkPolicy,
     CalicoGlobalNetworkPolicy,
+    CalicoTier,
+    CalicoNetworkSet,
+    CalicoGlobalNetworkSet,
     Endpoints,
     EndpointSlice,
     ConfigMap,
@@ -46,6 +49,9 @@ struct Known {
 }
 
 const NETWORKING: &str = "networking.istio.io";
+/// Calico's API server, and what it stores (or takes without one).
+const CALICO: &str = "projectcalico.org";
+const CALICO_CRD: &str = "crd.projectcalico.org";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 const SECURITY: &[&str] = &["v1", "v1beta1"];
@@ -94,10 +100,16 @@ const KNOWN: &[Known] = &[
     known("ReferenceGrant", GATEWAY_API, GATEWAY_VERSIONS, Kind::ReferenceGrant),
     known("NetworkPolicy", "networking.k8s.io", CORE, Kind::NetworkPolicy),
     known("NetworkPolicy", "extensions", EXTENSIONS, Kind::NetworkPolicy),
-    known("NetworkPolicy", "projectcalico.org", &["v3"], Kind::CalicoNetworkPolicy),
-    known("NetworkPolicy", "crd.projectcalico.org", CORE, Kind::CalicoNetworkPolicy),
-    known("GlobalNetworkPolicy", "projectcalico.org", &["v3"], Kind::CalicoGlobalNetworkPolicy),
-    known("GlobalNetworkPolicy", "crd.projectcalico.org", CORE, Kind::CalicoGlobalNetworkPolicy),
+    known("NetworkPolicy", CALICO, &["v3"], Kind::CalicoNetworkPolicy),
+    known("NetworkPolicy", CALICO_CRD, CORE, Kind::CalicoNetworkPolicy),
+    known("GlobalNetworkPolicy", CALICO, &["v3"], Kind::CalicoGlobalNetworkPolicy),
+    known("GlobalNetworkPolicy", CALICO_CRD, CORE, Kind::CalicoGlobalNetworkPolicy),
+    known("Tier", CALICO, &["v3"], Kind::CalicoTier),
+    known("Tier", CALICO_CRD, CORE, Kind::CalicoTier),
+    known("NetworkSet", CALICO, &["v3"], Kind::CalicoNetworkSet),
+    known("NetworkSet", CALICO_CRD, CORE, Kind::CalicoNetworkSet),
+    known("GlobalNetworkSet", CALICO, &["v3"], Kind::CalicoGlobalNetworkSet),
+    known("GlobalNetworkSet", CALICO_CRD, CORE, Kind::CalicoGlobalNetworkSet),
     known("Endpoints", "", CORE, Kind::Endpoints),
     known("EndpointSlice", "discovery.k8s.io", &["v1", "v1beta1"], Kind::EndpointSlice),
     known("ConfigMap", "", CORE, Kind::ConfigMap),

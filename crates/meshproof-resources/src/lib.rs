@@ -6,6 +6,7 @@
 pub mod admission;
 mod authorization_policy;
 mod calico;
+mod calico_tier;
 mod decode;
 mod destination_rule;
 mod embedded;
@@ -36,7 +37,8 @@ mod virtual_service;
 mod workload_entry;
 
 pub use authorization_policy::*;
-pub use calico::*;
+pub use calico::{CalicoEntity, CalicoPolicy, CalicoRule};
+pub use calico_tier::*;
 pub use decode::{Decoded, Issue, NotObject, decode, decode_with_text};
 pub use destination_rule::*;
 pub use endpoints::*;

@@ -45,6 +45,8 @@ pub struct NetworkPeer {
     pub namespace_selector: Option<LabelSelector>,
     /// `ipBlock`: `cidr` and `except`.
     pub ip_block: Option<(Text, Field<Text>)>,
+    /// A part is written and cannot be read; the API server refuses such objects.
+    pub unreadable: bool,
 }
 
 /// One item of `ports`.
@@ -58,6 +60,8 @@ pub struct NetworkPort {
     pub port: Option<PortRef>,
     /// `endPort`.
     pub end_port: Option<Spanned<u16>>,
+    /// A part is written and cannot be read; the API server refuses such objects.
+    pub unreadable: bool,
 }
 
 impl NetworkPolicy {
@@ -110,29 +114,52 @@ fn rule(item: NodeRef<'_>, peers: &str) -> NetworkRule {
 }
 
 fn peer(item: NodeRef<'_>) -> NetworkPeer {
-    let mut peer =
-        NetworkPeer { span: item.span(), pod_selector: None, namespace_selector: None, ip_block: None };
-    for (key, value) in item.entries() {
-        match key_name(key) {
-            "podSelector" => peer.pod_selector = LabelSelector::decode(value),
-            "namespaceSelector" => peer.namespace_selector = LabelSelector::decode(value),
-            "ipBlock" => peer.ip_block = mapping(value).and_then(ip_block),
-            _ => {}
-        }
+    let mut peer = NetworkPeer {
+        span: item.span(),
+        pod_selector: None,
+        namespace_selector: None,
+        ip_block: None,
+        unreadable: false,
+    };
+    for (key, value) in item.entries().filter(|(_, value)| !value.is_null()) {
+        peer.unreadable |= !match key_name(key) {
+            "podSelector" => read(&mut peer.pod_selector, LabelSelector::decode(value)),
+            "namespaceSelector" => read(&mut peer.namespace_selector, LabelSelector::decode(value)),
+            "ipBlock" => read(&mut peer.ip_block, mapping(value).and_then(ip_block)),
+            _ => true,
+        };
     }
     peer
 }
 
+/// Keeps what was read; says whether it could be.
+fn read<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    *place = value;
+    place.is_some()
+}
+
 fn ip_block(node: NodeRef<'_>) -> Option<(Text, Field<Text>)> {
-    let except = node.entry("except").map(|(key, value)| texts(key, value)).unwrap_or_default();
-    text_at(node, "cidr").map(|cidr| (cidr, except))
+    let cidr = text_at(node, "cidr")?;
+    let Some((key, value)) = node.entry("except") else { return Some((cidr, Field::default())) };
+    let except = texts(key, value);
+    (except.len() == value.items().count()).then_some((cidr, except))
 }
 
 fn port(item: NodeRef<'_>) -> NetworkPort {
-    NetworkPort {
+    let written = |key: &str| item.get(key).filter(|value| !value.is_null());
+    let mut port = NetworkPort {
         span: item.span(),
-        protocol: transport(item.get("protocol")),
-        port: item.get("port").and_then(port_ref),
-        end_port: item.get("endPort").and_then(number),
+        protocol: transport(written("protocol")),
+        port: None,
+        end_port: None,
+        unreadable: written("protocol")
+            .is_some_and(|value| !matches!(value.str(), Some("TCP" | "UDP" | "SCTP"))),
+    };
+    if let Some(value) = written("port") {
+        port.unreadable |= !read(&mut port.port, port_ref(value));
     }
+    if let Some(value) = written("endPort") {
+        port.unreadable |= !read(&mut port.end_port, number(value));
+    }
+    port
 }

@@ -1,10 +1,10 @@
 //! A decoded object of any kind.
 
 use crate::{
-    AuthorizationPolicy, CalicoPolicy, DestinationRule, Endpoints, EnvoyFilter, Gateway, GatewayClass,
-    KubernetesGateway, MeshConfig, Meta, NetworkPolicy, Patch, PeerAuthentication, ReferenceGrant,
-    RequestAuthentication, Route, Service, ServiceEntry, Sidecar, VirtualService, Workload, WorkloadEntry,
-    WorkloadGroup,
+    AuthorizationPolicy, CalicoNetworkSet, CalicoPolicy, CalicoTier, DestinationRule, Endpoints, EnvoyFilter,
+    Gateway, GatewayClass, KubernetesGateway, MeshConfig, Meta, NetworkPolicy, Patch, PeerAuthentication,
+    ReferenceGrant, RequestAuthentication, Route, Service, ServiceEntry, Sidecar, VirtualService, Workload,
+    WorkloadEntry, WorkloadGroup,
 };
 
 /// One decoded object.
@@ -50,6 +50,9 @@ pub enum Spec {
     NetworkPolicy(Box<NetworkPolicy>),
     /// NetworkPolicy and GlobalNetworkPolicy of Calico.
     CalicoPolicy(Box<CalicoPolicy>),
+    CalicoTier(Box<CalicoTier>),
+    /// NetworkSet and GlobalNetworkSet of Calico.
+    CalicoNetworkSet(Box<CalicoNetworkSet>),
     /// Endpoints and EndpointSlice; the kind stands in [`Meta::kind`].
     Endpoints(Box<Endpoints>),
     /// A ConfigMap of istiod, an IstioOperator, or an Istio object of the Sail operator.

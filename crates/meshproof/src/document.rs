@@ -215,8 +215,9 @@ fn collect_comments(job: &Job<'_>, tree: Option<&meshproof_yaml::Tree<'_>>, outc
 /// Objects that live in no namespace.
 pub(crate) fn is_cluster_wide(resource: &Resource) -> bool {
     match &resource.spec {
-        Spec::Namespace | Spec::GatewayClass(_) => true,
-        Spec::CalicoPolicy(_) => resource.meta.kind.value.starts_with("Global"),
+        Spec::Namespace | Spec::GatewayClass(_) | Spec::CalicoTier(_) => true,
+        Spec::CalicoPolicy(policy) => policy.global,
+        Spec::CalicoNetworkSet(set) => set.global,
         _ => false,
     }
 }

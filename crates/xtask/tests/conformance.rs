@@ -102,6 +102,43 @@ fn mesh_vectors_agree() {
     agree("ambient-pa-matrix.jsonl.gz", 2025, 0);
     agree("waypoint-1.jsonl.gz", 4514, 0);
     agree("waypoint-probes.jsonl.gz", 305, 0);
+    agree("network-1.jsonl.gz", 5256, 0);
+}
+
+#[test]
+fn wrong_answers_about_the_network_are_seen() {
+    let pod = |name: &str, tier: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "a", "labels": {"app": name}},
+            "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"name": tier, "containerPort": 80}]}]}})
+    };
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "n", "namespace": "a"},
+        "spec": {"podSelector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]},
+            "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "p"}}}]}], "egress": [{}],
+            "policyTypes": ["Ingress", "Egress"]}});
+    let mesh =
+        json!({"kind": "mesh", "mesh": "n", "objects": [pod("p", "x"), pod("q", "y"), policy]}).to_string();
+    let line = |from: &str, to: &str, ingress: bool, egress: bool| {
+        json!({"kind": "network", "mesh": "n", "from": from, "to": to, "protocol": "TCP", "port": 80,
+            "ingress": ingress, "egress": egress})
+        .to_string()
+    };
+    let lines = [
+        mesh,
+        line("a/p", "a/q", true, true),
+        line("ip:192.0.2.1", "a/q", false, true),
+        line("a/p", "a/q", false, true),
+        line("a/p", "a/q", true, false),
+        // Wrong as a whole, whatever the reading of the selector.
+        line("ip:192.0.2.1", "a/q", true, true),
+        line("ip:192.0.2.1", "a/q", false, false),
+        line("a/nobody", "a/q", true, true),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("network.jsonl"), lines.join("\n")).unwrap();
+    let mut report = Vec::new();
+    let summary = conformance::run(&mut report, &[folder.path().to_owned()], true).unwrap();
+    assert_eq!(summary, Summary { passed: 2, failed: 5, skipped: 0 }, "{}", String::from_utf8_lossy(&report));
 }
 
 /// One mesh with a sidecar and an ambient pod, both STRICT, and a DENY of everybody from namespace `x`.

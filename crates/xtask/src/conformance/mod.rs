@@ -9,6 +9,7 @@ mod authz_paths;
 mod chains;
 mod files;
 mod meshes;
+mod network;
 mod peer_stacks;
 mod server;
 mod waypoints;
@@ -77,6 +78,7 @@ fn replay(out: &mut dyn Write, file: &Path, text: &str, verbose: bool) -> io::Re
         Box::new(admission::Admission),
         Box::new(authz::Authz::default()),
         Box::new(authz_paths::Paths),
+        Box::new(network::Networks::default()),
         Box::new(meshes::Meshes::default()),
         Box::new(peer_stacks::PeerStacks),
     ];
