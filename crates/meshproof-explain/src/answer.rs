@@ -1,5 +1,6 @@
 //! What is answered: plain data that reports draw.
 
+use meshproof_network::Passage;
 use meshproof_resources::Action;
 use meshproof_source::Span;
 
@@ -119,10 +120,19 @@ pub struct Hop {
     pub port: u16,
     /// How the request gets there.
     pub transport: Transport,
-    /// What network policies say; nothing when none was looked at.
-    pub network: Vec<Evidence>,
+    /// What network policies say; nothing when the workload behind the hop is not known.
+    pub network: Option<NetworkTold>,
     /// What policies say; nothing when the request does not get that far, or nobody asks them.
     pub authorization: Option<Authorization>,
+}
+
+/// What network policies say of the way to a hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkTold {
+    /// Whether packets get through.
+    pub passage: Passage,
+    /// What decides; nothing where there are no network policies at all.
+    pub evidence: Vec<Evidence>,
 }
 
 /// What is on the wire, as the receiving end sees it.
@@ -150,6 +160,20 @@ impl Outcome {
             Outcome::Refused => "refused",
             Outcome::Unknown => "unknown",
         }
+    }
+}
+
+impl Hop {
+    /// Whether the request ends here.
+    pub fn refuses(&self) -> bool {
+        self.transport.outcome == Outcome::Refused
+            || self.is_cut_off()
+            || self.authorization.as_ref().is_some_and(|told| told.verdict == Verdict::Deny)
+    }
+
+    /// Whether network policies drop its packets.
+    pub fn is_cut_off(&self) -> bool {
+        self.network.as_ref().is_some_and(|network| network.passage == Passage::Denied)
     }
 }
 

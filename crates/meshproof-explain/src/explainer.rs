@@ -1,6 +1,7 @@
 //! From a question to its answer.
 
 use meshproof_ir::{Layer, Mesh};
+use meshproof_network::Network;
 use meshproof_transport::Transport;
 
 use crate::answer::{Answer, Evidence, Outcome, Verdict};
@@ -11,16 +12,16 @@ use crate::names::{self, Unclear};
 use crate::question::Question;
 
 /// A mesh that answers questions; what they share is worked out once.
-#[derive(Debug)]
 pub struct Explainer<'m> {
     mesh: &'m Mesh,
     transport: Transport<'m>,
+    network: Network<'m>,
 }
 
 impl<'m> Explainer<'m> {
     /// Prepares a mesh for questions, in time linear in it.
     pub fn new(mesh: &'m Mesh) -> Self {
-        Explainer { mesh, transport: Transport::new(mesh) }
+        Explainer { mesh, transport: Transport::new(mesh), network: Network::new(mesh) }
     }
 
     /// Answers a question: follows the request from hop to hop until one refuses it.
@@ -46,7 +47,8 @@ impl<'m> Explainer<'m> {
             unknowns: Vec::new(),
             notes: client.notes.iter().map(Evidence::new).collect(),
         };
-        let mut journey = Journey::new(&self.transport, question, client, (target, port), service);
+        let mut journey =
+            Journey::new((&self.transport, &self.network), question, client, (target, port), service);
         hops::follow(&mut journey, &mut answer);
         conclude(&mut answer);
         Ok(answer)
@@ -64,6 +66,12 @@ fn request(question: &Question) -> String {
 fn conclude(answer: &mut Answer) {
     let mut told = None;
     for hop in &answer.hops {
+        if hop.is_cut_off() {
+            let evidence = hop.network.as_ref().and_then(|network| network.evidence.first());
+            answer.verdict = Verdict::Deny;
+            answer.reason = evidence.map_or_else(String::new, |evidence| evidence.text.clone());
+            return;
+        }
         if hop.transport.outcome == Outcome::Refused {
             let refusal = hop.transport.refusal.clone();
             answer.verdict = Verdict::Deny;

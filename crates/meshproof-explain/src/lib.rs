@@ -11,15 +11,17 @@ mod client;
 mod explainer;
 mod hops;
 mod names;
+mod network;
 mod question;
 mod token;
 mod told;
 mod transport;
 
 pub use answer::{
-    Answer, Authorization, Deciding, Evidence, Fate, Hop, Miss, Outcome, Phase, PointKind, PolicyTold,
-    RuleTold, Transport, Verdict,
+    Answer, Authorization, Deciding, Evidence, Fate, Hop, Miss, NetworkTold, Outcome, Phase, PointKind,
+    PolicyTold, RuleTold, Transport, Verdict,
 };
 pub use explainer::Explainer;
+pub use meshproof_network::Passage;
 pub use names::Unclear;
 pub use question::{Destination, HttpParts, Question, Subject, Way, add_claim, header};

@@ -46,7 +46,7 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
             server: Vec::new(),
             refusal: None,
         },
-        network: Vec::new(),
+        network: None,
         authorization: Some(authorization),
     });
     let proxy = Client::proxy(journey.mesh, Some(id), name, None);

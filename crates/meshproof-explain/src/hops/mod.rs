@@ -5,18 +5,23 @@ mod waypoint;
 mod workload;
 
 use meshproof_ir::{Called as Addressed, Mesh, WorkloadId};
+use meshproof_network::Network;
 use meshproof_transport::Transport;
 
-use crate::answer::{Answer, Outcome, Verdict};
+use crate::answer::{Answer, Hop};
 use crate::authorize::Arriving;
 use crate::called::Called;
 use crate::client::Client;
 use crate::question::Question;
 
+/// Port of the tunnels of ambient mode.
+const HBONE_PORT: u16 = 15008;
+
 /// A request on its way.
 pub(crate) struct Journey<'a> {
     pub mesh: &'a Mesh,
     pub transport: &'a Transport<'a>,
+    pub network: &'a Network<'a>,
     pub question: &'a Question,
     /// Who sends it to the next hop.
     pub client: Client,
@@ -31,7 +36,7 @@ pub(crate) struct Journey<'a> {
 
 impl<'a> Journey<'a> {
     pub fn new(
-        transport: &'a Transport<'a>,
+        (transport, network): (&'a Transport<'a>, &'a Network<'a>),
         question: &'a Question,
         client: Client,
         (target, port): (WorkloadId, u16),
@@ -39,7 +44,17 @@ impl<'a> Journey<'a> {
     ) -> Self {
         let source = question.source_ip.or(client.address);
         let arriving = Arriving { source, remote: question.remote_ip, token: true };
-        Journey { mesh: transport.mesh(), transport, question, client, arriving, target, port, service }
+        Journey {
+            mesh: transport.mesh(),
+            transport,
+            network,
+            question,
+            client,
+            arriving,
+            target,
+            port,
+            service,
+        }
     }
 
     /// What the client addresses.
@@ -67,11 +82,7 @@ impl<'a> Journey<'a> {
 pub(crate) fn follow(journey: &mut Journey<'_>, answer: &mut Answer) {
     for pass in [gateway::pass, waypoint::pass, workload::pass] {
         pass(journey, answer);
-        let refused = answer.hops.last().is_some_and(|hop| {
-            hop.transport.outcome == Outcome::Refused
-                || hop.authorization.as_ref().is_some_and(|told| told.verdict == Verdict::Deny)
-        });
-        if refused {
+        if answer.hops.last().is_some_and(Hop::refuses) {
             return;
         }
     }

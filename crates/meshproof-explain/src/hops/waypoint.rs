@@ -3,14 +3,13 @@
 use meshproof_authz::{Context, Engine, IdentityFlavour, context_of};
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{Capture, Fact, GatewayId, IngressRoute, Layer, NoWaypoint, WaypointBinding};
+use meshproof_network::Passage;
 
-use super::Journey;
+use super::{HBONE_PORT, Journey};
 use crate::answer::{Answer, Authorization, Evidence, Hop, Outcome, PointKind, Transport};
 use crate::authorize::{self, Desk};
 use crate::client::Client;
-
-/// Port on which waypoints take calls.
-const HBONE_PORT: u16 = 15008;
+use crate::network;
 
 /// Adds the hop when the call goes through a waypoint, and says so when it goes around one.
 pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
@@ -66,6 +65,10 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
 fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Authorization, way: Evidence) {
     let name = journey.mesh.gateway_display(id);
     let keeps_token = told.keeps_token;
+    let pods = journey.mesh.gateway_pods(id).next();
+    let network = pods.map(|pods| network::ask(journey.network, &journey.client, pods, HBONE_PORT));
+    let authorization =
+        Some(told).filter(|_| network.as_ref().is_none_or(|told| told.passage != Passage::Denied));
     answer.hops.push(Hop {
         kind: PointKind::Waypoint,
         name: name.clone(),
@@ -77,10 +80,9 @@ fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Au
             server: Vec::new(),
             refusal: None,
         },
-        network: Vec::new(),
-        authorization: Some(told),
+        network,
+        authorization,
     });
-    let pods = journey.mesh.gateway(id).workloads.first().copied();
     let proxy = Client::proxy(journey.mesh, pods, name, journey.mesh.gateway_identity(id));
     journey.send_on(proxy, keeps_token);
 }

@@ -2,11 +2,13 @@
 
 use meshproof_authz::{Context, Engine, IdentityFlavour, at_gateway, context_of};
 use meshproof_ir::Layer;
+use meshproof_network::Passage;
 use meshproof_transport::Target;
 
-use super::Journey;
+use super::{HBONE_PORT, Journey};
 use crate::answer::{Answer, Hop, PointKind};
 use crate::authorize::{self, Desk};
+use crate::network;
 use crate::transport::{self, Goal};
 
 /// Adds the hop.
@@ -19,15 +21,20 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     let goal = Goal { dialled, workload: journey.target, port: journey.port };
     let leg = transport::to_workload(journey.transport, &journey.client, goal, journey.question.speaks);
     answer.unknowns.extend(leg.unknowns);
+    let wire_port = if leg.tunnelled { HBONE_PORT } else { journey.port };
+    let network = network::ask(journey.network, &journey.client, journey.target, wire_port);
+    if network.passage == Passage::Unknown {
+        answer.unknowns.extend(network.evidence.first().map(|evidence| evidence.text.clone()));
+    }
     let mut hop = Hop {
         kind: leg.kind,
         name: journey.mesh.workload_display(journey.target),
         port: journey.port,
         transport: leg.transport,
-        network: Vec::new(),
+        network: Some(network),
         authorization: None,
     };
-    if let Some(engine) = engine(hop.kind, leg.layer) {
+    if let Some(engine) = engine(hop.kind, leg.layer).filter(|_| !hop.is_cut_off()) {
         let cluster = journey.mesh.namespace(workload.namespace).cluster;
         let mut context = context_of(journey.mesh, cluster, engine);
         if hop.kind == PointKind::Gateway {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use meshproof_explain::{Answer, Authorization, Evidence, Fate, Hop, PolicyTold, RuleTold, Verdict};
+use meshproof_explain::{Answer, Authorization, Evidence, Fate, Hop, Passage, PolicyTold, RuleTold, Verdict};
 use meshproof_resources::Action;
 use meshproof_source::{SourceMap, Span};
 use serde_json::{Value, json};
@@ -79,7 +79,14 @@ fn told(hop: &Hop, sources: &SourceMap) -> Value {
         "refusal": transport.refusal,
         "client": evidence(&transport.client, sources),
         "server": evidence(&transport.server, sources),
-        "network": evidence(&hop.network, sources),
+        "network": hop.network.as_ref().map(|network| {
+            let passage = match network.passage {
+                Passage::Allowed => "allowed",
+                Passage::Denied => "denied",
+                Passage::Unknown => "unknown",
+            };
+            json!({ "passage": passage, "evidence": evidence(&network.evidence, sources) })
+        }),
         "authorization": hop.authorization.as_ref().map(|told| authorization(told, sources)),
     })
 }

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use meshproof_explain::{
-    Answer, Authorization, Evidence, Fate, Hop, Outcome, Phase, PointKind, PolicyTold, RuleTold, Verdict,
+    Answer, Authorization, Evidence, Fate, Hop, Outcome, Passage, Phase, PointKind, PolicyTold, RuleTold,
+    Verdict,
 };
 use meshproof_resources::Action;
 use meshproof_source::{SourceMap, Span};
@@ -92,9 +93,19 @@ impl Page<'_> {
                 self.line("", &text)?;
             }
         }
-        for (at, evidence) in hop.network.iter().enumerate() {
-            let text = self.evidence(evidence);
-            self.line(if at == 0 { "network" } else { "" }, &text)?;
+        if let Some(network) = &hop.network {
+            let word = match network.passage {
+                Passage::Allowed => "passes",
+                Passage::Denied => "dropped",
+                Passage::Unknown => "not known",
+            };
+            for (at, evidence) in network.evidence.iter().enumerate() {
+                let text = self.evidence(evidence);
+                match at {
+                    0 => self.line("network", &format!("{word}: {text}"))?,
+                    _ => self.line("", &text)?,
+                }
+            }
         }
         match &hop.authorization {
             Some(authorization) => self.authorization(authorization),
