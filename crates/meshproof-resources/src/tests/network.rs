@@ -99,6 +99,56 @@ fn calico_policies() {
 }
 
 #[test]
+fn parts_of_network_policies_that_cannot_be_read_are_marked() {
+    let policy = |rule: &str| {
+        let text = format!("  podSelector: {{}}\n  ingress: [{{{rule}}}]\n");
+        let case = Case::spec("networking.k8s.io/v1", "NetworkPolicy", &text);
+        spec!(case, NetworkPolicy).clone()
+    };
+    let port = |port: &str| policy(&format!("ports: [{{{port}}}]")).ingress[0].ports[0].unreadable;
+    let wrong = ["port: 70000", "port: [80]", "endPort: x", "protocol: tcp"];
+    assert_eq!(wrong.map(port), [true; 4]);
+    assert_eq!(["port: 80", "port: null", "protocol: SCTP, endPort: 90"].map(port), [false; 3]);
+    let peer = |peer: &str| policy(&format!("from: [{{{peer}}}]")).ingress[0].peers[0].unreadable;
+    let wrong = ["podSelector: x", "ipBlock: {}", "ipBlock: {cidr: 10.0.0.0/8, except: [{}]}"];
+    assert_eq!(wrong.map(peer), [true; 3]);
+    assert_eq!(["podSelector: {}", "podSelector: null, namespaceSelector: {}"].map(peer), [false; 2]);
+}
+
+#[test]
+fn what_narrows_a_calico_rule_down_and_is_not_read() {
+    let unread = |rule: &str| {
+        let case = Case::spec("projectcalico.org/v3", "NetworkPolicy", &format!("  egress: [{{{rule}}}]\n"));
+        let rule = spec!(case, CalicoPolicy).egress[0].clone();
+        rule.unread.into_iter().map(|key| key.value).collect::<Vec<_>>()
+    };
+    assert_eq!(unread("action: Deny, icmp: {type: 8}, metadata: {annotations: {a: b}}"), ["icmp"]);
+    assert_eq!(unread("destination: {domains: [example.com], nets: 10.0.0.0/8}"), ["domains", "nets"]);
+    assert_eq!(unread("source: x, protocol: [TCP], notICMP: null"), ["source", "protocol"]);
+    assert_eq!(unread("ipVersion: 4, destination: {services: {name: s, namespace: n}}"), [""; 0]);
+    let case = Case::spec(
+        "projectcalico.org/v3",
+        "GlobalNetworkPolicy",
+        "  preDNAT: true\n  selector: [x]\n  types: Ingress\n",
+    );
+    let policy = spec!(case, CalicoPolicy);
+    assert!(policy.hosts_only);
+    assert_eq!(case.tokens(&policy.unread), ["selector", "types"]);
+}
+
+#[test]
+fn calico_tiers_and_network_sets() {
+    let case = Case::spec("projectcalico.org/v3", "Tier", "  order: 100\n  defaultAction: Pass\n");
+    let tier = spec!(case, CalicoTier);
+    assert_eq!((case.value(&tier.order), case.token(&tier.default_action)), ((100.0, "100"), "Pass"));
+    for (kind, global) in [("NetworkSet", false), ("GlobalNetworkSet", true)] {
+        let case = Case::spec("crd.projectcalico.org/v1", kind, "  nets: [192.0.2.0/24, 10.0.0.1]\n");
+        let set = spec!(case, CalicoNetworkSet);
+        assert_eq!((set.global, case.field("nets", &set.nets)), (global, vec!["192.0.2.0/24", "10.0.0.1"]));
+    }
+}
+
+#[test]
 fn endpoints_and_slices() {
     let case = Case::new(
         "apiVersion: v1\nkind: Endpoints\nmetadata: {name: db}\nsubsets:\n- addresses: [{ip: 1.1.1.1, targetRef: {kind: Pod, name: p}}]\n  notReadyAddresses: [{ip: 1.1.1.2}, {}]\n  ports: [{port: 5432, name: pg, appProtocol: tcp}]\n",
