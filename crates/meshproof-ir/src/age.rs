@@ -8,7 +8,7 @@ use crate::labels::SelectorIndex;
 /// Sorts objects as Istio orders them: by creation time, then name, then namespace (Istio 1.32, model/config.go
 /// `configCompareByCreationTime`). Manifests in Git have no creation time; when one of the objects lacks it, names
 /// alone decide, as they do for objects created in one second.
-pub(crate) fn sort_by_age(ids: &mut [ResourceId], resources: &[Resource]) {
+pub fn sort_by_age(ids: &mut [ResourceId], resources: &[Resource]) {
     if ids.len() < 2 {
         return;
     }

@@ -19,6 +19,7 @@ use crate::ingress_route::SelectingEntries;
 use crate::labels::LabelSet;
 use crate::mesh_config;
 use crate::peer_authentication::PeerAuthentications;
+use crate::peer_modes::PeerModes;
 use crate::placement::{Placement, place};
 use crate::pods::{Account, Pods, collect};
 use crate::ports::PortSources;
@@ -99,7 +100,7 @@ impl Mesh {
         drop(clusters);
         let settings = mesh_config::settings(&resources, &placement, &options.settings);
         let scopes = Scopes::new(&placement, &settings);
-        let Analysed { workloads, services, references, tried } =
+        let Analysed { workloads, services, references, peer_modes, tried } =
             analyse(&resources, &placement, &settings, &scopes);
         let identities = Identities::new(&resources, &placement.namespaces, &workloads, &settings);
         let mut mesh = Mesh {
@@ -119,6 +120,7 @@ impl Mesh {
             cluster_settings: settings,
             identities,
             selectors_tried: tried,
+            peer_modes,
             index: Index::default(),
             unrendered: Unrendered::new(&options.folders, &options.unrendered),
         };
@@ -162,6 +164,7 @@ struct Analysed {
     workloads: Vec<Workload>,
     services: Vec<crate::Service>,
     references: References,
+    peer_modes: PeerModes,
     tried: u64,
 }
 
@@ -196,12 +199,13 @@ fn analyse(
     };
     let tried = AtomicU64::new(0);
     let workloads = pods.par_iter().with_min_len(64).map(|pods| tables.workload(pods, &tried)).collect();
+    let peer_modes = PeerModes::new(&tables.peers, resources, placement, scopes);
     let services = tables.services.all.into_iter().map(|(service, _)| service).collect();
     let references = References {
         authorization: tables.policies.into_references(),
         request: tables.requests.into_references(),
     };
-    Analysed { workloads, services, references, tried: tried.into_inner() }
+    Analysed { workloads, services, references, peer_modes, tried: tried.into_inner() }
 }
 
 impl Tables<'_> {

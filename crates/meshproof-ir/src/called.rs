@@ -4,7 +4,7 @@ use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_resources::{Service as ServiceSpec, ServiceEntry, Spec, TextMap, WorkloadEntry};
 use meshproof_source::Span;
 
-use crate::services::{class_of, entry_class};
+use crate::services::{entry_port_class, service_port_class};
 use crate::{ClusterId, GatewayId, Mesh, NamespaceId, ResourceId, ServiceId, WorkloadId};
 
 /// Something that a caller addresses.
@@ -150,7 +150,7 @@ impl Mesh {
 fn service_ports(service: &ServiceSpec) -> Vec<ChainPort> {
     let port = |port: &meshproof_resources::ServicePort| ChainPort {
         number: port.port.value,
-        class: class_of(port),
+        class: service_port_class(port),
         span: port.port.span,
     };
     service.ports.iter().map(port).collect()
@@ -159,7 +159,7 @@ fn service_ports(service: &ServiceSpec) -> Vec<ChainPort> {
 fn entry_ports(entry: &ServiceEntry) -> Vec<ChainPort> {
     let port = |port: &meshproof_resources::IstioPort| {
         let number = port.number.as_ref()?;
-        Some(ChainPort { number: number.value, class: entry_class(port), span: number.span })
+        Some(ChainPort { number: number.value, class: entry_port_class(port), span: number.span })
     };
     entry.ports.iter().filter_map(port).collect()
 }

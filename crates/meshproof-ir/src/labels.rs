@@ -9,13 +9,15 @@ use meshproof_resources::TextMap;
 const LINEAR_LIMIT: usize = 256;
 
 /// The labels of one set of pods, prepared for many selector checks.
-pub(crate) struct LabelSet<'a> {
+#[derive(Debug)]
+pub struct LabelSet<'a> {
     labels: &'a TextMap,
     table: Option<HashMap<&'a str, &'a str, RandomState>>,
 }
 
 impl<'a> LabelSet<'a> {
-    pub(crate) fn new(labels: &'a TextMap) -> Self {
+    /// Prepares `labels`.
+    pub fn new(labels: &'a TextMap) -> Self {
         let table = (labels.entries.len() > LINEAR_LIMIT.isqrt()).then(|| pairs(labels).collect());
         LabelSet { labels, table }
     }
@@ -33,7 +35,7 @@ impl<'a> LabelSet<'a> {
     }
 
     /// Whether every pair of `selector` stands here (Istio 1.32, labels/instance.go `SubsetOf`).
-    pub(crate) fn satisfies(&self, selector: &TextMap) -> bool {
+    pub fn satisfies(&self, selector: &TextMap) -> bool {
         pairs(selector).all(|(key, value)| self.get(key) == Some(value))
     }
 
@@ -54,8 +56,8 @@ type ClassKey<'a> = (u32, Vec<(&'a str, &'a str)>);
 /// Objects of one scope with equal selectors form one class. A class with one pair is found by that pair; another
 /// hangs under the one of its pairs that the fewest classes of its scope share. Looking up a set of labels therefore
 /// tries only classes that share a rare pair with it.
-#[derive(Default)]
-pub(crate) struct SelectorIndex<'a> {
+#[derive(Debug, Default)]
+pub struct SelectorIndex<'a> {
     single: HashMap<PairKey<'a>, u32, RandomState>,
     buckets: HashMap<PairKey<'a>, Vec<u32>, RandomState>,
     /// Selectors by class.
@@ -68,7 +70,7 @@ pub(crate) struct SelectorIndex<'a> {
 impl<'a> SelectorIndex<'a> {
     /// Index over `(scope, selector, member)`; selectors without pairs belong elsewhere and are left out. Members of
     /// a class keep their order.
-    pub(crate) fn new(entries: impl Iterator<Item = (u32, &'a TextMap, u32)>) -> Self {
+    pub fn new(entries: impl Iterator<Item = (u32, &'a TextMap, u32)>) -> Self {
         let mut index = SelectorIndex::default();
         let mut known: HashMap<ClassKey<'a>, u32, RandomState> = HashMap::default();
         let mut of_member: Vec<(u32, u32)> = Vec::new();
@@ -180,7 +182,7 @@ impl<'a> SelectorIndex<'a> {
     }
 
     /// Up to `limit` objects of each class whose selector `labels` satisfy, in no particular order.
-    pub(crate) fn members_matching<'l>(
+    pub fn members_matching<'l>(
         &self,
         scope: u32,
         labels: &LabelSet<'l>,

@@ -5,6 +5,7 @@ use meshproof_resources::{Resource, TextMap};
 use crate::identity::Identities;
 use crate::index::Index;
 use crate::ingress_route::SelectingEntries;
+use crate::peer_modes::PeerModes;
 use crate::target_refs::References;
 use crate::unrendered::Unrendered;
 use crate::waypoint_chains::Waypoints;
@@ -41,6 +42,7 @@ pub struct Mesh {
     /// Settings of each cluster.
     pub(crate) cluster_settings: Vec<Settings>,
     pub(crate) identities: Identities,
+    pub(crate) peer_modes: PeerModes,
     pub(crate) selectors_tried: u64,
     pub(crate) index: Index,
     pub(crate) unrendered: Unrendered,

@@ -11,7 +11,7 @@ use crate::inbound::InboundCapture;
 use crate::peer_authentication::{InForce, inherited};
 use crate::pods::Pods;
 use crate::services::{
-    NamedPorts, Selecting, Services, class_of, class_origin, entry_class, entry_target_port,
+    NamedPorts, Selecting, Services, class_origin, entry_port_class, entry_target_port, service_port_class,
 };
 use crate::sidecars::Ingress;
 use crate::{EntryBinding, Fact, Origin, PortBinding, PortCapture, WorkloadPort};
@@ -76,7 +76,7 @@ impl<'a> PortSources<'a, '_> {
                 }
                 let fresh = || Draft { transport: port.protocol, ..Draft::default() };
                 let draft = drafts.entry(number).or_insert_with(fresh);
-                draft.vote(Vote { by, class: class_of(port), origin: class_origin(port), maybe });
+                draft.vote(Vote { by, class: service_port_class(port), origin: class_origin(port), maybe });
                 if !maybe {
                     draft.bindings.push(PortBinding { service: *id, port: at });
                 }
@@ -100,7 +100,7 @@ impl<'a> PortSources<'a, '_> {
                 let draft = drafts.entry(number).or_default();
                 let origin =
                     Origin::Inherited(port.protocol.as_ref().map_or(port.span, |protocol| protocol.span));
-                draft.vote(Vote { by, class: entry_class(port), origin, maybe: false });
+                draft.vote(Vote { by, class: entry_port_class(port), origin, maybe: false });
                 draft.entries.push(EntryBinding { entry: *id, port: at });
             }
         }

@@ -205,8 +205,8 @@ pub(crate) fn entry_target_port(port: &IstioPort, pods: &NamedPorts<'_>) -> Opti
     named.or(written)
 }
 
-/// The class of a Service port.
-pub(crate) fn class_of(port: &ServicePort) -> ProtocolClass {
+/// The class of a Service port: by transport, `appProtocol`, name and number.
+pub fn service_port_class(port: &ServicePort) -> ProtocolClass {
     let transport = match port.protocol {
         Transport::Tcp => "TCP",
         Transport::Udp => "UDP",
@@ -219,7 +219,7 @@ pub(crate) fn class_of(port: &ServicePort) -> ProtocolClass {
 }
 
 /// The class of a ServiceEntry port.
-pub(crate) fn entry_class(port: &IstioPort) -> ProtocolClass {
+pub fn entry_port_class(port: &IstioPort) -> ProtocolClass {
     let written = port.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
     Protocol::parse(written).map_or(ProtocolClass::Auto, Protocol::class)
 }

@@ -4,11 +4,27 @@
 //! [`Outcome`]: per endpoint the wire, what becomes of it, the identity that the server sees, and the objects that
 //! decide. Rules: mutual-TLS reference §2 and §3; Istio 1.32.
 
+mod answer;
 mod call;
+mod client_tls;
+mod clients;
+mod delivery;
+mod emission;
+mod endpoints;
+mod export;
+mod hosts;
+mod merge;
+mod outbound;
 mod outcome;
+mod registry;
+mod routes;
+mod rules;
+mod scope;
+mod senders;
 mod transport;
 
 pub use call::{Call, Client, Target};
+pub use clients::ClientClass;
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };

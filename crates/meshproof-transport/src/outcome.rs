@@ -10,6 +10,8 @@ use meshproof_source::Span;
 pub struct Outcome {
     /// How the client's proxy gets there.
     pub path: Path,
+    /// What the client sends to all endpoints alike; absent where it tells them apart, or is not known to send.
+    pub wire: Option<Wire>,
     /// What TLS of the client asks of the server; none where no endpoint gets TLS.
     pub tls: Option<SentTls>,
     /// The endpoints that may be hit, in the order of the registry; empty when there are none.
@@ -96,8 +98,10 @@ pub struct EndpointOutcome {
     pub result: Fact<Delivery>,
     /// The identity that the server sees, as a SPIFFE id; none for plaintext and for TLS that the application ends.
     pub identity: Option<String>,
-    /// What decides for this endpoint, beside the evidence of the whole.
+    /// What decides on the side of the client for this endpoint, beside the evidence of the whole.
     pub evidence: Vec<Evidence>,
+    /// What decides on the side of the server.
+    pub server: Vec<Evidence>,
 }
 
 /// Where an endpoint is.

@@ -92,10 +92,10 @@ fn mesh_vectors_agree() {
         let report = String::from_utf8_lossy(&report);
         assert_eq!(summary, Summary { passed, failed: 0, skipped }, "{report}");
     };
-    // Skipped: what clients send, routes of gateways.
-    agree("transport-1.jsonl.gz", 1804, 5476);
-    agree("transport-2.jsonl.gz", 1795, 5382);
-    agree("gateway-1.jsonl.gz", 109, 5249);
+    agree("transport-1.jsonl.gz", 7280, 0);
+    agree("transport-2.jsonl.gz", 7177, 0);
+    // Skipped: what gateways listen on.
+    agree("gateway-1.jsonl.gz", 847, 4511);
     agree("ambient-1.jsonl.gz", 3036, 0);
     agree("ambient-2.jsonl.gz", 2995, 0);
     agree("ambient-probes.jsonl.gz", 348, 0);
@@ -336,6 +336,55 @@ fn wrong_waypoints_chains_and_routes_are_seen() {
     for (lines, passed, failed) in [(&right[..], 7, 0), (&wrong[..], 0, 14)] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("waypoint.jsonl"), lines.join("\n")).unwrap();
+        let mut report = Vec::new();
+        let summary = conformance::run(&mut report, &[folder.path().to_owned()], true).unwrap();
+        let report = String::from_utf8_lossy(&report);
+        assert_eq!(summary, Summary { passed, failed, skipped: 0 }, "{report}");
+    }
+}
+
+#[test]
+fn wrong_clients_and_calls_are_seen() {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "p", "namespace": "s"},
+        "spec": {"selector": {"app": "p"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}});
+    let mut mesh: Value = serde_json::from_str(&small_mesh()).unwrap();
+    mesh["objects"].as_array_mut().unwrap().push(service);
+    let host = "p.s.svc.cluster.local";
+    let id = "spiffe://cluster.local/ns/s/sa/default";
+    let sent = |wire: Value, name: &str, sni: &str| {
+        json!({"kind": "client", "mesh": "m", "pod": "s/p", "host": host, "port": 80, "wire": wire,
+            "tls": {"sni": sni, "server_names": [name]}})
+    };
+    let sni = "outbound_.80_._.p.s.svc.cluster.local";
+    let call = |wire: &str, result: &str, identity: Option<&str>| {
+        let mut call = json!({"kind": "call", "mesh": "m", "from": "s/p", "to": "s/p", "host": host, "port": 80,
+            "speaks": "http", "wire": wire, "result": result});
+        if let Some(identity) = identity {
+            call["identity"] = json!(identity);
+        }
+        call
+    };
+    let right = [
+        mesh.clone(),
+        sent(json!({"s/p": "istio-mtls"}), id, sni),
+        json!({"kind": "client", "mesh": "m", "pod": "s/p", "host": "nowhere.example", "port": 80, "wire": "no-cluster"}),
+        call("istio-mtls", "mtls http", Some(id)),
+    ];
+    let wrong = [
+        mesh,
+        sent(json!({"s/p": "plain"}), id, sni),
+        sent(json!({"s/p": "istio-mtls"}), "spiffe://cluster.local/ns/s/sa/other", sni),
+        sent(json!({"s/p": "istio-mtls"}), id, "p"),
+        sent(json!("istio-mtls"), id, sni),
+        json!({"kind": "client", "mesh": "m", "pod": "s/p", "host": host, "port": 81, "wire": {}}),
+        call("plain", "refused: no chain", None),
+        call("istio-mtls", "mtls tcp", Some(id)),
+        call("istio-mtls", "mtls http", None),
+    ];
+    for (lines, passed, failed) in [(&right[..], 3, 0), (&wrong[..], 0, 8)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        std::fs::write(folder.path().join("mesh.jsonl"), lines.join("\n")).unwrap();
         let mut report = Vec::new();
         let summary = conformance::run(&mut report, &[folder.path().to_owned()], true).unwrap();
         let report = String::from_utf8_lossy(&report);

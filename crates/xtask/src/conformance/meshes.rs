@@ -6,9 +6,10 @@ use meshproof_authz::{Policy, policy_of};
 use meshproof_ir::{BuildOptions, ClusterId, Mesh, WorkloadId};
 use meshproof_resources::Decoded;
 use meshproof_source::SourceId;
+use meshproof_transport::Transport;
 use serde_json::{Value, json};
 
-use super::{Outcome, Replay, chains, server, waypoints, ztunnel};
+use super::{Outcome, Replay, chains, server, transport, waypoints, ztunnel};
 
 /// Replays the lines that ask about pods. The objects are written as JSON and read like any manifest; MeshConfig comes
 /// as the ConfigMap of istiod.
@@ -29,6 +30,8 @@ impl Replay for Meshes {
         let ask: fn(&Scene, &Value) -> Result<Outcome, String> = match kind {
             "mesh" => return self.build(line).map_or_else(Outcome::Failed, |()| Outcome::Scene),
             "server" => server::replay,
+            "client" => transport::replay_client,
+            "call" => transport::replay_call,
             "authz" => chains::replay,
             "workload" | "pod-authz" => ztunnel::replay_policies,
             "conn" => ztunnel::replay_connection,
@@ -86,6 +89,11 @@ impl Scene {
     pub(super) fn policies(&self, id: WorkloadId) -> Vec<Policy<'_>> {
         let mesh = &self.mesh;
         mesh.workload(id).policies.iter().filter_map(|attached| policy_of(mesh, attached.policy)).collect()
+    }
+
+    /// Who speaks what to whom in it.
+    pub(super) fn transport(&self) -> Transport<'_> {
+        Transport::new(&self.mesh)
     }
 
     /// The cluster of a pod.

@@ -12,6 +12,7 @@ mod meshes;
 mod network;
 mod peer_stacks;
 mod server;
+mod transport;
 mod waypoints;
 mod ztunnel;
 

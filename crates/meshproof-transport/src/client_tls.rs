@@ -1,0 +1,88 @@
+//! What a client's settings say for one port of a host (mutual-TLS reference §2.5, §2.6; Istio 1.32,
+//! networking/util/util.go, networking/core/{cluster_builder,cluster_tls}.go, xds/endpoints/mtls_checker.go).
+
+use meshproof_ir::ResourceId;
+use meshproof_resources::{ClientTls, ClientTlsMode, PortTrafficPolicy, TextMap, TrafficPolicy};
+
+use crate::merge::MergedRule;
+
+/// The settings of one cluster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterSettings<'m> {
+    /// `tls` in force, and the object that writes it; none means that the client decides by itself.
+    pub(crate) tls: Option<(ResourceId, &'m ClientTls)>,
+    /// A load balancer of the rule sends to the address that was dialled.
+    pub(crate) passthrough: bool,
+    /// Before mutual TLS is taken for good, every endpoint is asked whether it has a proxy.
+    pub(crate) asks_endpoints: bool,
+    /// What the endpoints are marked with. Unlike `tls`, a port entry without `tls` does not hide what stands above it.
+    pub(crate) mark: Option<(ResourceId, ClientTlsMode)>,
+    /// The rule is for some workloads only.
+    pub(crate) has_selector: bool,
+    /// Labels of the subset.
+    pub(crate) subset: Option<&'m TextMap>,
+}
+
+/// The settings for a port, and a subset when a route names one; none when there is no such subset.
+pub(crate) fn settings<'m>(
+    rule: Option<&MergedRule<'m>>,
+    port: u16,
+    subset: Option<&str>,
+) -> Option<ClusterSettings<'m>> {
+    let Some(rule) = rule else {
+        return subset.is_none().then(ClusterSettings::default);
+    };
+    let own = rule.traffic_policy;
+    let base = in_policy(own, port);
+    let mut settings = ClusterSettings {
+        tls: base.tls,
+        passthrough: base.passthrough,
+        asks_endpoints: own.is_some_and(|(_, policy)| policy.passthrough),
+        mark: mark(own, port),
+        has_selector: rule.selector.is_some(),
+        subset: None,
+    };
+    let Some(name) = subset else { return Some(settings) };
+    let (id, subset) = rule.subset(name)?;
+    let policy = subset.traffic_policy.as_ref().map(|policy| (id, policy));
+    settings.subset = Some(&subset.labels);
+    settings.asks_endpoints = policy.is_some_and(|(_, policy)| policy.passthrough);
+    settings.mark = mark(policy, port).or(settings.mark);
+    if let Some((_, written)) = policy {
+        let over = in_policy(policy, port);
+        settings.passthrough |= written.passthrough || over.passthrough;
+        if over.by_entry || over.tls.is_some() {
+            settings.tls = over.tls;
+        }
+    }
+    Some(settings)
+}
+
+/// What one policy says for a port.
+struct InPolicy<'m> {
+    tls: Option<(ResourceId, &'m ClientTls)>,
+    passthrough: bool,
+    /// An entry of `portLevelSettings` says it; such an entry replaces everything above it.
+    by_entry: bool,
+}
+
+fn in_policy<'m>(policy: Option<(ResourceId, &'m TrafficPolicy)>, port: u16) -> InPolicy<'m> {
+    let Some((id, policy)) = policy else {
+        return InPolicy { tls: None, passthrough: false, by_entry: false };
+    };
+    let (tls, passthrough, by_entry) = match entries(policy, port).next() {
+        Some(entry) => (&entry.tls, entry.passthrough, true),
+        None => (&policy.tls, policy.passthrough, false),
+    };
+    InPolicy { tls: tls.as_ref().map(|tls| (id, tls)), passthrough, by_entry }
+}
+
+fn mark(policy: Option<(ResourceId, &TrafficPolicy)>, port: u16) -> Option<(ResourceId, ClientTlsMode)> {
+    let (id, policy) = policy?;
+    let of_entry = entries(policy, port).find_map(|entry| entry.tls.as_ref());
+    of_entry.or(policy.tls.as_ref()).map(|tls| (id, tls.effective_mode()))
+}
+
+fn entries(policy: &TrafficPolicy, port: u16) -> impl Iterator<Item = &PortTrafficPolicy> {
+    policy.port_level.iter().filter(move |entry| entry.port.as_ref().is_some_and(|own| own.value == port))
+}
