@@ -4,6 +4,7 @@
 //! [`LINTS`]. A lint is two lines in [`registry`], one file here, and one page in `docs/lints/`.
 
 mod accounts;
+mod ambient_mtls_mismatch;
 mod conflicting_rules;
 mod context;
 mod cover;
@@ -13,8 +14,10 @@ mod hash;
 mod network;
 mod never_matches;
 mod patterns;
+mod peers;
 mod permissive_mtls;
 mod policies;
+mod proof;
 pub mod registry;
 mod selector_matches_nothing;
 mod selectors;

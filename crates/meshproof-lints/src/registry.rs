@@ -41,6 +41,8 @@ pub static LINTS: &[Lint] = lints! {
         "istiod takes the object with a warning";
     "alias-bomb" Error Invalid None;
         "aliases that would unfold without bound";
+    "ambient-mtls-mismatch" Error Hole Some(crate::ambient_mtls_mismatch::check);
+        "a port where ztunnel enforces another mode than the PeerAuthentications say";
     "ambiguous-separator" Warning Hygiene None;
         "a line that ends a document for some tools and not for others";
     "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);

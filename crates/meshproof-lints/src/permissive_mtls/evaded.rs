@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_ir::{Capture, Origin, ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{Action, Condition, Match, MtlsMode, Operation, Rule, Source};
+use meshproof_resources::{Action, Condition, Match, Operation, Rule, Source};
 use meshproof_source::Span;
 
 use super::ID;
@@ -12,6 +12,7 @@ use crate::Context;
 use crate::context::captured_ports;
 use crate::network::may_be_shielded;
 use crate::never_matches::RuleFacts;
+use crate::peers::{is_protected, takes_plaintext};
 use crate::policies::Policy;
 use crate::witnesses::request;
 
@@ -35,19 +36,11 @@ struct Place {
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let mut places: BTreeMap<ResourceId, Vec<Place>> = BTreeMap::new();
     for (at, workload) in ctx.mesh.workloads.iter().enumerate() {
-        if !workload.policies.is_empty() && is_captured(workload) {
+        if !workload.policies.is_empty() && is_protected(workload) {
             look_at(ctx, WorkloadId(at as u32), workload, &mut places);
         }
     }
     places.iter().filter_map(|(id, places)| finding(ctx, ctx.policies.get(*id)?, places)).collect()
-}
-
-fn is_captured(workload: &Workload) -> bool {
-    matches!(workload.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone | Capture::Ambient))
-}
-
-pub(super) fn takes_plaintext(port: &WorkloadPort) -> bool {
-    matches!(port.mode.mode.known(), Some(MtlsMode::Permissive | MtlsMode::Disable))
 }
 
 fn look_at(

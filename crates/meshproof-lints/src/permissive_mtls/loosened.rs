@@ -1,17 +1,15 @@
 //! PeerAuthentications that take back a STRICT, or say it where nobody listens.
 
-use std::collections::BTreeMap;
-
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
-use meshproof_ir::{Capture, NamespaceId, ResourceId, Workload};
+use meshproof_ir::{NamespaceId, ResourceId, Workload};
 use meshproof_resources::{MtlsMode, PeerAuthentication, Spec};
 
 use super::ID;
-use super::evaded::takes_plaintext;
 use crate::Context;
 use crate::conflicting_rules::revision;
 use crate::context::{captured_ports, served_ports};
 use crate::hash::{Map, Set};
+use crate::peers::{is_protected, peer_authentications, selected, takes_plaintext};
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let strict = strict_scopes(ctx);
@@ -24,17 +22,7 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
         findings.extend(service_port_keys(ctx, id, policy));
     }
     findings.extend(beside_strict(ctx, &deciders));
-    findings.extend(lost_in_conversion(ctx));
     findings
-}
-
-fn peer_authentications<'c>(
-    ctx: &'c Context<'_>,
-) -> impl Iterator<Item = (ResourceId, &'c PeerAuthentication)> {
-    ctx.mesh.resources.iter().enumerate().filter_map(|(at, resource)| match &resource.spec {
-        Spec::PeerAuthentication(policy) => Some((ResourceId(at as u32), &**policy)),
-        _ => None,
-    })
 }
 
 /// The STRICT object of a namespace as a whole; of the root namespace it holds for the mesh.
@@ -58,11 +46,6 @@ fn deciders<'c>(ctx: &'c Context<'_>) -> Map<ResourceId, &'c Workload> {
         }
     }
     found
-}
-
-/// Its ports are subject to PeerAuthentication.
-fn is_protected(workload: &Workload) -> bool {
-    matches!(workload.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone | Capture::Ambient))
 }
 
 fn warning(ctx: &Context<'_>, id: ResourceId, category: Category, message: String, label: Label) -> Finding {
@@ -250,42 +233,4 @@ fn service_port_keys(ctx: &Context<'_>, id: ResourceId, policy: &PeerAuthenticat
         )
     };
     policy.port_level.iter().filter_map(finding).collect()
-}
-
-fn selected<'c>(ctx: &'c Context<'_>, id: ResourceId, policy: &PeerAuthentication) -> Vec<&'c Workload> {
-    let (Some(namespace), Some(selector)) = (ctx.namespace_of(id), &policy.selector) else {
-        return Vec::new();
-    };
-    if !policy.selects_workloads() || ctx.is_root(namespace) {
-        return Vec::new();
-    }
-    let found = ctx.labels.find(ctx.mesh, namespace, &selector.match_labels);
-    found.into_iter().map(|id| &ctx.mesh.workloads[id.index()]).collect()
-}
-
-/// ztunnel never receives some port exceptions, and then enforces nothing at all (ambient reference, C1 and C3).
-fn lost_in_conversion(ctx: &Context<'_>) -> Vec<Finding> {
-    let mut first: BTreeMap<ResourceId, &Workload> = BTreeMap::new();
-    for workload in &ctx.mesh.workloads {
-        let Some(ambient) = workload.ambient.as_ref().filter(|ambient| ambient.missing) else { continue };
-        if let Some(id) = ambient.converted {
-            first.entry(id).or_insert(workload);
-        }
-    }
-    let finding = |(id, workload): (ResourceId, &Workload)| {
-        let Spec::PeerAuthentication(policy) = &ctx.resource(id).spec else { return None };
-        let name = ctx.resource(id).meta.resource_name();
-        let message = format!(
-            "{} takes plaintext on every port: istiod makes no rule for ztunnel from {name}",
-            ctx.workload_name(workload)
-        );
-        let span = policy.port_level.first().map_or(policy.span, |(port, _)| port.span);
-        let label = Label::new(span, "this entry makes ztunnel wait for a rule that is never sent");
-        Some(
-            warning(ctx, id, Category::Hole, message, label)
-                .with_related(ctx.workload_span(workload), "captured by ztunnel")
-                .with_help("write `mtls: {mode: STRICT}` into this object, beside portLevelMtls"),
-        )
-    };
-    first.into_iter().filter_map(finding).collect()
 }

@@ -1,0 +1,131 @@
+//! Whether the request that a finding shows really meets the fate that the finding claims.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use meshproof_authz::{
+    Attribute, Context as Place, Engine, HttpRequest, Peer, Policy, Request, attributes_of, context_of,
+    evaluate, policy_of, unknown_settings,
+};
+use meshproof_diagnostics::{Decision, Witness};
+use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_ir::{
+    Attachment, ClusterId, EnforcementPoint, Fact, Origin, ResourceId, Workload, WorkloadPort,
+};
+
+use crate::Context;
+
+/// With more policies than this at one place nothing is claimed: each would be asked about each request.
+pub(crate) const MANY: usize = 256;
+
+/// What decides at a port of a workload; for one without a proxy, what a sidecar would be.
+pub(crate) fn engine_of(workload: &Workload, port: Option<&WorkloadPort>) -> Engine {
+    match workload.enforcement_point() {
+        Some(EnforcementPoint::Ztunnel) => Engine::Ztunnel,
+        Some(EnforcementPoint::ProxylessGrpc) => Engine::Grpc,
+        _ if port.is_some_and(|port| port.protocol.is(&ProtocolClass::Tcp)) => Engine::EnvoyTcp,
+        _ => Engine::EnvoyHttp,
+    }
+}
+
+/// Cluster of a workload.
+pub(crate) fn cluster_of(ctx: &Context<'_>, workload: &Workload) -> ClusterId {
+    ctx.mesh.namespace(workload.namespace).cluster
+}
+
+/// What the policies attached to a workload make of a request to it; none when that is not certain.
+pub(crate) fn fate_at(
+    ctx: &Context<'_>,
+    workload: &Workload,
+    port: Option<&WorkloadPort>,
+    witness: &Witness,
+) -> Option<Decision> {
+    if !workload.envoy_filters.is_empty() {
+        return None;
+    }
+    fate(ctx, workload.policies.iter(), engine_of(workload, port), cluster_of(ctx, workload), witness)
+}
+
+/// What attached policies make of a request; none when that is not certain.
+pub(crate) fn fate<'p>(
+    ctx: &Context<'_>,
+    attached: impl Iterator<Item = &'p Attachment>,
+    engine: Engine,
+    cluster: ClusterId,
+    witness: &Witness,
+) -> Option<Decision> {
+    let mut ids = Vec::new();
+    for attachment in attached.take(MANY + 1) {
+        attachment.certain.as_ref().ok()?;
+        ids.push(attachment.policy);
+    }
+    fate_of(ctx, &ids, engine, cluster, witness)
+}
+
+/// What these policies make of a request; none when that is not certain: too many of them, a provider that is asked,
+/// an address or metadata that manifests do not tell.
+pub(crate) fn fate_of(
+    ctx: &Context<'_>,
+    policies: &[ResourceId],
+    engine: Engine,
+    cluster: ClusterId,
+    witness: &Witness,
+) -> Option<Decision> {
+    let settings = ctx.mesh.settings_of(cluster);
+    if policies.len() > MANY || unknown_settings(settings).next().is_some() {
+        return None;
+    }
+    let policies: Vec<Policy<'_>> = policies.iter().filter_map(|id| policy_of(ctx.mesh, *id)).collect();
+    let untold = |attribute: Attribute| {
+        use Attribute::{DestinationIp, Metadata, RemoteIp, Sni, SourceIp};
+        matches!(attribute, SourceIp | RemoteIp | DestinationIp | Sni | Metadata { .. })
+    };
+    let enforced = policies.iter().filter(|policy| !policy.is_dry_run());
+    if enforced.flat_map(|policy| policy.spec.rules.iter()).flat_map(attributes_of).any(untold) {
+        return None;
+    }
+    let place: Place = context_of(ctx.mesh, cluster, engine);
+    let evaluation = evaluate(&policies, &request(ctx, cluster, engine, witness)?, &place);
+    match evaluation.decision {
+        _ if !evaluation.delegated.is_empty() => None,
+        meshproof_authz::Decision::Allow => Some(Decision::Allow),
+        _ => Some(Decision::Deny),
+    }
+}
+
+/// The request of a witness as it arrives.
+fn request(ctx: &Context<'_>, cluster: ClusterId, engine: Engine, witness: &Witness) -> Option<Request> {
+    let somewhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let peer = match witness.from.split_once('/') {
+        None => Peer::Anonymous,
+        Some((namespace, account)) => {
+            let domain = ctx.mesh.settings_of(cluster).trust_domain.known()?.replace('@', ".");
+            Peer::workload(&format!("{domain}/ns/{namespace}/sa/{account}"))
+        }
+    };
+    let is_http = matches!(engine, Engine::EnvoyHttp | Engine::Grpc);
+    let host = witness.to.rsplit('/').next().unwrap_or_default().to_owned();
+    let http = is_http.then(|| HttpRequest {
+        method: witness.method.clone().unwrap_or_else(|| "GET".to_owned()),
+        target: witness.path.clone().unwrap_or_else(|| "/".to_owned()),
+        headers: vec![("host".to_owned(), host)],
+        ..HttpRequest::default()
+    });
+    Some(Request {
+        peer,
+        sni: None,
+        source: somewhere,
+        proxied_source: None,
+        destination: SocketAddr::new(somewhere, witness.port.unwrap_or_default()),
+        metadata: Default::default(),
+        http,
+    })
+}
+
+/// Whether membership in the mesh is written down, and nothing unseen adds policies: what is proven of a workload then
+/// holds in the cluster too.
+pub(crate) fn is_settled(ctx: &Context<'_>, workload: &Workload) -> bool {
+    matches!(&workload.capture, Fact::Known(_, Origin::Written(_) | Origin::Inherited(_)))
+        && workload.policies.iter().all(|attachment| attachment.certain.is_ok())
+        && !ctx.is_incomplete(workload.namespace)
+        && !ctx.has_external_policies(workload.namespace)
+}
