@@ -192,11 +192,26 @@ pub struct Transport {
     pub refusal: Option<String>,
 }
 
+/// What decides at a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ground {
+    /// A rule matches.
+    Rule,
+    /// There are ALLOW policies and no rule of them matches.
+    NoRule,
+    /// Nothing denies it, and no ALLOW policy applies.
+    Default,
+    /// The proxy refuses it before policies are asked: a broken path, or a token that is not taken.
+    Proxy,
+}
+
 /// What policies say at a hop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authorization {
     /// What becomes of the request here.
     pub verdict: Verdict,
+    /// What decides.
+    pub ground: Ground,
     /// Why, in one sentence.
     pub reason: String,
     /// The policy that decides.

@@ -8,7 +8,7 @@ use meshproof_authz::{
 use meshproof_ir::{Attachment, Layer, Mesh, ResourceId};
 use meshproof_resources::Action;
 
-use crate::answer::{Authorization, Deciding, Evidence, Verdict};
+use crate::answer::{Authorization, Deciding, Evidence, Ground, Verdict};
 use crate::question::Question;
 use crate::token;
 use crate::told::{self, Known};
@@ -89,6 +89,12 @@ pub(crate) fn ask(mesh: &Mesh, desk: &Desk<'_>, question: &Question) -> (Authori
     notes.extend(dry_run_notes(&evaluation));
     let authorization = Authorization {
         verdict: if evaluation.decision == Decision::Allow { Verdict::Allow } else { Verdict::Deny },
+        ground: match &evaluation.by {
+            By::Custom | By::Deny | By::Allow => Ground::Rule,
+            By::AllowNoneMatched => Ground::NoRule,
+            By::NoAllowPolicy => Ground::Default,
+            By::Proxy(_) => Ground::Proxy,
+        },
         reason: reason(&evaluation, deciding.as_ref(), &policies),
         deciding,
         keeps_token: judged.kept,

@@ -18,8 +18,8 @@ mod told;
 mod transport;
 
 pub use answer::{
-    Answer, Authorization, Deciding, Evidence, Fate, Hop, Miss, NetworkTold, Outcome, Phase, PointKind,
-    PolicyTold, RuleTold, Transport, Verdict,
+    Answer, Authorization, Deciding, Evidence, Fate, Ground, Hop, Miss, NetworkTold, Outcome, Phase,
+    PointKind, PolicyTold, RuleTold, Transport, Verdict,
 };
 pub use explainer::Explainer;
 pub use meshproof_network::Passage;

@@ -1,6 +1,7 @@
 //! From a trace to words: which rule matched, which test of which rule failed, and what it saw.
 
 use meshproof_authz::{Attribute, FailedTest, Part, PolicyTrace, RuleTrace, RuleVerdict, Standing, Trace};
+use meshproof_grammar::spiffe::{SCHEME, SpiffeId};
 use meshproof_resources::{Action, Text};
 use meshproof_source::Span;
 
@@ -83,8 +84,8 @@ pub(crate) fn miss(test: &FailedTest) -> Miss {
     if test.wanted.is_empty() {
         return Miss {
             field: "this item".to_owned(),
-            wants: "nothing that ztunnel can test, and so never matches".to_owned(),
-            has: "another item or an L7 proxy would be needed".to_owned(),
+            wants: "has no test that ztunnel knows, so it never matches".to_owned(),
+            has: String::new(),
             span: test.span,
         };
     }
@@ -118,12 +119,11 @@ fn has(test: &FailedTest) -> String {
     let none = values.is_empty();
     match attribute {
         Some(
-            Attribute::Principal | Attribute::Namespace | Attribute::ServiceAccount | Attribute::TrustDomain,
-        ) => match (none, attribute) {
-            (true, _) => "the caller has no identity".to_owned(),
-            (_, Some(Attribute::Namespace)) => format!("the caller is in {shown}"),
-            _ => format!("the caller is {shown}"),
-        },
+            attribute @ (Attribute::Principal
+            | Attribute::Namespace
+            | Attribute::ServiceAccount
+            | Attribute::TrustDomain),
+        ) => caller(attribute, &values),
         Some(Attribute::RequestPrincipal | Attribute::Claim(_)) if none => {
             "the request has no such token or claim".to_owned()
         }
@@ -140,6 +140,20 @@ fn has(test: &FailedTest) -> String {
         Some(Attribute::Method) => format!("the request is {shown}"),
         _ if none => "the request has none".to_owned(),
         _ => format!("the request has {shown}"),
+    }
+}
+
+/// The view of an identity that the test has.
+fn caller(attribute: &Attribute, names: &[&str]) -> String {
+    let Some(name) = names.first() else { return "the caller has no identity".to_owned() };
+    let principal = name.strip_prefix(SCHEME).unwrap_or(name);
+    match (attribute, SpiffeId::parse(name)) {
+        (Attribute::Namespace, Ok(id)) => format!("the caller is in `{}`", id.namespace),
+        (Attribute::ServiceAccount, Ok(id)) => {
+            format!("the caller is `{}/{}`", id.namespace, id.service_account)
+        }
+        (Attribute::TrustDomain, Ok(id)) => format!("the caller is of `{}`", id.trust_domain),
+        _ => format!("the caller is `{principal}`"),
     }
 }
 

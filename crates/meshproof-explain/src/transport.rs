@@ -62,6 +62,13 @@ pub(crate) fn to_workload(
         unknowns: outcome.unknown.clone(),
     };
     let here = |endpoint: &&EndpointOutcome| endpoint.endpoint == EndpointAddress::Workload(goal.workload);
+    if leg.transport.client.is_empty() {
+        leg.transport.client.extend(client_side(mesh, client));
+    }
+    if leg.kind == PointKind::Gateway {
+        at_gateway(&mut leg, client, speaks);
+        return leg;
+    }
     let Some(endpoint) = outcome.endpoints.iter().find(here) else {
         (leg.transport.outcome, leg.transport.refusal) = match outcome.path {
             Path::Blackhole => {
@@ -81,6 +88,34 @@ pub(crate) fn to_workload(
     let sni = outcome.tls.as_ref().map(|tls| tls.sni.clone()).filter(|sni| !sni.is_empty());
     arrive(&mut leg, endpoint, sni);
     leg
+}
+
+/// What is known of a client of which no rule says anything.
+fn client_side(mesh: &Mesh, client: &Client) -> Option<Evidence> {
+    let Some(id) = client.workload else {
+        return client.identity.is_none().then(|| Evidence::new("sends plaintext"));
+    };
+    match &mesh.workload(id).capture {
+        Fact::Known(Capture::None, origin) => {
+            Some(Evidence { text: "has no proxy, so it sends plaintext".to_owned(), span: origin.span() })
+        }
+        Fact::Known(Capture::Ambient, _) => Some(Evidence::new("sent by ztunnel")),
+        _ => None,
+    }
+}
+
+/// Gateways take what their Gateway objects say; clients outside of the mesh have no identity there.
+fn at_gateway(leg: &mut Leg, client: &Client, speaks: Layer) {
+    leg.layer = Some(speaks);
+    leg.unknowns.clear();
+    leg.transport.outcome = Outcome::Plaintext;
+    leg.transport.server.push(Evidence::new("a gateway: which TLS it takes is up to its Gateway objects"));
+    if client.identity.is_some() {
+        leg.transport.outcome = Outcome::Unknown;
+        let open = "whether the gateway asks for a certificate of the mesh";
+        leg.transport.refusal = Some(open.to_owned());
+        leg.unknowns.push(open.to_owned());
+    }
 }
 
 /// Sets what arrives.

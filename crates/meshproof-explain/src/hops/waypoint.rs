@@ -2,7 +2,9 @@
 
 use meshproof_authz::{Context, Engine, IdentityFlavour, context_of};
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{Capture, Fact, GatewayId, IngressRoute, Layer, NoWaypoint, WaypointBinding};
+use meshproof_ir::{
+    Called, Capture, Fact, GatewayId, IngressRoute, Layer, NoWaypoint, ServiceId, WaypointBinding,
+};
 use meshproof_network::Passage;
 
 use super::{HBONE_PORT, Journey};
@@ -22,6 +24,9 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
             return;
         }
     };
+    if journey.service.is_none() && binding.waypoint.is_err() {
+        answer.notes.extend(around_service(journey));
+    }
     if let Some(text) = without(journey, &binding) {
         answer.notes.push(Evidence { text, span });
         return;
@@ -59,6 +64,20 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
         }
     }
     enter(journey, answer, first.0, told, evidence);
+}
+
+/// A call to the address of a pod whose Services have a waypoint.
+fn around_service(journey: &Journey<'_>) -> Option<Evidence> {
+    let services = journey.mesh.workload(journey.target).services.iter();
+    let of = |id: &ServiceId| match journey.mesh.waypoint_of(Called::Service(*id)) {
+        Fact::Known(binding, origin) => Some((binding.waypoint.ok()?, origin.span())),
+        Fact::Unknown(_) => None,
+    };
+    let (waypoint, span) = services.into_iter().find_map(of)?;
+    let name = journey.mesh.gateway_display(waypoint);
+    let text =
+        format!("calls to the address of a pod go around waypoint {name} of its Service, and its policies");
+    Some(Evidence { text, span })
 }
 
 /// Sends the request through a waypoint.

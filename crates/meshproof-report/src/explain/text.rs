@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use meshproof_explain::{
-    Answer, Authorization, Evidence, Fate, Hop, Outcome, Passage, Phase, PointKind, PolicyTold, RuleTold,
-    Verdict,
+    Answer, Authorization, Evidence, Fate, Ground, Hop, Outcome, Passage, Phase, PointKind, PolicyTold,
+    RuleTold, Verdict,
 };
 use meshproof_resources::Action;
 use meshproof_source::{SourceMap, Span};
@@ -114,6 +114,10 @@ impl Page<'_> {
     }
 
     fn authorization(&mut self, told: &Authorization) -> io::Result<()> {
+        if told.ground == Ground::Proxy && !self.style.verbose {
+            // Policies were never asked.
+            return self.notes(told);
+        }
         if told.phases.is_empty() {
             self.line("policies", "none applies")?;
         }
@@ -141,6 +145,10 @@ impl Page<'_> {
         for provider in &told.asked {
             self.line("asks", &format!("the provider {}, and holds if it says yes", clean(provider)))?;
         }
+        self.notes(told)
+    }
+
+    fn notes(&mut self, told: &Authorization) -> io::Result<()> {
         for note in &told.notes {
             let text = self.evidence(note);
             self.line("note", &text)?;
@@ -199,6 +207,7 @@ impl Page<'_> {
                     continue;
                 }
                 rows.push(self.row(policy, rule));
+                rows.extend(rule.ignored.iter().map(|ignored| self.ignored(ignored)));
             }
         }
         self.table(&rows)?;
@@ -226,9 +235,15 @@ impl Page<'_> {
         }
     }
 
+    /// A part of a rule that does not count.
+    fn ignored(&self, ignored: &Evidence) -> [String; 4] {
+        let place = ignored.span.map_or_else(String::new, |span| self.place(span));
+        [String::new(), clean(&ignored.text).into_owned(), String::new(), place]
+    }
+
     /// Rows with columns under each other; a cell that is much longer than the others pushes the rest of its row.
     fn table(&mut self, rows: &[[String; 4]]) -> io::Result<()> {
-        let limit = [40, 44, 44];
+        let limit = [44, 56, 56];
         let columns: Vec<usize> = (0..3)
             .map(|at| {
                 rows.iter().map(|row| width(&row[at])).filter(|cell| *cell <= limit[at]).max().unwrap_or(0)
@@ -277,7 +292,7 @@ impl Page<'_> {
 
 /// The ALLOW rule nearest to the request, when it is refused for want of one.
 fn closest(told: &Authorization) -> Option<(&PolicyTold, &RuleTold)> {
-    if told.verdict == Verdict::Allow || told.deciding.is_some() {
+    if told.ground != Ground::NoRule {
         return None;
     }
     counting(told, Action::Allow)
