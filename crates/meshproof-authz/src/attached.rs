@@ -7,6 +7,7 @@ use meshproof_ir::{ClusterId, Fact, Mesh, ResourceId, Settings};
 
 use crate::context::{Context, Engine, Provider, ProviderAnswer, ProviderKind};
 use crate::policy::Policy;
+use crate::provider::usable_provider;
 use crate::semantics::{ClientAddress, PathNormalization, Semantics};
 
 /// An AuthorizationPolicy of the mesh; nothing when the object is none, or stands in no namespace.
@@ -73,12 +74,7 @@ pub fn at_gateway(mut context: Context, trusted_proxies: u32) -> Context {
 fn providers(settings: &Settings) -> BTreeMap<String, Provider> {
     let mut providers = BTreeMap::new();
     for written in &settings.extension_providers {
-        let (Some(name), Some(kind)) = (&written.name, &written.kind) else { continue };
-        let kind = match kind.value.as_str() {
-            "envoyExtAuthzGrpc" => ProviderKind::Grpc,
-            "envoyExtAuthzHttp" => ProviderKind::Http,
-            _ => continue,
-        };
+        let (Some(name), Ok(kind)) = (&written.name, usable_provider(written)) else { continue };
         let fail_open = written.fail_open.as_ref().is_some_and(|flag| flag.value);
         let answer = ProviderAnswer::Unknown;
         providers.insert(name.value.clone(), Provider { kind, fail_open, answer });

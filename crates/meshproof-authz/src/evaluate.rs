@@ -207,10 +207,11 @@ struct Rulings {
 impl Rulings {
     fn phase(&mut self, policies: &[Policy<'_>], phase: Phase, view: &View<'_>, context: &Context) {
         let mut traces = Vec::new();
+        let too_many = has_too_many_providers(policies, context);
         for (at, policy) in
             policies.iter().enumerate().filter(|(_, policy)| Phase::of(policy.action()) == phase)
         {
-            let standing = standing(policy, context);
+            let standing = standing(policy, context, too_many);
             let setting = Setting {
                 view,
                 near: surroundings(policy, context),
@@ -256,25 +257,41 @@ fn surroundings<'a>(policy: &Policy<'a>, context: &'a Context) -> Surroundings<'
     Surroundings { policy_namespace: policy.namespace, trust_domains: Some(&context.trust_domains) }
 }
 
-fn standing(policy: &Policy<'_>, context: &Context) -> Standing {
+fn standing(policy: &Policy<'_>, context: &Context, too_many: bool) -> Standing {
+    let is_usable = !too_many && provider_problem(policy, context).is_none();
     match policy.action() {
-        // Istio 1.32, `builder.go`: the rules of a CUSTOM policy on trial stand among those that refuse. Admission knows
-        // no such policy.
-        Action::Custom if policy.is_dry_run() => Standing::Enforced,
-        Action::Custom
-            if context.engine == Engine::EnvoyTcp && provider_problem(policy, context).is_none() =>
-        {
+        // Istio 1.32, `builder.go`: without a usable provider the rules on trial are forgotten.
+        Action::Custom if policy.is_dry_run() && !is_usable => Standing::Skipped,
+        Action::Custom if context.engine == Engine::EnvoyTcp && is_usable => {
             let kind =
                 provider_name(policy).and_then(|name| context.providers.get(name)).map(|found| found.kind);
             if kind == Some(ProviderKind::Http) { Standing::Skipped } else { Standing::Enforced }
         }
+        // With one, they stand among those that refuse. Admission knows no such policy.
+        Action::Custom => Standing::Enforced,
         _ if policy.is_dry_run() => Standing::DryRun,
         _ => Standing::Enforced,
     }
 }
 
 fn provider_name<'a>(policy: &Policy<'a>) -> Option<&'a str> {
-    policy.spec.provider.as_ref().map(|name| name.value.as_str())
+    policy.spec.provider.as_ref().map(|name| name.value.as_str()).filter(|name| !name.is_empty())
+}
+
+/// Whether several providers meet where istiod only knows one (Istio 1.32, `builder.go`).
+pub(crate) fn has_too_many_providers(policies: &[Policy<'_>], context: &Context) -> bool {
+    let customs = policies.iter().filter(|policy| policy.action() == Action::Custom);
+    let providers: BTreeSet<Option<&str>> = customs.map(provider_name).collect();
+    providers.len() > 1 && !context.semantics.multiple_custom_providers
+}
+
+/// What istiod appends to the names of rules that no provider can be asked about.
+pub(crate) const BAD_CUSTOM: &str = "-deny-due-to-bad-CUSTOM-action";
+
+/// What istiod writes before the names of a CUSTOM policy's rules.
+pub(crate) fn custom_prefix(policy: &Policy<'_>) -> String {
+    let provider = provider_name(policy).map(|name| format!("{name}-")).unwrap_or_default();
+    format!("istio-ext-authz-{provider}")
 }
 
 /// Why the provider of a CUSTOM policy cannot be asked (Istio 1.32, `extauthz.go`).
@@ -322,24 +339,27 @@ fn custom(
     context: &Context,
     matched: Vec<Matched>,
 ) -> Vec<Matched> {
-    let customs = policies.iter().filter(|policy| policy.action() == Action::Custom);
-    let providers: BTreeSet<Option<&str>> = customs.map(provider_name).collect();
-    let too_many = providers.len() > 1 && !context.semantics.multiple_custom_providers;
+    let too_many = has_too_many_providers(policies, context);
     let mut refusing = Vec::new();
     for mut matched in matched {
         let policy = &policies[matched.policy];
         let provider = provider_name(policy).and_then(|name| Some((name, context.providers.get(name)?)));
         let Some((name, provider)) = provider.filter(|_| !too_many) else {
-            matched.id.push_str("-deny-due-to-bad-CUSTOM-action");
+            matched.id = format!("{}{}{BAD_CUSTOM}", custom_prefix(policy), matched.id);
             refusing.push(matched);
             continue;
         };
+        if policy.is_dry_run() {
+            matched.id.insert_str(0, &custom_prefix(policy));
+            refusing.push(matched);
+            continue;
+        }
         let refuses = match provider.answer {
             ProviderAnswer::Unknown | ProviderAnswer::Allow => false,
             ProviderAnswer::Deny => true,
             ProviderAnswer::Error => !provider.fail_open,
         };
-        if refuses || policy.is_dry_run() {
+        if refuses {
             refusing.push(matched.clone());
         }
         let delegation = Delegation { provider: name.to_owned(), rule: matched, answer: provider.answer };

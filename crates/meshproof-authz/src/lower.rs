@@ -16,7 +16,7 @@ use crate::trace::Part;
 mod custom;
 mod text;
 
-pub use custom::{CustomFilter, LoweredCustom, lower_custom};
+pub use custom::{CustomFilter, lower_custom};
 use text::{
     anything, cidr, claim_values, header, metadata, metadata_values, pattern, port, regex, request_principal,
 };

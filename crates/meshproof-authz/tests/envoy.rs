@@ -52,7 +52,10 @@ fn providers_that_cannot_be_asked() {
     let context = providers(ProviderKind::Http, ProviderAnswer::Allow, false);
     let missing = evaluate(&custom("c", "three", "/a"), &http(A, "GET", "/a"), &context);
     assert_eq!(told(&missing), "deny CUSTOM");
-    assert_eq!(missing.rule.unwrap().id, "ns[foo]-policy[c]-rule[0]-deny-due-to-bad-CUSTOM-action");
+    assert_eq!(
+        missing.rule.unwrap().id,
+        "istio-ext-authz-three-ns[foo]-policy[c]-rule[0]-deny-due-to-bad-CUSTOM-action"
+    );
     assert_eq!(
         told(&evaluate(&custom("c", "three", "/a"), &http(A, "GET", "/b"), &context)),
         "allow no-allow-policy"
@@ -80,6 +83,9 @@ fn custom_on_tcp() {
     assert_eq!(told(&skipped), "allow no-allow-policy");
     assert_eq!(skipped.trace.phases[0].policies[0].standing, Standing::Skipped);
     assert_eq!(told(&on_tcp(ProviderKind::Http, &custom("c", "three", "/a"))), "deny CUSTOM");
+    // Of several providers none is asked, so that none is forgotten.
+    let both = custom("c", "one", "/a") + "---\n" + &custom("d", "two", "/b");
+    assert_eq!(told(&on_tcp(ProviderKind::Http, &both)), "deny CUSTOM");
 }
 
 #[test]

@@ -161,11 +161,14 @@ fn place_provider(provider: &mut ExtensionProvider, span: Span) {
         &mut provider.service,
         &mut provider.status_on_error,
         &mut provider.path_prefix,
+        &mut provider.timeout,
     ] {
         place(text, span);
     }
     place(&mut provider.port, span);
     place(&mut provider.fail_open, span);
+    place(&mut provider.clear_route_cache, span);
+    place_map(&mut provider.additional_headers_in_check, span);
     for headers in [
         &mut provider.request_headers_in_check,
         &mut provider.headers_to_upstream,

@@ -1,5 +1,5 @@
 use super::{Case, spec};
-use crate::{Decoded, MeshConfigOrigin, OutboundMode, PathNormalization, decode};
+use crate::{Decoded, MeshConfigOrigin, OutboundMode, PathNormalization, RequestBody, decode};
 
 const SETTINGS: &str = r#"trustDomain: td.example
 trustDomainAliases: [old.example]
@@ -25,6 +25,10 @@ extensionProviders:
     headersToUpstreamOnAllow: [x-user]
     headersToDownstreamOnAllow: [set-cookie]
     headersToDownstreamOnDeny: [x-why]
+    includeAdditionalHeadersInCheck: {x-mesh: "on"}
+    includeRequestBodyInCheck: {maxRequestBytes: 1024, allowPartialMessage: true}
+    timeout: 2s
+    clearRouteCache: true
 - name: trace
   zipkin: {service: z, port: 70000}
 "#;
@@ -61,6 +65,10 @@ fn check_settings(case: &Case, config: &crate::MeshConfig) {
     assert_eq!(case.field("headersToUpstreamOnAllow", &ext.headers_to_upstream), ["x-user"]);
     assert_eq!(case.tokens(&ext.headers_to_downstream_on_allow.items), ["set-cookie"]);
     assert_eq!(case.tokens(&ext.headers_to_downstream_on_deny.items), ["x-why"]);
+    assert_eq!(case.pairs(&ext.additional_headers_in_check), [("x-mesh", "on")]);
+    let body = RequestBody { max_bytes: 1024, allow_partial: true, pack_as_bytes: false };
+    assert_eq!(ext.request_body_in_check, Some(body));
+    assert_eq!((case.token(&ext.timeout), case.value(&ext.clear_route_cache)), ("2s", (true, "true")));
     assert_eq!(case.value(&trace.port), (70000, "70000"));
 }
 

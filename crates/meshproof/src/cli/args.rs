@@ -20,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Analyse manifests and report findings
     Check(Box<CheckArgs>),
+    /// Write policies in the form in which proxies take them
+    Compile(Box<CompileArgs>),
     /// Tell what becomes of one request, and why
     Explain(Box<ExplainArgs>),
     /// List the lints, or explain one
@@ -68,6 +70,30 @@ pub(crate) struct CheckArgs {
     /// Write no text report where there is nothing to report
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 written, 2 wrong usage, configuration, a file that cannot be written or an internal \
+                  error, 3 nothing to compile. What could not be known is told on standard error and in index.json."
+)]
+pub(crate) struct CompileArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+
+    /// The folder to write to; files of an earlier run are replaced
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// What to write: the filters of each proxy as JSON
+    #[arg(long, value_enum)]
+    pub target: Option<Target>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// RBAC and ext_authz filters of Envoy
+    EnvoyRbac,
 }
 
 /// What to read, and how.

@@ -2,7 +2,9 @@
 
 mod args;
 mod check;
+mod compile;
 mod explain;
+mod folder;
 mod lint;
 mod output;
 mod read;
@@ -38,6 +40,7 @@ pub(crate) fn main() -> ExitCode {
         };
         match &cli.command {
             Command::Check(args) => check::run(args),
+            Command::Compile(args) => compile::run(args),
             Command::Explain(args) => explain::run(args),
             Command::Lint(args) => lint::run(args),
         }

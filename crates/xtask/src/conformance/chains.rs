@@ -1,23 +1,34 @@
 //! Vectors of kind `authz`: which filters stand in the chains of a pod, in which order, with which rules.
 
-use meshproof_authz::{Context, Engine, Policy, context_of, lower, lower_custom};
+use meshproof_compiler::{Chain, ChainFilters, ChainPort};
+use meshproof_ir::Layer;
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
-use super::meshes::{Scene, compare};
+use super::meshes::{Scene, compare, port};
 
-/// Lowers the policies of the pod for each layer of the line.
+/// Looks the chains of the pod up in what is emitted for it.
 pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
-    let mesh = &scene.mesh;
     let id = scene.pod(&line["pod"])?;
-    let attached = scene.policies(id);
     let mut recorded = line["chains"].clone();
-    let mut said = Map::new();
     sorted_rules(&mut recorded);
+    let number = match line.get("port") {
+        Some(number) => Some(ChainPort::Number(port(number)?)),
+        None => None,
+    };
+    let proxy = scene.compiled().proxies.iter().find(|proxy| proxy.workload == id);
+    let proxy = proxy.ok_or_else(|| format!("nothing is emitted for {}", line["pod"]))?;
+    let mut said = Map::new();
     for layer in recorded.as_object().into_iter().flat_map(Map::keys) {
-        let engine = if layer == "http" { Engine::EnvoyHttp } else { Engine::EnvoyTcp };
-        let context = context_of(mesh, scene.cluster(id), engine);
-        said.insert(layer.clone(), json!(chain(&attached, &[], &context)));
+        let of_layer = |chain: &&Chain| (chain.layer == Layer::Http) == (layer == "http");
+        let has_port = |chain: &&Chain| {
+            number
+                .is_none_or(|number| [number, ChainPort::Other].iter().any(|port| chain.ports.contains(port)))
+        };
+        let chain = proxy.chains.iter().filter(of_layer).find(has_port);
+        let chain = chain.ok_or_else(|| format!("no {layer} chain is emitted for {}", line["pod"]))?;
+        // The recorded lines of pods leave the verification of tokens out.
+        said.insert(layer.clone(), json!(described(&chain.filters, &[])));
     }
     Ok(compare(&format!("pod {}", line["pod"]), line, &recorded, &Value::Object(said)))
 }
@@ -31,26 +42,28 @@ pub(super) fn sorted_rules(chains: &mut Value) {
     }
 }
 
-/// The filters in the words of the vectors. Tokens of `issuers` are verified after CUSTOM policies and before all others.
-pub(super) fn chain(attached: &[Policy<'_>], issuers: &[String], context: &Context) -> Vec<Value> {
-    let mut chain = Vec::new();
-    for custom in lower_custom(attached, context).filters {
-        for mut filter in described(&custom.filter) {
-            filter["custom"] = json!(true);
-            chain.push(filter);
+/// Emitted filters in the words of the vectors; tokens of `issuers` are verified among them.
+pub(super) fn described(chain: &ChainFilters, issuers: &[String]) -> Vec<Value> {
+    let mut said: Vec<Value> = Vec::new();
+    for (at, filter) in chain.filters.iter().enumerate() {
+        if at == chain.before_tokens && !issuers.is_empty() {
+            said.push(json!({ "jwt": issuers }));
         }
-        chain.push(json!({ "ext_authz": true }));
+        said.extend(words(filter));
     }
-    if !issuers.is_empty() {
-        chain.push(json!({ "jwt": issuers }));
+    if chain.before_tokens == chain.filters.len() && !issuers.is_empty() {
+        said.push(json!({ "jwt": issuers }));
     }
-    chain.extend(lower(attached, context).filters.iter().flat_map(described));
-    chain
+    said
 }
 
 /// One filter: its rules in force, then those on trial.
-fn described(filter: &Value) -> Vec<Value> {
+fn words(filter: &Value) -> Vec<Value> {
     let config = &filter["typedConfig"];
+    if filter["name"].as_str().is_some_and(|name| name.ends_with(".ext_authz")) {
+        return vec![json!({ "ext_authz": true })];
+    }
+    let is_custom = config["shadowRulesStatPrefix"] == "istio_ext_authz_";
     let halves = [("rules", false), ("shadowRules", true)];
     let halves = halves.into_iter().filter_map(|(key, shadow)| Some((config.get(key)?, shadow)));
     let each = halves.map(|(rules, shadow)| {
@@ -61,6 +74,9 @@ fn described(filter: &Value) -> Vec<Value> {
         let mut described = json!({ "action": action, "rules": names });
         if shadow {
             described["shadow"] = json!(true);
+        }
+        if is_custom {
+            described["custom"] = json!(true);
         }
         described
     });

@@ -1,8 +1,10 @@
 //! Vectors of whole meshes: a `mesh` line sets the scene, the lines behind it ask about its pods.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use meshproof_authz::{Policy, policy_of};
+use meshproof_compiler::{Compiled, compile};
 use meshproof_ir::{BuildOptions, ClusterId, Mesh, WorkloadId};
 use meshproof_resources::Decoded;
 use meshproof_source::SourceId;
@@ -23,6 +25,7 @@ pub(super) struct Meshes {
 pub(super) struct Scene {
     pub(super) mesh: Mesh,
     pods: HashMap<String, WorkloadId>,
+    compiled: OnceCell<Compiled>,
 }
 
 impl Replay for Meshes {
@@ -82,7 +85,12 @@ impl Scene {
         let inputs = decoded.resources.into_iter().map(Into::into).collect();
         let mesh = Mesh::build(inputs, &BuildOptions::default());
         let pods = mesh.workloads_with_ids().map(|(id, _)| (mesh.workload_display(id), id)).collect();
-        Ok(Scene { mesh, pods })
+        Ok(Scene { mesh, pods, compiled: OnceCell::new() })
+    }
+
+    /// The filters of every proxy.
+    pub(super) fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| compile(&self.mesh))
     }
 
     /// The AuthorizationPolicies at a pod.

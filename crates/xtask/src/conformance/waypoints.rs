@@ -1,17 +1,16 @@
 //! Vectors of kinds `uses-waypoint`, `waypoint-authz`, `gateway-authz` and `ingress-through`: which waypoint is used,
 //! what is checked there and at ingress gateways, and what ingress gateways send through a waypoint.
 
-use meshproof_authz::{Engine, context_of, policy_of};
-use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_compiler::ChainPort;
 use meshproof_ir::{
-    Attachments, Called, ClusterId, Fact, GatewayId, GatewayRole, IngressRoute, Mesh, NamespaceId,
+    Attachments, Called, ClusterId, Fact, GatewayId, GatewayRole, IngressRoute, Layer, Mesh, NamespaceId,
     NoWaypoint, ResourceId, WorkloadId,
 };
 use meshproof_resources::Spec;
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
-use super::chains::{chain, sorted_rules};
+use super::chains::{described, sorted_rules};
 use super::meshes::{Scene, compare, port};
 
 /// Recorded meshes have one cluster.
@@ -56,8 +55,8 @@ pub(super) fn replay_waypoint(scene: &Scene, line: &Value) -> Result<Outcome, St
     }
     let Some(service) = service(mesh, line)? else {
         let attached = mesh.direct_policies(waypoint);
-        said["chains"] =
-            chains(scene, &attached.authorization, &attached.request_authentication, ProtocolClass::Auto);
+        let pods = pods(mesh, waypoint)?;
+        said["chains"] = chains(scene, pods, (None, ChainPort::Other), &attached.request_authentication);
         said["workloads"] = served_workloads(mesh, waypoint);
         return Ok(compare(
             &format!("direct at {}", line["waypoint"]),
@@ -67,12 +66,9 @@ pub(super) fn replay_waypoint(scene: &Scene, line: &Value) -> Result<Outcome, St
         ));
     };
     let number = port(&line["port"])?;
-    let ports = mesh.chain_ports(service);
-    let found = ports.iter().find(|port| port.number == number);
-    if let Some(port) = found.filter(|_| mesh.served_by(waypoint).contains(&service)) {
-        let attached = mesh.waypoint_policies(waypoint, service);
-        said["chains"] = chains(scene, &attached.authorization, &attached.request_authentication, port.class);
-    }
+    let tokens = mesh.waypoint_policies(waypoint, service).request_authentication;
+    let place = (Some(service), ChainPort::Number(number));
+    said["chains"] = chains(scene, pods(mesh, waypoint)?, place, &tokens);
     let what = format!("{} port {number} at {}", name_in(line), line["waypoint"]);
     Ok(compare(&what, line, &parts(line, &["chains"]), &said))
 }
@@ -92,17 +88,10 @@ pub(super) fn replay_gateway(scene: &Scene, line: &Value) -> Result<Outcome, Str
     let number = port(&line["port"])?;
     let pods = match line.get("pod") {
         Some(pod) => scene.pod(pod)?,
-        None => *mesh.gateway(id).workloads.first().ok_or("the gateway has no pods")?,
+        None => pods(mesh, id)?,
     };
-    if let Some(port) = ports.iter().find(|port| port.number == number) {
-        let class = match (port.http, port.tcp) {
-            (true, false) => ProtocolClass::Http,
-            (false, true) => ProtocolClass::Tcp,
-            _ => ProtocolClass::Auto,
-        };
-        let workload = mesh.workload(pods);
-        said["chains"] = chains(scene, &workload.policies, &workload.request_authentications, class);
-    }
+    let tokens = &mesh.workload(pods).request_authentications;
+    said["chains"] = chains(scene, pods, (None, ChainPort::Number(number)), tokens);
     Ok(compare(&what, line, &parts(line, &["chains"]), &said))
 }
 
@@ -124,20 +113,27 @@ pub(super) fn replay_ingress(scene: &Scene, line: &Value) -> Result<Outcome, Str
     Ok(compare(&format!("ingress to {}", name_in(line)), line, &line["through"], &said))
 }
 
-/// Every chain of a class, in the words of the vectors. Tokens are looked at in HTTP chains only.
-fn chains(scene: &Scene, policies: &Attachments, tokens: &Attachments, class: ProtocolClass) -> Value {
-    let mesh = &scene.mesh;
-    let attached: Vec<_> = policies.iter().filter_map(|attached| policy_of(mesh, attached.policy)).collect();
-    let mut chains = Map::new();
-    if class != ProtocolClass::Tcp {
-        let context = context_of(mesh, CLUSTER, Engine::EnvoyHttp);
-        chains.insert("http".to_owned(), json!(chain(&attached, &issuers(mesh, tokens), &context)));
-    }
-    if class != ProtocolClass::Http {
-        let context = context_of(mesh, CLUSTER, Engine::EnvoyTcp);
-        chains.insert("tcp".to_owned(), json!(chain(&attached, &[], &context)));
-    }
-    Value::Object(chains)
+/// The emitted chains of a proxy for a port, in the words of the vectors. Tokens are looked at in HTTP chains only.
+fn chains(
+    scene: &Scene,
+    pods: WorkloadId,
+    (service, port): (Option<Called>, ChainPort),
+    tokens: &Attachments,
+) -> Value {
+    let proxy = scene.compiled().proxies.iter().find(|proxy| proxy.workload == pods);
+    let chains = proxy.into_iter().flat_map(|proxy| &proxy.chains);
+    let chains = chains.filter(|chain| chain.service == service && chain.ports.contains(&port));
+    let issuers = issuers(&scene.mesh, tokens);
+    let each = chains.map(|chain| match chain.layer {
+        Layer::Http => ("http".to_owned(), json!(described(&chain.filters, &issuers))),
+        Layer::Tcp => ("tcp".to_owned(), json!(described(&chain.filters, &[]))),
+    });
+    Value::Object(each.collect())
+}
+
+/// The pods of a Gateway's proxy.
+fn pods(mesh: &Mesh, id: GatewayId) -> Result<WorkloadId, String> {
+    mesh.gateway(id).workloads.first().copied().ok_or_else(|| "the gateway has no pods".to_owned())
 }
 
 fn issuers(mesh: &Mesh, attached: &Attachments) -> Vec<String> {
