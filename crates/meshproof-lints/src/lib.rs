@@ -23,6 +23,7 @@ mod selector_matches_nothing;
 mod selectors;
 mod similar;
 mod split_rule;
+mod uncaptured_port;
 mod unknown_principal;
 mod witnesses;
 

@@ -83,6 +83,8 @@ pub static LINTS: &[Lint] = lints! {
         "`from` and `to` as two rules, so that the second lets anybody in";
     "suppression-without-reason" Warning Hygiene None;
         "a suppression that does not say why";
+    "uncaptured-port" Error Hole Some(crate::uncaptured_port::check);
+        "a port whose traffic goes around the proxy although something is meant to guard it";
     "unknown-api-version" Error Invalid None;
         "a version that the kind does not have";
     "unknown-field" Warning Dead None;
