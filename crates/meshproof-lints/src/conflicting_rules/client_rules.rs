@@ -1,6 +1,8 @@
 //! Which DestinationRule clients follow for a Service (mutual-TLS reference §2.4; Istio 1.32, push_context.go): one of
 //! their own namespace, else one of the Service's, else one of the root namespace; there the most specific host wins.
 
+use std::cell::Cell;
+
 use meshproof_grammar::host::resolve;
 use meshproof_ir::{Capture, NamespaceId, ResourceId, ServiceId, Workload};
 use meshproof_resources::{DestinationRule, Spec};
@@ -47,6 +49,7 @@ pub(super) struct ClientRules<'c> {
     hosts: Map<NamespaceId, Hosts>,
     /// Per namespace the first two workloads with a sidecar: one of them is not the server.
     clients: Vec<(NamespaceId, [Option<&'c Workload>; 2])>,
+    looked_at: Cell<usize>,
 }
 
 impl<'c> ClientRules<'c> {
@@ -71,7 +74,12 @@ impl<'c> ClientRules<'c> {
                 clients.push((NamespaceId(at as u32), [Some(first), found.next()]));
             }
         }
-        ClientRules { hosts, clients }
+        ClientRules { hosts, clients, looked_at: Cell::new(0) }
+    }
+
+    /// Namespaces looked at for a client so far.
+    pub(super) fn looked_at(&self) -> usize {
+        self.looked_at.get()
     }
 
     /// Whether no other rule of the namespace is for the same host.
@@ -105,6 +113,7 @@ impl<'c> ClientRules<'c> {
         let of_service = own == service.namespace;
         let of_root = ctx.is_root(own) && self.best(service.namespace, fqdn).is_none();
         let follows = |namespace: NamespaceId| {
+            self.looked_at.set(self.looked_at.get() + 1);
             if namespace == own {
                 return to_own;
             }

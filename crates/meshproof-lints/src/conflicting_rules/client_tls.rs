@@ -2,6 +2,7 @@
 //! §3.3).
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_ir::{Capture, ClusterId, Fact, Origin, ResourceId, ServiceId, Workload, WorkloadPort};
@@ -13,41 +14,73 @@ use super::{ID, revision};
 use crate::Context;
 use crate::hash::Map;
 
-/// Names compared with wildcards, over all rules; beyond it nothing more is claimed.
-const COMPARED: usize = 2_000_000;
+/// Steps taken for wildcards, over all rules: Services they are for, namespaces looked at for a client, workloads behind
+/// them. A rule that is cut short proves nothing, and those behind it are not looked at.
+const STEPS: usize = 200_000;
 /// Subsets looked at per rule and Service.
 const SUBSETS: usize = 32;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let mut by_name: Map<(ClusterId, &str), ServiceId> = Map::default();
-    let mut by_cluster: Map<ClusterId, Vec<(&str, ServiceId)>> = Map::default();
+    let mut endings = Endings::default();
     for (at, service) in ctx.mesh.services.iter().enumerate() {
         let Some(fqdn) = service.fqdn.as_deref() else { continue };
         let cluster = ctx.mesh.namespaces[service.namespace.index()].cluster;
         by_name.insert((cluster, fqdn), ServiceId(at as u32));
-        by_cluster.entry(cluster).or_default().push((fqdn, ServiceId(at as u32)));
+        endings.add(cluster, fqdn, ServiceId(at as u32));
     }
+    endings.sort();
     let clients = ClientRules::new(ctx);
-    let compared = Cell::new(0_usize);
+    let steps = Cell::new(0_usize);
     let mut findings = Vec::new();
     for (id, rule) in rules(ctx).filter(|(_, rule)| rule.workload_selector.is_none() && sets_tls(rule)) {
         let Some(host) = host(ctx, id, rule) else { continue };
         let (cluster, _) = ctx.mesh.placement[id.index()];
-        let follow = Follow { ctx, clients: &clients, id, rule, host: &host };
+        let follow = Follow { ctx, clients: &clients, steps: &steps, id, rule, host: &host };
         if let Some(ending) = host.strip_prefix('*') {
-            let all = by_cluster.get(&cluster).map_or(&[][..], Vec::as_slice);
-            let counted = all.iter().take_while(|_| {
-                compared.set(compared.get() + 1);
-                compared.get() <= COMPARED
-            });
-            let named = counted.filter(|(fqdn, _)| fqdn.ends_with(ending)).map(|(_, service)| *service);
-            findings.extend(follow.at_any(named));
+            if steps.get() <= STEPS {
+                findings.extend(follow.at_any(&endings.of(cluster, ending)));
+            }
         } else if let Some(service) = by_name.get(&(cluster, host.as_str())) {
             let broken = broken(ctx, rule, *service);
             findings.extend(broken.and_then(|broken| follow.finding(&broken, true)));
         }
     }
     findings
+}
+
+/// The full names of Services, read from behind.
+#[derive(Default)]
+struct Endings {
+    names: Map<ClusterId, Vec<(Vec<u8>, ServiceId)>>,
+    /// What has been asked for, in the order of Services.
+    known: Map<(ClusterId, String), Rc<[ServiceId]>>,
+}
+
+impl Endings {
+    fn add(&mut self, cluster: ClusterId, fqdn: &str, service: ServiceId) {
+        self.names.entry(cluster).or_default().push((fqdn.bytes().rev().collect(), service));
+    }
+
+    fn sort(&mut self) {
+        self.names.values_mut().for_each(|names| names.sort_unstable());
+    }
+
+    /// Services whose names end so.
+    fn of(&mut self, cluster: ClusterId, ending: &str) -> Rc<[ServiceId]> {
+        if let Some(known) = self.known.get(&(cluster, ending.to_owned())) {
+            return Rc::clone(known);
+        }
+        let start: Vec<u8> = ending.bytes().rev().collect();
+        let names = self.names.get(&cluster).map_or(&[][..], Vec::as_slice);
+        let from = names.partition_point(|(name, _)| *name < start);
+        let found = names[from..].iter().take_while(|(name, _)| name.starts_with(&start));
+        let mut found: Vec<ServiceId> = found.map(|(_, service)| *service).collect();
+        found.sort_unstable();
+        let found: Rc<[ServiceId]> = found.into();
+        self.known.insert((cluster, ending.to_owned()), Rc::clone(&found));
+        found
+    }
 }
 
 /// Whether anything in it says what clients send.
@@ -116,6 +149,7 @@ fn all_refuse<'c>(
 struct Follow<'r, 'c> {
     ctx: &'r Context<'c>,
     clients: &'r ClientRules<'c>,
+    steps: &'r Cell<usize>,
     id: ResourceId,
     rule: &'c DestinationRule,
     host: &'r str,
@@ -124,17 +158,26 @@ struct Follow<'r, 'c> {
 impl<'c> Follow<'_, 'c> {
     /// A wildcard: told once, of the first Service that somebody who follows it cannot reach. Where other Services
     /// take what it sends, it may be meant for those.
-    fn at_any(&self, services: impl Iterator<Item = ServiceId>) -> Option<Finding> {
+    fn at_any(&self, services: &[ServiceId]) -> Option<Finding> {
         let mut first = None;
         let mut every = true;
-        for service in services {
+        for service in services.iter().copied() {
             let workloads = &self.ctx.mesh.services[service.index()].workloads;
+            let looked_at = self.clients.looked_at();
+            self.steps.set(self.steps.get() + 1);
+            if self.steps.get() > STEPS {
+                every = false;
+                break;
+            }
             let Some(server) = workloads.first().map(|id| &self.ctx.mesh.workloads[id.index()]) else {
                 continue;
             };
-            if self.client(service, server).is_none() {
+            let client = self.client(service, server);
+            self.steps.set(self.steps.get() + self.clients.looked_at() - looked_at);
+            if client.is_none() {
                 continue;
             }
+            self.steps.set(self.steps.get() + workloads.len());
             match broken(self.ctx, self.rule, service) {
                 Some(broken) if first.is_none() => first = Some(broken),
                 Some(broken) => every &= broken.explicit,
