@@ -1,20 +1,19 @@
-//! Which Service a call goes through.
+//! Which Service or ServiceEntry a call goes through.
 
 use std::fmt;
 
-use meshproof_ir::{Mesh, PortBinding, ServiceId, WorkloadId};
-use meshproof_resources::{ServicePort, Spec};
+use meshproof_ir::{Called as Addressed, EntryBinding, Mesh, PortBinding, ServiceId, WorkloadId};
 
 use crate::names::{self, Unclear};
 use crate::question::{Question, Way};
 
-/// A Service and its port.
+/// A service and its port.
 pub(crate) struct Called {
-    /// The Service.
-    pub service: ServiceId,
-    /// Its whole name.
+    /// The Service or ServiceEntry.
+    pub addressed: Addressed,
+    /// The whole name that is called.
     pub host: String,
-    /// The port of the Service.
+    /// The port of the service.
     pub port: u16,
 }
 
@@ -31,7 +30,7 @@ impl fmt::Display for Called {
     }
 }
 
-/// The Service through which the port is called; none when the pod is called directly, or nothing leads to the port.
+/// The service through which the port is called; none when the pod is called directly, or nothing leads to the port.
 pub(crate) fn service(
     mesh: &Mesh,
     question: &Question,
@@ -40,18 +39,23 @@ pub(crate) fn service(
 ) -> Result<Option<Called>, Unclear> {
     let own = mesh.workload(target).ports.iter().find(|own| own.number == port);
     let bindings: &[PortBinding] = own.map_or(&[], |own| &own.bindings);
+    let entries: &[EntryBinding] = own.map_or(&[], |own| &own.service_entries);
     match &question.way {
         Way::Direct => Ok(None),
-        Way::Fitting => Ok(bindings.iter().find_map(|binding| called(mesh, binding))),
+        Way::Fitting => {
+            let service = bindings.iter().find_map(|binding| of_service(mesh, binding));
+            Ok(service.or_else(|| entries.iter().find_map(|binding| of_entry(mesh, binding, None))))
+        }
         Way::Service { host, port: wanted } => {
-            let id = names::service(mesh, host, question.from.namespace())?;
-            let there: Vec<Called> = bindings
-                .iter()
-                .filter(|binding| binding.service == id)
-                .filter_map(|binding| called(mesh, binding))
-                .collect();
-            let ports: Vec<u16> = there.iter().map(|called| called.port).collect();
             let fits = |called: &Called| wanted.is_none_or(|wanted| wanted == called.port);
+            let mut of_entries = entries.iter().filter_map(|binding| of_entry(mesh, binding, Some(host)));
+            if let Some(called) = of_entries.find(fits) {
+                return Ok(Some(called));
+            }
+            let id = names::service(mesh, host, question.from.namespace())?;
+            let of_host = bindings.iter().filter(|binding| binding.service == id);
+            let there: Vec<Called> = of_host.filter_map(|binding| of_service(mesh, binding)).collect();
+            let ports: Vec<u16> = there.iter().map(|called| called.port).collect();
             match there.into_iter().find(fits) {
                 Some(called) => Ok(Some(called)),
                 None => Err(elsewhere(mesh, question, host, id, &ports)),
@@ -60,17 +64,28 @@ pub(crate) fn service(
     }
 }
 
-fn called(mesh: &Mesh, binding: &PortBinding) -> Option<Called> {
+fn of_service(mesh: &Mesh, binding: &PortBinding) -> Option<Called> {
     let service = &mesh.services[binding.service.index()];
-    let port = service_port(mesh, binding)?;
-    Some(Called { service: binding.service, host: service.fqdn.clone()?, port: port.port.value })
+    let port = mesh.service_spec(binding.service)?.ports.get(binding.port)?;
+    let addressed = Addressed::Service(binding.service);
+    Some(Called { addressed, host: service.fqdn.clone()?, port: port.port.value })
 }
 
-fn service_port<'m>(mesh: &'m Mesh, binding: &PortBinding) -> Option<&'m ServicePort> {
-    match &mesh.resource(mesh.services[binding.service.index()].resource).spec {
-        Spec::Service(service) => service.ports.get(binding.port),
-        _ => None,
-    }
+/// A ServiceEntry that has the host; its first one if none is asked for.
+fn of_entry(mesh: &Mesh, binding: &EntryBinding, host: Option<&str>) -> Option<Called> {
+    let entry = mesh.service_entry(binding.entry)?;
+    let port = entry.ports.get(binding.port)?.number.as_ref()?.value;
+    let has = |host: &str| {
+        entry.hosts.iter().any(|own| match own.value.strip_prefix('*') {
+            Some(rest) => host.len() > rest.len() && host.ends_with(rest),
+            None => own.value == host,
+        })
+    };
+    let host = match host {
+        Some(host) => has(host).then(|| host.to_owned())?,
+        None => entry.hosts.iter().find(|own| !own.value.starts_with('*'))?.value.clone(),
+    };
+    Some(Called { addressed: Addressed::ServiceEntry(binding.entry), host, port })
 }
 
 /// The Service exists and does not lead to the port.

@@ -59,9 +59,7 @@ impl<'a> Journey<'a> {
 
     /// What the client addresses.
     fn addressed(&self) -> Addressed {
-        self.service
-            .as_ref()
-            .map_or(Addressed::Workload(self.target), |called| Addressed::Service(called.service))
+        self.service.as_ref().map_or(Addressed::Workload(self.target), |called| called.addressed)
     }
 
     /// The host name that the client calls.
