@@ -51,6 +51,13 @@ pub enum ServerTlsMode {
     OptionalMutual,
 }
 
+impl ServerTlsMode {
+    /// As written in manifests.
+    pub fn as_str(self) -> &'static str {
+        MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// `tls` of a server or of a Sidecar's ingress listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerTls {

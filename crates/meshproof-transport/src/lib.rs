@@ -12,6 +12,7 @@ mod delivery;
 mod emission;
 mod endpoints;
 mod export;
+mod gateway;
 mod hosts;
 mod merge;
 mod outbound;
@@ -25,6 +26,7 @@ mod transport;
 
 pub use call::{Call, Client, Target};
 pub use clients::ClientClass;
+pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };

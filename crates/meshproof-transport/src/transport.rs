@@ -9,6 +9,7 @@ use crate::client_tls::{ClusterSettings, settings};
 use crate::clients::{ClientClass, Clients, Profile, Sender};
 use crate::emission::{Cluster, ClusterWire, to_endpoint};
 use crate::endpoints::{Endpoint, Endpoints};
+use crate::gateway::{GatewayRoutes, Gateways};
 use crate::merge::MergedRule;
 use crate::outbound::{Redirected, deciding};
 use crate::registry::{HostPort, Registry, Resolution, Written};
@@ -27,6 +28,8 @@ pub struct Transport<'m> {
     rules: Rules<'m>,
     routes: MeshRoutes<'m>,
     pub(crate) clients: Clients,
+    pub(crate) gateways: Gateways<'m>,
+    pub(crate) gateway_routes: GatewayRoutes<'m>,
 }
 
 impl<'m> Transport<'m> {
@@ -39,6 +42,8 @@ impl<'m> Transport<'m> {
             rules: Rules::new(mesh),
             routes: MeshRoutes::new(mesh),
             clients: Clients::new(mesh),
+            gateways: Gateways::new(mesh),
+            gateway_routes: GatewayRoutes::new(mesh),
         }
     }
 
@@ -97,7 +102,7 @@ impl<'m> Transport<'m> {
         Answer::new(self.mesh, *call, path)
     }
 
-    fn scopes(&self) -> Scopes<'_, 'm> {
+    pub(crate) fn scopes(&self) -> Scopes<'_, 'm> {
         Scopes { mesh: self.mesh, registry: &self.registry, routes: &self.routes }
     }
 
@@ -226,11 +231,7 @@ impl<'m> Transport<'m> {
             return answer.finish();
         };
         let at = service.service;
-        let namespace = self.registry.service(at).namespace;
-        let name = self.mesh.namespace(profile.scope.namespace).name.as_deref();
-        let client = (profile.scope.namespace, name);
-        let rules = self.rules.for_host(profile.scope.cluster, client, namespace, host);
-        let rule = self.clients.choose(profile, &rules);
+        let rule = self.rule(profile, at, host);
         let mut answer = self.answer(call, Path::Cluster);
         self.doubt_rules(&mut answer, profile, host, rule);
         match settings(rule, port.number, call.subset) {
@@ -244,6 +245,15 @@ impl<'m> Transport<'m> {
                 answer.finish()
             }
         }
+    }
+
+    /// The DestinationRule that a client follows for a host.
+    pub(crate) fn rule(&self, profile: &Profile, service: u32, host: &str) -> Option<&MergedRule<'m>> {
+        let namespace = self.registry.service(service).namespace;
+        let name = self.mesh.namespace(profile.scope.namespace).name.as_deref();
+        let client = (profile.scope.namespace, name);
+        let rules = self.rules.for_host(profile.scope.cluster, client, namespace, host);
+        self.clients.choose(profile, &rules)
     }
 
     fn over(

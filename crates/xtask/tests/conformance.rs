@@ -94,8 +94,7 @@ fn mesh_vectors_agree() {
     };
     agree("transport-1.jsonl.gz", 7280, 0);
     agree("transport-2.jsonl.gz", 7177, 0);
-    // Skipped: what gateways listen on.
-    agree("gateway-1.jsonl.gz", 847, 4511);
+    agree("gateway-1.jsonl.gz", 5358, 0);
     agree("ambient-1.jsonl.gz", 3036, 0);
     agree("ambient-2.jsonl.gz", 2995, 0);
     agree("ambient-probes.jsonl.gz", 348, 0);
@@ -382,6 +381,56 @@ fn wrong_clients_and_calls_are_seen() {
         call("istio-mtls", "mtls http", None),
     ];
     for (lines, passed, failed) in [(&right[..], 3, 0), (&wrong[..], 0, 8)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        std::fs::write(folder.path().join("mesh.jsonl"), lines.join("\n")).unwrap();
+        let mut report = Vec::new();
+        let summary = conformance::run(&mut report, &[folder.path().to_owned()], true).unwrap();
+        let report = String::from_utf8_lossy(&report);
+        assert_eq!(summary, Summary { passed, failed, skipped: 0 }, "{report}");
+    }
+}
+
+#[test]
+fn wrong_arrivals_at_gateways_are_seen() {
+    let networking = "networking.istio.io/v1";
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "g", "namespace": "in",
+        "labels": {"istio": "gw"}, "annotations": {"inject.istio.io/templates": "gateway"}},
+        "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]}});
+    let gateway = json!({"apiVersion": networking, "kind": "Gateway", "metadata": {"name": "g", "namespace": "in"},
+        "spec": {"selector": {"istio": "gw"}, "servers": [
+            {"port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "hosts": ["a.example"],
+                "tls": {"mode": "MUTUAL", "credentialName": "c"}}]}});
+    let service = json!({"apiVersion": networking, "kind": "VirtualService", "metadata": {"name": "v", "namespace": "s"},
+        "spec": {"hosts": ["a.example"], "gateways": ["in/g"],
+            "http": [{"route": [{"destination": {"host": "p", "port": {"number": 80}}}]}]}});
+    let mut mesh: Value = serde_json::from_str(&small_mesh()).unwrap();
+    mesh["objects"].as_array_mut().unwrap().extend([pod, gateway, service]);
+    let arrives = |host: &str, sends: &str, result: &str, cluster: Option<&str>| {
+        let mut line = json!({"kind": "gateway", "mesh": "m", "gateway": "in/g", "port": 443, "host": host,
+            "sends": sends, "result": result});
+        if let Some(cluster) = cluster {
+            line["cluster"] = json!(cluster);
+        }
+        line
+    };
+    let cluster = Some("outbound|80||p.s.svc.cluster.local");
+    let right = [
+        mesh.clone(),
+        arrives("a.example", "mtls-http", "mutual http", cluster),
+        arrives("a.example", "tls-http", "refused: client certificate required", None),
+        arrives("b.example", "mtls-http", "refused: no chain", None),
+    ];
+    let wrong = [
+        mesh,
+        arrives("a.example", "mtls-http", "mutual http", Some("outbound|81||p.s.svc.cluster.local")),
+        arrives("a.example", "mtls-http", "mutual http, no route", None),
+        arrives("a.example", "mtls-http", "simple http", cluster),
+        arrives("a.example", "plain-http", "plain http", cluster),
+        arrives("b.example", "mtls-http", "refused: no listener", None),
+        arrives("b.example", "sctp", "refused: no chain", None),
+    ];
+    for (lines, passed, failed) in [(&right[..], 3, 0), (&wrong[..], 0, 6)] {
         let folder = tempfile::tempdir().unwrap();
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
         std::fs::write(folder.path().join("mesh.jsonl"), lines.join("\n")).unwrap();

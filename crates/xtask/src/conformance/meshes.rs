@@ -11,7 +11,7 @@ use meshproof_source::SourceId;
 use meshproof_transport::Transport;
 use serde_json::{Value, json};
 
-use super::{Outcome, Replay, chains, server, transport, waypoints, ztunnel};
+use super::{Outcome, Replay, chains, gateways, server, transport, waypoints, ztunnel};
 
 /// Replays the lines that ask about pods. The objects are written as JSON and read like any manifest; MeshConfig comes
 /// as the ConfigMap of istiod.
@@ -35,6 +35,7 @@ impl Replay for Meshes {
             "server" => server::replay,
             "client" => transport::replay_client,
             "call" => transport::replay_call,
+            "gateway" => gateways::replay,
             "authz" => chains::replay,
             "workload" | "pod-authz" => ztunnel::replay_policies,
             "conn" => ztunnel::replay_connection,

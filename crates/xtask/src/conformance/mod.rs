@@ -8,6 +8,7 @@ mod authz;
 mod authz_paths;
 mod chains;
 mod files;
+mod gateways;
 mod meshes;
 mod network;
 mod peer_stacks;
