@@ -6,7 +6,7 @@
 use memchr::memchr_iter;
 
 /// Kinds that any part of the analysis reads, sorted. Lists (`…List`) are read as well.
-const KINDS: [&str; 47] = [
+const KINDS: [&str; 51] = [
     "AuthorizationPolicy",
     "Backend",
     "BackendTLSPolicy",
@@ -23,8 +23,10 @@ const KINDS: [&str; 47] = [
     "Gateway",
     "GatewayClass",
     "GlobalNetworkPolicy",
+    "GlobalNetworkSet",
     "HTTPRoute",
     "HelmRelease",
+    "Istio",
     "IstioOperator",
     "Job",
     "Kustomization",
@@ -32,6 +34,7 @@ const KINDS: [&str; 47] = [
     "MeshPolicy",
     "Namespace",
     "NetworkPolicy",
+    "NetworkSet",
     "PeerAuthentication",
     "Pod",
     "PodTemplate",
@@ -50,6 +53,7 @@ const KINDS: [&str; 47] = [
     "TCPRoute",
     "TLSRoute",
     "Telemetry",
+    "Tier",
     "VirtualService",
     "WasmPlugin",
     "WorkloadEntry",

@@ -1,7 +1,8 @@
 // Command schemas writes the schema tables of the crate meshproof-resources.
 //
 // Custom resources come from the CRD manifests inside the published Go modules, built-in kinds from the Go types of
-// k8s.io/api. The output holds names, types and limits only; see table.go for its form.
+// k8s.io/api, kinds of Calico from its reference. The output holds names, types and limits only; see table.go for its
+// form.
 package main
 
 import (
@@ -85,6 +86,10 @@ func main() {
 	t.Origin, t.NullsIgnored = "k8s.io/api@"+apiVersion(), true
 	addBuiltins(t)
 	write(t, folder, "kubernetes")
+	t = newTable()
+	t.Origin, t.NullsIgnored = calicoOrigin, true
+	addCalico(t)
+	write(t, folder, "projectcalico.org")
 }
 
 func write(t *table, folder, name string) {

@@ -1,6 +1,6 @@
 //! Structural schemas: which fields a kind has, and what may stand in them.
 //!
-//! The tables under `schemas/` are generated from the published CRDs and from the Go types of the built-in kinds
+//! The tables under `schemas/` are generated from the published CRDs, the Go types of the built-in kinds and the reference of Calico
 //! (`cargo xtask schemas`). [`find`] looks a kind up, [`Schema::check`] compares an object with it the way an API
 //! server does: unknown fields are dropped, wrong types, enums, limits and CEL rules refuse the object.
 

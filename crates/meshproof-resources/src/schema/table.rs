@@ -153,6 +153,7 @@ impl Table {
             "networking.istio.io" => table!("networking.istio.io"),
             "gateway.networking.k8s.io" => table!("gateway.networking.k8s.io"),
             "argoproj.io" => table!("argoproj.io"),
+            "projectcalico.org" | "crd.projectcalico.org" => table!("projectcalico.org"),
             "" | "apps" | "batch" | "discovery.k8s.io" | "networking.k8s.io" => table!("kubernetes"),
             _ => None,
         }
@@ -216,11 +217,13 @@ where
 mod tests {
     use super::*;
 
-    const GROUPS: [&str; 9] = [
+    const GROUPS: [&str; 11] = [
         "security.istio.io",
         "networking.istio.io",
         "gateway.networking.k8s.io",
         "argoproj.io",
+        "projectcalico.org",
+        "crd.projectcalico.org",
         "",
         "apps",
         "batch",

@@ -137,6 +137,38 @@ fn what_narrows_a_calico_rule_down_and_is_not_read() {
 }
 
 #[test]
+fn misspelt_fields_of_calico_policies_are_found() {
+    let review = |kind: &str, spec: &str| {
+        let text =
+            format!("apiVersion: projectcalico.org/v3\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n");
+        let parsed = meshproof_yaml::parse(meshproof_source::SourceId(0), &text, 0..text.len());
+        let tree = parsed.tree.expect("YAML");
+        let issues = crate::admission::review(tree.root()).issues;
+        issues.into_iter().map(|issue| format!("{} {}", issue.lint, issue.path)).collect::<Vec<_>>()
+    };
+    let rule = "{action: Allow, protocol: 6, source: {selektor: a == 'b', ports: [80, '1:2']}}";
+    assert_eq!(
+        review("NetworkPolicy", &format!("{{order: 10, ingress: [{rule}]}}")),
+        ["unknown-field spec.ingress[0].source.selektor"]
+    );
+    assert_eq!(
+        review("NetworkPolicy", "{namespaceSelector: all()}"),
+        ["unknown-field spec.namespaceSelector"]
+    );
+    assert_eq!(review("GlobalNetworkPolicy", "{namespaceSelector: all(), preDNAT: true}"), [""; 0]);
+    assert_eq!(review("Tier", "{order: 1.5, defaultAction: Pass}"), [""; 0]);
+    assert_eq!(review("GlobalNetworkSet", "{nets: 10.0.0.0/8}"), ["invalid-object spec.nets"]);
+}
+
+#[test]
+fn every_kind_that_is_decoded_is_parsed() {
+    for name in crate::Kind::names().chain(["List"]) {
+        let document = format!("apiVersion: v1\nkind: {name}\n");
+        assert_eq!(meshproof_yaml::may_matter(&document), meshproof_yaml::Relevance::Parse, "{name}");
+    }
+}
+
+#[test]
 fn calico_tiers_and_network_sets() {
     let case = Case::spec("projectcalico.org/v3", "Tier", "  order: 100\n  defaultAction: Pass\n");
     let tier = spec!(case, CalicoTier);
