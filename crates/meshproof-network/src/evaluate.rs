@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::flow::Direction;
 use crate::holds::Holds;
 use crate::matching::{Packet, Surroundings};
-use crate::outcome::{By, Cause, Outcomes};
+use crate::outcome::{By, Cause, Doubt, Outcomes};
 use crate::policy::{Action, Policy};
 use crate::tiers::Tiers;
 
@@ -96,9 +96,10 @@ fn of_policy<'m>(
     let mut outcomes =
         Outcomes { undecided: Some(Cause { by: By::Policy(id), doubt: None }), ..Outcomes::default() };
     // Why an earlier rule may have matched instead.
-    let mut doubt: Option<String> = None;
+    let mut doubt: Option<Doubt> = None;
+    let about = |reason: &str| Doubt { policy: Some(id), reason: reason.to_owned() };
     for rule in one.policy.rules(direction).unwrap_or_default() {
-        let cause = |doubt: Option<String>| Some(Cause { by: By::Rule(id, rule.span), doubt });
+        let cause = |doubt: Option<Doubt>| Some(Cause { by: By::Rule(id, rule.span), doubt });
         let end = match rule.action {
             Action::Allow => &mut outcomes.allow,
             Action::Deny => &mut outcomes.deny,
@@ -115,9 +116,9 @@ fn of_policy<'m>(
             }
             Holds::Maybe(reason) => {
                 if end.is_none() {
-                    *end = cause(Some(reason.clone()));
+                    *end = cause(Some(about(&reason)));
                 }
-                doubt.get_or_insert(reason);
+                doubt.get_or_insert_with(|| about(&reason));
             }
         }
     }
@@ -125,7 +126,7 @@ fn of_policy<'m>(
         cause.doubt = Some(doubt);
     }
     match &one.in_force {
-        Holds::Maybe(reason) => outcomes.doubted(reason),
+        Holds::Maybe(reason) => outcomes.doubted(&about(reason)),
         _ => outcomes,
     }
 }
@@ -141,9 +142,10 @@ fn end_of_tier(outcomes: Outcomes, at: usize, tiers: &Tiers) -> Outcomes {
         Some(Action::Pass) => end.unselected = true,
         Some(_) => end.deny = end.deny.or(Some(denied)),
         None => {
-            let doubt =
+            let reason =
                 format!("what tier {} does by default is not known: the Tier is not in the input", tier.name);
-            end.deny = end.deny.or(Some(Cause { doubt: Some(doubt), ..denied }));
+            let doubt = Some(Doubt { policy: None, reason });
+            end.deny = end.deny.or(Some(Cause { doubt, ..denied }));
             end.unselected = true;
         }
     }

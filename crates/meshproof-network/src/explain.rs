@@ -1,7 +1,5 @@
 //! The answer of one end's policies in words.
 
-use std::net::IpAddr;
-
 use meshproof_ir::{Mesh, ResourceId};
 use meshproof_resources::Transport;
 
@@ -102,12 +100,17 @@ impl Asked<'_, '_> {
         let doubtful = |cause: &&Cause| cause.doubt.is_some();
         let cause = allowed.filter(doubtful).or(Some(denied).filter(doubtful)).or(outcomes.pass.as_ref());
         let cause = cause.unwrap_or(denied);
-        let doubt = cause.doubt.clone().unwrap_or_else(|| "another policy may decide first".to_owned());
-        let reason = match cause.by {
-            By::Tier(_) => doubt,
-            By::Rule(..) | By::Policy(_) => format!("{}: {doubt}", self.name_of(cause)),
+        let doubted = cause.doubt.as_ref().and_then(|doubt| doubt.policy);
+        let reason = cause.doubt.as_ref().map_or("another policy may decide first", |doubt| &doubt.reason);
+        let reason = match doubted {
+            Some(policy) => format!("{}: {reason}", self.name(policy)),
+            None => reason.to_owned(),
         };
-        Leg { passage: Passage::Unknown, reason, deciding: self.deciding(cause) }
+        let deciding = match (cause.by, doubted) {
+            (By::Tier(_), Some(policy)) => vec![self.whole(policy)],
+            _ => self.deciding(cause),
+        };
+        Leg { passage: Passage::Unknown, reason, deciding }
     }
 
     fn by_rule(&self, cause: &Cause, of_ingress: &str, of_egress: &str) -> String {
@@ -119,13 +122,15 @@ impl Asked<'_, '_> {
     }
 
     fn deciding(&self, cause: &Cause) -> Vec<Deciding> {
-        let whole =
-            |object: ResourceId| Deciding { object, span: self.mesh.resource(object).meta.name_span() };
         match cause.by {
             By::Rule(object, span) => vec![Deciding { object, span }],
-            By::Policy(object) => vec![whole(object)],
-            By::Tier(tier) => self.in_tier(tier).take(LISTED).map(|one| whole(one.policy.id)).collect(),
+            By::Policy(object) => vec![self.whole(object)],
+            By::Tier(tier) => self.in_tier(tier).take(LISTED).map(|one| self.whole(one.policy.id)).collect(),
         }
+    }
+
+    fn whole(&self, object: ResourceId) -> Deciding {
+        Deciding { object, span: self.mesh.resource(object).meta.name_span() }
     }
 
     /// Policies of a tier that select the pods; those that only may, when no others do.
@@ -158,7 +163,7 @@ impl Asked<'_, '_> {
         }
     }
 
-    /// The name of a policy; those of other namespaces than that of the pods say their kind.
+    /// The name of a policy; those that stand in no namespace say their kind.
     fn name(&self, object: ResourceId) -> String {
         let meta = &self.mesh.resource(object).meta;
         match self.mesh.placement[object.index()].1 {
@@ -181,8 +186,7 @@ impl Asked<'_, '_> {
 pub(crate) fn display(end: &Endpoint<'_>) -> String {
     match end {
         Endpoint::Pod(pod) => pod.display(),
-        Endpoint::Address(Some(IpAddr::V4(address))) => address.to_string(),
-        Endpoint::Address(Some(IpAddr::V6(address))) => address.to_string(),
+        Endpoint::Address(Some(address)) => address.to_string(),
         Endpoint::Address(None) => "an address outside the cluster".to_owned(),
     }
 }

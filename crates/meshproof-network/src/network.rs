@@ -16,7 +16,7 @@ use crate::matching::{Packet, Surroundings};
 use crate::outcome::Outcomes;
 use crate::policy::Policy;
 use crate::sets::NetworkSets;
-use crate::tiers::Tiers;
+use crate::tiers::{DEFAULT_TIER, Tiers};
 use crate::verdict::{Leg, Passage, Verdict};
 use crate::{calico, kubernetes};
 
@@ -59,8 +59,9 @@ impl<'m> Network<'m> {
                 (Spec::CalicoPolicy(policy), _) => {
                     has_global[cluster.index()] |= policy.global;
                     let tiers = &mut tiers[cluster.index()];
-                    let tier =
-                        tiers.named(policy.tier.as_ref().map_or("default", |tier| tier.value.as_str()));
+                    let written = policy.tier.as_ref().map(|tier| tier.value.as_str());
+                    let tier = written.filter(|name| !name.is_empty());
+                    let tier = tier.map_or(DEFAULT_TIER, |name| tiers.named(name));
                     calico::lower(mesh, id, (cluster, namespace), policy, tier)
                 }
                 _ => None,
@@ -83,9 +84,9 @@ impl<'m> Network<'m> {
         }
     }
 
-    /// Whether there is any policy at all.
+    /// Whether no policy has a say anywhere.
     pub fn is_empty(&self) -> bool {
-        self.policies.is_empty()
+        self.policies.is_empty() && !self.has_global.contains(&true)
     }
 
     /// Workloads of one class get the same answers: as the same end of any flow whose other end is no workload or one

@@ -17,13 +17,22 @@ pub(crate) enum By {
     Tier(usize),
 }
 
+/// Why something may come out another way.
+#[derive(Clone, Debug)]
+pub(crate) struct Doubt {
+    /// The policy in doubt; none where several are.
+    pub(crate) policy: Option<ResourceId>,
+    /// For people.
+    pub(crate) reason: String,
+}
+
 /// Something that leads to an outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause {
     /// What decides.
     pub(crate) by: By,
     /// Why it may come out another way.
-    pub(crate) doubt: Option<String>,
+    pub(crate) doubt: Option<Doubt>,
 }
 
 /// The outcomes that are possible behind a part of the policies.
@@ -78,7 +87,7 @@ impl Outcomes {
         let join = |left: Option<Cause>, right: Option<Cause>| {
             let mut cause = left.or(right)?;
             if matters {
-                cause.doubt.get_or_insert_with(|| doubt.to_owned());
+                cause.doubt.get_or_insert_with(|| Doubt { policy: None, reason: doubt.to_owned() });
             }
             Some(cause)
         };
@@ -92,11 +101,11 @@ impl Outcomes {
     }
 
     /// The same when the policy may not be in force.
-    pub(crate) fn doubted(mut self, reason: &str) -> Outcomes {
+    pub(crate) fn doubted(mut self, doubt: &Doubt) -> Outcomes {
         for cause in
             [&mut self.allow, &mut self.deny, &mut self.pass, &mut self.undecided].into_iter().flatten()
         {
-            cause.doubt.get_or_insert_with(|| reason.to_owned());
+            cause.doubt.get_or_insert_with(|| doubt.clone());
         }
         self.unselected = true;
         self

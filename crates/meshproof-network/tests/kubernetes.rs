@@ -310,7 +310,7 @@ fn policies_that_are_not_what_is_applied_decide_nothing() {
     });
     let verdict = ask(&mesh, "web/frontend", "payments/ledger", 8080);
     assert_eq!(word(&verdict.ingress), "unknown");
-    assert_eq!(verdict.ingress.reason, "base would have to be rendered first");
+    assert_eq!(verdict.ingress.reason, "p: base would have to be rendered first");
     assert_eq!(mesh.resource(verdict.ingress.deciding[0].object).meta.name(), "p");
 }
 
