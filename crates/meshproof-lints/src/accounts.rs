@@ -208,6 +208,12 @@ impl<'a> Accounts<'a> {
         }
     }
 
+    /// Whether all that runs in a namespace shows in the input.
+    pub(crate) fn is_whole(&self, namespace: &str) -> bool {
+        let known = self.namespaces.get(namespace);
+        known.is_some_and(|known| !known.open && !known.managed) && !self.has_other_clusters()
+    }
+
     /// Whether an account is in the input.
     pub(crate) fn contains(&self, namespace: &str, account: &str) -> bool {
         self.namespaces.get(namespace).is_some_and(|known| known.names.contains(account))

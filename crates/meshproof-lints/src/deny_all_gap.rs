@@ -2,6 +2,7 @@
 
 pub(crate) mod closed;
 mod denied;
+mod outsiders;
 mod survey;
 mod typo;
 
@@ -16,6 +17,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let survey = survey::Survey::new(ctx);
     let mut findings = closed::findings(ctx, &survey);
     findings.extend(denied::findings(ctx, &survey));
+    findings.extend(outsiders::findings(ctx, &survey));
     findings.extend(typo::findings(ctx, &survey));
     findings
 }
