@@ -8,7 +8,7 @@ use meshproof_ir::{ClusterId, Fact, Mesh, ResourceId, Settings};
 use crate::context::{Context, Engine, Provider, ProviderAnswer, ProviderKind};
 use crate::policy::Policy;
 use crate::provider::usable_provider;
-use crate::semantics::{ClientAddress, PathNormalization, Semantics};
+use crate::semantics::{ClientAddress, HeaderMatching, PathNormalization, Semantics};
 
 /// An AuthorizationPolicy of the mesh; nothing when the object is none, or stands in no namespace.
 pub fn policy_of(mesh: &Mesh, id: ResourceId) -> Option<Policy<'_>> {
@@ -40,7 +40,11 @@ pub fn unknown_settings(settings: &Settings) -> impl Iterator<Item = &str> {
         Fact::Unknown(reason) => Some(reason.as_str()),
         Fact::Known(..) => None,
     };
-    domain.into_iter().chain(path)
+    let proxies = match &settings.trusted_proxies {
+        Fact::Unknown(reason) => Some(reason.as_str()),
+        Fact::Known(..) => None,
+    };
+    domain.into_iter().chain(path).chain(proxies)
 }
 
 fn semantics(settings: &Settings) -> Semantics {
@@ -56,7 +60,9 @@ fn semantics(settings: &Settings) -> Semantics {
         Some(Written::DecodeAndMergeSlashes) => PathNormalization::DecodeAndMergeSlashes,
         Some(Written::Default | Written::Base) | None => PathNormalization::Base,
     };
+    let joins = settings.joins_headers.is(&true);
     Semantics {
+        headers: if joins { HeaderMatching::Joined } else { HeaderMatching::Individual },
         normalization,
         multiple_custom_providers: is_on("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS"),
         ztunnel_dry_run: is_on("AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY"),
@@ -64,9 +70,11 @@ fn semantics(settings: &Settings) -> Semantics {
     }
 }
 
-/// The same place, for a gateway: it looks at `x-forwarded-for` only as far as it is told to trust proxies in front.
-pub fn at_gateway(mut context: Context, trusted_proxies: u32) -> Context {
-    context.semantics.client_address = ClientAddress::TrustedProxies(trusted_proxies);
+/// A gateway: it looks at `x-forwarded-for` only as far as the settings tell it to trust proxies in front.
+pub fn gateway_context_of(mesh: &Mesh, cluster: ClusterId, engine: Engine) -> Context {
+    let mut context = context_of(mesh, cluster, engine);
+    let trusted = mesh.settings_of(cluster).trusted_proxies.known().copied().unwrap_or_default();
+    context.semantics.client_address = ClientAddress::TrustedProxies(trusted);
     context
 }
 

@@ -22,7 +22,7 @@ mod trace;
 mod view;
 mod ztunnel;
 
-pub use attached::{at_gateway, context_of, policy_of, unknown_settings};
+pub use attached::{context_of, gateway_context_of, policy_of, unknown_settings};
 pub use attribute::{Attribute, UnknownKey};
 pub use context::{Context, Engine, IdentityFlavour, Provider, ProviderAnswer, ProviderKind};
 pub use evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matched, Note, evaluate};

@@ -1,5 +1,6 @@
 //! From a question to its answer.
 
+use meshproof_authz::unknown_settings;
 use meshproof_ir::{Layer, Mesh};
 use meshproof_network::Network;
 use meshproof_transport::Transport;
@@ -34,6 +35,7 @@ impl<'m> Explainer<'m> {
         let port = names::port(mesh, target, &question.to)?;
         let client = Client::of(mesh, &question.from)?;
         let service = called::service(mesh, question, target, port)?;
+        let cluster = mesh.namespace(mesh.workload(target).namespace).cluster;
         let mut answer = Answer {
             verdict: Verdict::Allow,
             reason: String::new(),
@@ -44,7 +46,7 @@ impl<'m> Explainer<'m> {
             service: service.as_ref().map(ToString::to_string),
             request: request(question),
             hops: Vec::new(),
-            unknowns: Vec::new(),
+            unknowns: unknown_settings(mesh.settings_of(cluster)).map(str::to_owned).collect(),
             notes: client.notes.iter().map(Evidence::new).collect(),
         };
         let mut journey =

@@ -68,6 +68,8 @@ fn combine(places: &[&MeshConfig]) -> Settings {
     agree(&mut settings.sidecar_hbone, derived(hbone));
     let normalizations = places.iter().filter_map(|config| config.path_normalization.as_ref());
     agree(&mut settings.path_normalization, normalizations.map(|mode| (mode.value, mode.span)).collect());
+    let proxies = places.iter().filter_map(|config| config.num_trusted_proxies.as_ref());
+    agree(&mut settings.trusted_proxies, proxies.map(|count| (count.value, count.span)).collect());
     lists(&mut settings, places);
     features(&mut settings, places);
     settings

@@ -39,6 +39,10 @@ pub struct Settings {
     pub auto_inject: Fact<bool>,
     /// `pathNormalization.normalization`.
     pub path_normalization: Fact<PathNormalization>,
+    /// `defaultConfig.gatewayTopology.numTrustedProxies`: proxies in front of gateways that tell the client's address.
+    pub trusted_proxies: Fact<u32>,
+    /// Proxies older than Envoy 1.37.1 join the lines of a repeated header before rules look at it.
+    pub joins_headers: Fact<bool>,
     /// `extensionProviders` as written; of equal names the first place counts.
     pub extension_providers: Vec<ExtensionProvider>,
     /// Names of all providers that are known, written or told by the user.
@@ -94,6 +98,8 @@ impl Default for Settings {
             selectors_reach_gateways: by_default(true),
             auto_inject: by_default(true),
             path_normalization: by_default(PathNormalization::Default),
+            trusted_proxies: by_default(0),
+            joins_headers: by_default(false),
             extension_providers: Vec::new(),
             provider_names: Vec::new(),
             discovery_selectors: Vec::new(),
@@ -149,6 +155,8 @@ pub struct SettingsOverride {
     pub sidecar_hbone: Option<bool>,
     pub selectors_reach_gateways: Option<bool>,
     pub path_normalization: Option<PathNormalization>,
+    pub trusted_proxies: Option<u32>,
+    pub joins_headers: Option<bool>,
     /// Names of extension providers that exist beside the ones written in manifests.
     pub extension_providers: Vec<String>,
 }
@@ -172,6 +180,8 @@ impl SettingsOverride {
         set(&mut settings.sidecar_hbone, &self.sidecar_hbone);
         set(&mut settings.selectors_reach_gateways, &self.selectors_reach_gateways);
         set(&mut settings.path_normalization, &self.path_normalization);
+        set(&mut settings.trusted_proxies, &self.trusted_proxies);
+        set(&mut settings.joins_headers, &self.joins_headers);
         settings.provider_names.extend(self.extension_providers.iter().cloned());
         if let Some(aliases) = &self.trust_domain_aliases {
             settings.trust_domain_aliases.clone_from(aliases);

@@ -119,6 +119,7 @@ impl MeshConfig {
         place(&mut self.rewrite_probes, span);
         place(&mut self.outbound, span);
         place(&mut self.path_normalization, span);
+        place(&mut self.num_trusted_proxies, span);
         place_map(&mut self.proxy_metadata, span);
         self.ca_trust_domains.iter_mut().for_each(|domain| domain.span = span);
         for (name, value) in &mut self.features {

@@ -5,7 +5,9 @@
 use meshproof_source::{Span, Spanned};
 use meshproof_yaml::{NodeRef, Shape};
 
-use crate::read::{boolean, key_name, mapping, mapping_at, objects, text, text_at, text_map, texts, word};
+use crate::read::{
+    boolean, key_name, mapping, mapping_at, number, objects, text, text_at, text_map, texts, word,
+};
 use crate::sidecar::outbound_mode;
 use crate::{ExtensionProvider, Field, LabelSelector, OutboundMode, Text, TextMap};
 
@@ -45,6 +47,8 @@ pub struct MeshConfig {
     pub proxy_metadata: TextMap,
     /// `defaultConfig.interceptionMode`.
     pub interception_mode: Option<Text>,
+    /// `defaultConfig.gatewayTopology.numTrustedProxies`.
+    pub num_trusted_proxies: Option<Spanned<u32>>,
     /// Environment of istiod: feature flags such as `PILOT_ENABLE_AMBIENT`. Of equal names the last counts.
     pub features: Vec<(Text, Text)>,
     /// `global.network`.
@@ -134,6 +138,7 @@ impl MeshConfig {
             ca_trust_domains: Vec::new(),
             proxy_metadata: TextMap::default(),
             interception_mode: None,
+            num_trusted_proxies: None,
             features: Vec::new(),
             network: None,
             cluster_name: None,
@@ -186,6 +191,9 @@ impl MeshConfig {
                         self.proxy_metadata = text_map(key, value);
                     }
                     self.interception_mode = text_at(value, "interceptionMode");
+                    let topology = mapping_at(value, "gatewayTopology");
+                    self.num_trusted_proxies =
+                        topology.and_then(|topology| topology.get("numTrustedProxies")).and_then(number);
                 }
                 _ => {}
             }

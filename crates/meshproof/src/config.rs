@@ -64,6 +64,10 @@ pub struct MeshSettings {
     pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
     /// `pathNormalization`.
     pub path_normalization: Option<PathNormalization>,
+    /// `gatewayTopology`, which stands under `defaultConfig` in MeshConfig.
+    pub gateway_topology: Option<GatewayTopology>,
+    /// How rules see a header that comes in several lines: no key of MeshConfig, but a matter of the proxies' version.
+    pub repeated_headers: Option<RepeatedHeaders>,
     /// `extensionProviders`, of which only the names matter here.
     #[serde(default)]
     pub extension_providers: Vec<ExtensionProvider>,
@@ -88,6 +92,24 @@ pub enum OutboundMode {
     AllowAny,
     /// They are refused.
     RegistryOnly,
+}
+
+/// MeshConfig `defaultConfig.gatewayTopology`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct GatewayTopology {
+    /// Proxies in front of gateways whose word on the client's address is taken.
+    pub num_trusted_proxies: u32,
+}
+
+/// How rules see a header that comes in several lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RepeatedHeaders {
+    /// Line by line: Envoy 1.37.1 and newer.
+    Individual,
+    /// Joined by commas: older proxies.
+    Joined,
 }
 
 /// MeshConfig `pathNormalization`.
@@ -305,11 +327,14 @@ mod tests {
             enable_auto_mtls,
             outbound_traffic_policy,
             path_normalization,
+            gateway_topology,
+            repeated_headers,
             extension_providers,
             revisions,
         } = config.mesh;
         assert!(trust_domain.is_some() && root_namespace.is_some() && enable_auto_mtls.is_some());
         assert!(outbound_traffic_policy.is_some() && path_normalization.is_some());
+        assert!(gateway_topology.is_some() && repeated_headers.is_some());
         assert!(!trust_domain_aliases.is_empty() && !extension_providers.is_empty() && !revisions.is_empty());
         let External { namespaces, service_accounts, policies } = config.external;
         assert!(!namespaces.is_empty() && !service_accounts.is_empty() && !policies.is_empty());

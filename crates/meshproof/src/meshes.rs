@@ -9,7 +9,7 @@ use meshproof_lints::World;
 use meshproof_resources::{PathNormalization, Resource, Text};
 use meshproof_source::{Origin, SourceId, SourceMap, Span};
 
-use crate::config::{Normalization, OutboundMode};
+use crate::config::{Normalization, OutboundMode, RepeatedHeaders};
 use crate::document::{internal_error, is_cluster_wide};
 use crate::gather::File;
 use crate::groups::{Content, Grouping};
@@ -257,6 +257,8 @@ fn settings(options: &Options) -> SettingsOverride {
             Normalization::MergeSlashes => PathNormalization::MergeSlashes,
             Normalization::DecodeAndMergeSlashes => PathNormalization::DecodeAndMergeSlashes,
         }),
+        trusted_proxies: mesh.gateway_topology.as_ref().map(|topology| topology.num_trusted_proxies),
+        joins_headers: mesh.repeated_headers.map(|headers| headers == RepeatedHeaders::Joined),
         extension_providers: mesh.extension_providers.iter().map(|provider| provider.name.clone()).collect(),
         revisions: (!mesh.revisions.is_empty()).then(|| mesh.revisions.clone()),
         ..SettingsOverride::default()

@@ -1,6 +1,6 @@
 //! A gateway that sends the request into the mesh: whoever asks on its behalf had to get past it first.
 
-use meshproof_authz::{Engine, at_gateway, context_of};
+use meshproof_authz::{Engine, gateway_context_of};
 use meshproof_ir::{Capture, Layer};
 
 use super::Journey;
@@ -25,7 +25,7 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     let desk = Desk {
         policies: workload.policies.iter().collect(),
         request_authentications: workload.request_authentications.iter().map(|own| own.policy).collect(),
-        context: at_gateway(context_of(journey.mesh, cluster, engine), 0),
+        context: gateway_context_of(journey.mesh, cluster, engine),
         port: port.unwrap_or_default(),
         identity: None,
         host: journey.host(),

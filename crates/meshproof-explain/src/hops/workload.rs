@@ -1,6 +1,6 @@
 //! The last hop: the workload itself, with whatever stands before its port.
 
-use meshproof_authz::{Context, Engine, IdentityFlavour, at_gateway, context_of};
+use meshproof_authz::{Context, Engine, IdentityFlavour, context_of, gateway_context_of};
 use meshproof_ir::Layer;
 use meshproof_network::Passage;
 use meshproof_transport::Target;
@@ -36,10 +36,10 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     };
     if let Some(engine) = engine(hop.kind, leg.layer).filter(|_| !hop.is_cut_off()) {
         let cluster = journey.mesh.namespace(workload.namespace).cluster;
-        let mut context = context_of(journey.mesh, cluster, engine);
-        if hop.kind == PointKind::Gateway {
-            context = at_gateway(context, 0);
-        }
+        let mut context = match hop.kind {
+            PointKind::Gateway => gateway_context_of(journey.mesh, cluster, engine),
+            _ => context_of(journey.mesh, cluster, engine),
+        };
         if leg.tunnelled && hop.kind == PointKind::Sidecar {
             context = Context { identity: IdentityFlavour::FilterState, ..context };
         }
