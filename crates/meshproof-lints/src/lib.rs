@@ -11,6 +11,7 @@ mod cover;
 mod default_open;
 mod deny_all_gap;
 mod hash;
+mod http_deny_at_ztunnel;
 mod network;
 mod never_matches;
 mod patterns;
@@ -24,6 +25,7 @@ mod selectors;
 mod similar;
 mod split_rule;
 mod uncaptured_port;
+mod unenforced_policy;
 mod unknown_principal;
 mod witnesses;
 

@@ -281,6 +281,11 @@ impl<'a> RuleFacts<'a> {
             })
     }
 
+    /// The first field that ztunnel cannot test.
+    pub(crate) fn beyond_ztunnel(&self) -> Option<(Span, &str)> {
+        self.beyond_ztunnel.as_ref().map(|(span, name)| (*span, name.as_str()))
+    }
+
     /// The first HTTP field, for messages about TCP ports.
     pub(crate) fn http_field(&self) -> Option<(Span, &str)> {
         self.http_only.as_ref().map(|(span, name)| (*span, name.as_str()))

@@ -53,11 +53,7 @@ pub(crate) fn fate<'p>(
     cluster: ClusterId,
     witness: &Witness,
 ) -> Option<Decision> {
-    let mut ids = Vec::new();
-    for attachment in attached.take(MANY + 1) {
-        attachment.certain.as_ref().ok()?;
-        ids.push(attachment.policy);
-    }
+    let ids = certain(attached)?;
     fate_of(ctx, &ids, engine, cluster, witness)
 }
 
@@ -128,4 +124,15 @@ pub(crate) fn is_settled(ctx: &Context<'_>, workload: &Workload) -> bool {
         && workload.policies.iter().all(|attachment| attachment.certain.is_ok())
         && !ctx.is_incomplete(workload.namespace)
         && !ctx.has_external_policies(workload.namespace)
+}
+
+/// The ids of attached policies that are enforced for certain; none when one only may be attached, or there are too
+/// many to ask each.
+pub(crate) fn certain<'p>(attached: impl Iterator<Item = &'p Attachment>) -> Option<Vec<ResourceId>> {
+    let mut ids = Vec::new();
+    for attachment in attached.take(MANY + 1) {
+        attachment.certain.as_ref().ok()?;
+        ids.push(attachment.policy);
+    }
+    (ids.len() <= MANY).then_some(ids)
 }

@@ -55,6 +55,8 @@ pub static LINTS: &[Lint] = lints! {
         "a document too large to be read";
     "duplicate-key" Warning Conflict None;
         "a mapping with one key twice";
+    "http-deny-at-ztunnel" Error Hole Some(crate::http_deny_at_ztunnel::check);
+        "a DENY about HTTP that ztunnel leaves out or widens";
     "incomplete-type" Warning Invalid None;
         "a document with only one of apiVersion and kind";
     "internal-error" Error Invalid None;
@@ -85,6 +87,8 @@ pub static LINTS: &[Lint] = lints! {
         "a suppression that does not say why";
     "uncaptured-port" Error Hole Some(crate::uncaptured_port::check);
         "a port whose traffic goes around the proxy although something is meant to guard it";
+    "unenforced-policy" Error Hole Some(crate::unenforced_policy::check);
+        "a policy for pods whose traffic meets nothing that could enforce it";
     "unknown-api-version" Error Invalid None;
         "a version that the kind does not have";
     "unknown-field" Warning Dead None;

@@ -1,6 +1,6 @@
 //! Labels: which pods a selector finds, and which it nearly finds.
 
-use meshproof_ir::{Mesh, NamespaceId, WorkloadId, is_given_later};
+use meshproof_ir::{Mesh, NamespaceId, Workload, WorkloadId, is_given_later};
 use meshproof_resources::{Text, TextMap};
 
 use crate::hash::Map;
@@ -58,6 +58,20 @@ impl<'a> LabelIndex<'a> {
     pub(crate) fn finds(&self, mesh: &Mesh, namespace: NamespaceId, selector: &TextMap) -> bool {
         let mut found = self.candidates(mesh, namespace, selector).iter();
         found.any(|id| selector.is_subset_of(&mesh.workloads[id.index()].labels))
+    }
+
+    /// The first of the pods that a selector finds, when all of them are of one kind.
+    pub(crate) fn first_if_all<'m>(
+        &self,
+        mesh: &'m Mesh,
+        namespace: NamespaceId,
+        selector: &TextMap,
+        is: impl Fn(&Workload) -> bool,
+    ) -> Option<&'m Workload> {
+        let candidates = self.candidates(mesh, namespace, selector).iter().map(|id| mesh.workload(*id));
+        let mut found = candidates.filter(|workload| selector.is_subset_of(&workload.labels)).peekable();
+        let first = *found.peek()?;
+        found.all(is).then_some(first)
     }
 
     /// Pods with the rarest label of a selector; every pod for an empty one.

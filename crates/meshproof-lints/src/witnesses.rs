@@ -30,6 +30,21 @@ pub(crate) fn request(
     because: Vec<String>,
 ) -> Witness {
     let http = is_http(workload, port);
+    request_as(ctx, http, from, workload, port, rule, decision, because)
+}
+
+/// The same for a client that speaks HTTP, whatever looks at it.
+#[allow(clippy::too_many_arguments, reason = "a request has these parts")]
+pub(crate) fn request_as(
+    ctx: &Context<'_>,
+    http: bool,
+    from: String,
+    workload: &Workload,
+    port: Option<&WorkloadPort>,
+    rule: Option<&Rule>,
+    decision: Decision,
+    because: Vec<String>,
+) -> Witness {
     let at_port = |operation: &&Operation| port.is_none_or(|port| takes_port(&operation.ports, port.number));
     let operation = rule.and_then(|rule| rule.to.iter().find(at_port).or(rule.to.first()));
     let none = Match::default();
