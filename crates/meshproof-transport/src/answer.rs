@@ -1,7 +1,7 @@
 //! An answer while it is put together: what is sent where, and then what each server makes of it.
 
 use meshproof_grammar::spiffe::SCHEME;
-use meshproof_ir::{Capture, Fact, Mesh, Origin, WorkloadId};
+use meshproof_ir::{Capture, Fact, GatewayId, Mesh, Origin, WorkloadId};
 
 use crate::delivery::Server;
 use crate::endpoints::Endpoint;
@@ -22,6 +22,7 @@ pub(crate) struct Answer<'q, 'm> {
     mesh: &'m Mesh,
     pub(crate) call: Call<'q>,
     pub(crate) path: Path,
+    pub(crate) through: Vec<(GatewayId, u8)>,
     pub(crate) wire: Option<Wire>,
     pub(crate) tls: Option<SentTls>,
     pub(crate) hops: Vec<Hop<'m>>,
@@ -35,6 +36,7 @@ impl<'q, 'm> Answer<'q, 'm> {
             mesh,
             call,
             path,
+            through: Vec::new(),
             wire: None,
             tls: None,
             hops: Vec::new(),
@@ -66,6 +68,7 @@ impl<'q, 'm> Answer<'q, 'm> {
         self.unknown.dedup();
         Outcome {
             path: self.path,
+            through: self.through,
             wire: self.wire,
             tls: self.tls,
             endpoints,

@@ -17,12 +17,15 @@ mod hosts;
 mod merge;
 mod outbound;
 mod outcome;
+mod proxied;
 mod registry;
 mod routes;
 mod rules;
 mod scope;
 mod senders;
+mod servers;
 mod transport;
+mod waypoints;
 
 pub use call::{Call, Client, Target};
 pub use clients::ClientClass;
@@ -30,4 +33,5 @@ pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };
+pub use servers::ServerClass;
 pub use transport::Transport;

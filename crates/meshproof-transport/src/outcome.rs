@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meshproof_ir::{Fact, Layer, Refusal, ResourceId, WorkloadId};
+use meshproof_ir::{Fact, GatewayId, Layer, Refusal, ResourceId, WorkloadId};
 use meshproof_source::Span;
 
 /// What becomes of a call.
@@ -10,6 +10,9 @@ use meshproof_source::Span;
 pub struct Outcome {
     /// How the client's proxy gets there.
     pub path: Path,
+    /// Waypoints that it is sent to first, with their shares in percent. Each is a hop of its own: the way there is a
+    /// call to its pods, and what it sends on a call by it. The endpoints below are told as if there were none.
+    pub through: Vec<(GatewayId, u8)>,
     /// What the client sends to all endpoints alike; absent where it tells them apart, or is not known to send.
     pub wire: Option<Wire>,
     /// What TLS of the client asks of the server; none where no endpoint gets TLS.
