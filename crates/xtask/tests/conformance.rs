@@ -23,6 +23,7 @@ fn authorization_vectors_agree() {
     let files = [
         ("authz-envoy.jsonl.gz", 10_800),
         ("authz-envoy-probes.jsonl.gz", 246),
+        ("authz-envoy-custom.jsonl.gz", 45),
         ("authz-envoy-metadata.jsonl.gz", 79),
         ("authz-envoy-templates.jsonl.gz", 73),
         ("path-normalization.json.gz", 1444),

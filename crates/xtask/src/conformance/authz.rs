@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use meshproof_authz::{
     Certificate, ClientAddress, Context, Decision, Engine, HttpRequest, PathNormalization, Peer, Policy,
-    Request, Token, evaluate,
+    Provider, ProviderAnswer, ProviderKind, Request, Token, evaluate,
 };
 use meshproof_resources::{Decoded, Spec};
 use meshproof_source::SourceId;
@@ -75,7 +75,8 @@ impl Authz {
             .collect();
         let written = &line["request"];
         let request = request(written)?;
-        let context = self.context(written)?;
+        let mut context = self.context(written)?;
+        context.providers = providers(&line["providers"])?;
         let evaluation = evaluate(&policies, &request, &context);
         let decision = match evaluation.decision {
             Decision::Allow => "allow".to_owned(),
@@ -155,6 +156,25 @@ fn request(written: &Value) -> Result<Request, String> {
     })
 }
 
+/// What CUSTOM policies may ask, and what it answers.
+fn providers(written: &Value) -> Result<BTreeMap<String, Provider>, String> {
+    let provider = |(name, written): (&String, &Value)| {
+        let kind = match written["kind"].as_str() {
+            Some("http") => ProviderKind::Http,
+            Some("grpc") => ProviderKind::Grpc,
+            _ => return Err(format!("the provider {name} has no kind")),
+        };
+        let answer = match written["answer"].as_str() {
+            Some("allow") => ProviderAnswer::Allow,
+            Some("deny") => ProviderAnswer::Deny,
+            Some("error") => ProviderAnswer::Error,
+            _ => return Err(format!("the provider {name} has no answer")),
+        };
+        Ok((name.clone(), Provider { kind, fail_open: written["failOpen"] == true, answer }))
+    };
+    written.as_object().into_iter().flatten().map(provider).collect()
+}
+
 /// Dynamic metadata, by filter and key.
 fn metadata(written: &Value) -> BTreeMap<(String, String), Value> {
     let filters = written["metadata"].as_object().into_iter().flatten();
@@ -179,10 +199,12 @@ fn http(written: &Value) -> HttpRequest {
     let text = |name: &str| written[name].as_str().unwrap_or_default().to_owned();
     let pair = |pair: &Value| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned()));
     let headers = written["headers"].as_array().into_iter().flatten().filter_map(pair);
+    // The vectors hold the claims; they came in this header, which policies before the verification of tokens see.
+    let bearer = written["jwt"].as_object().map(|_| ("authorization".to_owned(), "Bearer token".to_owned()));
     HttpRequest {
         method: text("method"),
         target: text("path"),
-        headers: headers.collect(),
+        headers: headers.chain(bearer).collect(),
         token: token(written),
     }
 }

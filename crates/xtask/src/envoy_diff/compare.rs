@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use xtask::conformance;
 
 use super::record::{Recorded, Recorder};
-use super::{Case, Set, config, shrink};
+use super::{Case, Set, config, providers, shrink};
 
 /// So many differences, each of another set, are made small and written out; the rest are counted.
 const WRITTEN: usize = 5;
@@ -144,14 +144,18 @@ impl Comparison {
 
 /// A vector that stands alone.
 pub(super) fn vector(set: &Set, case: &Case, name: &str) -> Value {
-    json!({
+    let mut vector = json!({
         "kind": "probe",
         "name": name,
         "trustDomains": set.trust_domains,
         "policies": set.policies,
         "request": case.request,
         "expect": case.expect,
-    })
+    });
+    if set.policies.iter().any(|policy| policy["spec"]["action"] == "CUSTOM") {
+        vector["providers"] = providers::written();
+    }
+    vector
 }
 
 /// A vector that is named after what its policies ask.

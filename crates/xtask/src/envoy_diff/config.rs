@@ -1,6 +1,6 @@
 //! What Envoy is told: two listeners for every set of policies, one for HTTP and one for bytes.
 //!
-//! The filters are those of [`meshproof_authz::lower`], untouched. In front of each stands a copy that only watches
+//! The filters are those that [`meshproof_compiler::chain_filters`] emits, untouched. In front of each stands a copy that only watches
 //! (the same rules as shadow rules), because Envoy names the rule that lets a request in nowhere else once several
 //! filters write under one key. Around them stands what istiod sets (Istio 1.32, `listener_builder.go`): path
 //! normalization, where the client address comes from, token verification. The PROXY protocol plays the redirection of
@@ -8,20 +8,22 @@
 
 use std::path::Path;
 
-use meshproof_authz::{Context, Engine, Policy, lower};
+use meshproof_authz::{Engine, Policy, context_of};
+use meshproof_compiler::chain_filters;
 use meshproof_grammar::uri_template::UriTemplate;
+use meshproof_ir::{BuildOptions, ClusterId, Mesh};
 use meshproof_resources::{Decoded, Spec};
 use meshproof_source::SourceId;
 use serde_json::{Value, json};
 
-use super::{Set, failed, metadata};
+use super::{Set, failed, metadata, providers};
 
 /// Where the types of filters live.
 pub(super) const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
 /// The whole configuration. `folder` holds the certificates and takes the log.
 pub(super) fn bootstrap(sets: &[Set], folder: &Path, key_set: &str) -> std::io::Result<Value> {
-    let mut listeners = Vec::new();
+    let mut listeners = providers::listeners(folder);
     for (at, set) in sets.iter().enumerate() {
         for is_tcp in [false, true] {
             listeners.push(listener(&name(at, is_tcp), set, is_tcp, folder, key_set)?);
@@ -30,7 +32,7 @@ pub(super) fn bootstrap(sets: &[Set], folder: &Path, key_set: &str) -> std::io::
     Ok(json!({
         "node": { "id": "envoy-diff", "cluster": "envoy-diff" },
         "admin": { "address": loopback() },
-        "staticResources": { "listeners": listeners },
+        "staticResources": { "listeners": listeners, "clusters": providers::clusters(folder) },
     }))
 }
 
@@ -45,16 +47,16 @@ fn loopback() -> Value {
 }
 
 fn listener(name: &str, set: &Set, is_tcp: bool, folder: &Path, key_set: &str) -> std::io::Result<Value> {
-    let rbac = rbac(set, is_tcp)?;
+    let emitted = emitted(set, is_tcp)?;
     let filters = if is_tcp {
-        let mut filters = rbac;
+        let mut filters = [emitted.custom, emitted.rbac].concat();
         filters.push(json!({
             "name": "echo",
             "typedConfig": { "@type": format!("{TYPES}.filters.network.echo.v3.Echo") },
         }));
         filters
     } else {
-        vec![http(name, set, rbac, folder, key_set)]
+        vec![http(name, set, emitted, folder, key_set)]
     };
     let mut listener = json!({
         "name": name,
@@ -77,9 +79,16 @@ fn listener(name: &str, set: &Set, is_tcp: bool, folder: &Path, key_set: &str) -
     Ok(listener)
 }
 
-/// The emitted filters of a set, each behind its watching copy.
-fn rbac(set: &Set, is_tcp: bool) -> std::io::Result<Vec<Value>> {
-    let decoded = decode(&set.policies)?;
+/// The emitted filters of a set, with those that watch.
+struct Emitted {
+    /// Those that stand before the verification of tokens.
+    custom: Vec<Value>,
+    /// The others, each behind its watching copy.
+    rbac: Vec<Value>,
+}
+
+fn emitted(set: &Set, is_tcp: bool) -> std::io::Result<Emitted> {
+    let decoded = decode(set.policies.iter().chain([&providers::mesh_config()]))?;
     let policies: Vec<Policy<'_>> = decoded
         .resources
         .iter()
@@ -91,10 +100,16 @@ fn rbac(set: &Set, is_tcp: bool) -> std::io::Result<Vec<Value>> {
     if policies.len() != set.policies.len() {
         return Err(failed(format!("a policy cannot be read: {:?}", decoded.issues)));
     }
-    let mut context = Context::new(if is_tcp { Engine::EnvoyTcp } else { Engine::EnvoyHttp });
+    let inputs = decoded.resources.iter().cloned().map(Into::into).collect();
+    let mesh = Mesh::build(inputs, &BuildOptions::default());
+    let engine = if is_tcp { Engine::EnvoyTcp } else { Engine::EnvoyHttp };
+    let mut context = context_of(&mesh, ClusterId(0), engine);
     context.trust_domains.clone_from(&set.trust_domains);
-    let mut filters = Vec::new();
-    for filter in lower(&policies, &context).filters {
+    let chain = chain_filters(&policies, &context, &mesh.settings);
+    let mut filters = chain.filters.into_iter();
+    let custom = filters.by_ref().take(chain.before_tokens).collect();
+    let mut rbac = Vec::new();
+    for filter in filters {
         if let Some(rules) = filter["typedConfig"].get("rules") {
             let action = rules["action"].as_str().unwrap_or("ALLOW");
             let mut watching = json!({
@@ -105,16 +120,16 @@ fn rbac(set: &Set, is_tcp: bool) -> std::io::Result<Vec<Value>> {
             if is_tcp {
                 watching["statPrefix"] = json!("watch.");
             }
-            filters.push(json!({ "name": filter["name"], "typedConfig": watching }));
+            rbac.push(json!({ "name": filter["name"], "typedConfig": watching }));
         }
-        filters.push(filter);
+        rbac.push(filter);
     }
-    Ok(filters)
+    Ok(Emitted { custom, rbac })
 }
 
 /// Whether we say that Envoy does not take the filters of a set: one of its path templates is none.
 pub(super) fn is_refused(set: &Set) -> bool {
-    rbac(set, false).is_ok_and(|filters| filters.iter().any(has_bad_template))
+    emitted(set, false).is_ok_and(|emitted| emitted.custom.iter().chain(&emitted.rbac).any(has_bad_template))
 }
 
 fn has_bad_template(value: &Value) -> bool {
@@ -128,10 +143,10 @@ fn has_bad_template(value: &Value) -> bool {
     }
 }
 
-fn decode(policies: &[Value]) -> std::io::Result<Decoded> {
+fn decode<'v>(objects: impl Iterator<Item = &'v Value>) -> std::io::Result<Decoded> {
     let mut decoded = Decoded::default();
-    for policy in policies {
-        let text = policy.to_string();
+    for object in objects {
+        let text = object.to_string();
         let parsed = meshproof_yaml::parse(SourceId(0), &text, 0..text.len());
         let tree = parsed.tree.ok_or_else(|| failed(format!("no document: {:?}", parsed.problems)))?;
         meshproof_resources::decode(tree.root(), &mut decoded);
@@ -139,8 +154,9 @@ fn decode(policies: &[Value]) -> std::io::Result<Decoded> {
     Ok(decoded)
 }
 
-fn http(name: &str, set: &Set, rbac: Vec<Value>, folder: &Path, key_set: &str) -> Value {
+fn http(name: &str, set: &Set, emitted: Emitted, folder: &Path, key_set: &str) -> Value {
     let mut filters = vec![metadata::filter()];
+    filters.extend(emitted.custom);
     filters.push(json!({ "name": "tokens", "typedConfig": {
         "@type": format!("{TYPES}.filters.http.jwt_authn.v3.JwtAuthentication"),
         "bypassCorsPreflight": true,
@@ -153,7 +169,7 @@ fn http(name: &str, set: &Set, rbac: Vec<Value>, folder: &Path, key_set: &str) -
             { "providerName": "any" }, { "allowMissing": {} },
         ] } } }],
     } }));
-    filters.extend(rbac);
+    filters.extend(emitted.rbac);
     filters.push(json!({ "name": "router", "typedConfig": {
         "@type": format!("{TYPES}.filters.http.router.v3.Router") } }));
     let mut manager = json!({
@@ -200,6 +216,7 @@ fn log(listener: &str, folder: &Path) -> Value {
             "status": "%RESPONSE_CODE%",
             "details": "%RESPONSE_CODE_DETAILS%",
             "closed": "%CONNECTION_TERMINATION_DETAILS%",
+            "flags": "%RESPONSE_FLAGS%",
             "http": "%DYNAMIC_METADATA(envoy.filters.http.rbac)%",
             "tcp": "%DYNAMIC_METADATA(envoy.filters.network.rbac)%",
         } },

@@ -3,6 +3,8 @@
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
+use super::providers;
+
 type Pool = (&'static str, &'static [&'static str]);
 
 const PRINCIPALS: &[&str] = &[
@@ -160,9 +162,16 @@ const CONDITION: &[Pool] = &[
 /// The policies of one set, as objects.
 pub(super) fn policies(rng: &mut Rng) -> Vec<Value> {
     let count = rng.usize(1..=4);
-    let each = (0..count).map(|at| {
+    let customs = if rng.u8(..4) == 0 { rng.usize(1..=2) } else { 0 };
+    // Several providers at once are refused; most often there is one.
+    let provider = pick(rng, &providers::NAMES);
+    let each = (0..count + customs).map(|at| {
         let action = pick(rng, &["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"]);
         let mut spec = json!({ "action": action });
+        if at >= count {
+            let provider = if rng.u8(..6) == 0 { pick(rng, &providers::NAMES) } else { provider };
+            spec = json!({ "action": "CUSTOM", "provider": { "name": provider } });
+        }
         if rng.u8(..30) > 0 {
             spec["rules"] = (0..rng.usize(1..=3)).map(|_| rule(rng)).collect();
         }
@@ -295,9 +304,17 @@ mod tests {
             assert!(found.contains(*key), "{key}");
             assert!(pool.iter().all(|value| found.contains(*value)), "values of {key}");
         }
-        for name in
-            ["ALLOW", "DENY", "AUDIT", "istio.io/dry-run", "foo", "istio-system", "values", "notValues"]
-        {
+        for name in [
+            "ALLOW",
+            "DENY",
+            "AUDIT",
+            "CUSTOM",
+            "istio.io/dry-run",
+            "foo",
+            "istio-system",
+            "values",
+            "notValues",
+        ] {
             assert!(found.contains(name), "{name}");
         }
     }

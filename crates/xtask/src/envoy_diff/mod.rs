@@ -1,5 +1,5 @@
-//! `cargo xtask envoy-diff`: random policies and requests, decided by a real Envoy with the filters we emit and by
-//! [`meshproof_authz::evaluate`], which have to agree about the decision and the rule.
+//! `cargo xtask envoy-diff`: random policies and requests, decided by a real Envoy with the filters we emit (external
+//! authorization included) and by [`meshproof_authz::evaluate`], which have to agree about the decision and the rule.
 //!
 //! What Envoy decided is written down in the form of the recorded vectors, so the comparison is the replay of
 //! [`xtask::conformance`]. Everything stays on the loopback interface; one seed always gives the same policies and
@@ -14,6 +14,7 @@ mod metadata;
 mod observe;
 mod probes;
 mod process;
+mod providers;
 mod record;
 mod requests;
 mod shrink;

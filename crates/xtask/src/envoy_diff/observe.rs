@@ -15,6 +15,9 @@ use super::{Case, Set, config};
 
 const DENIED: &str = "rbac_access_denied_matched_policy[";
 
+/// How the names of the rules of CUSTOM policies start.
+const CUSTOM: &str = "istio-ext-authz-";
+
 /// How often a request is sent whose line is not in the log: Envoy may lose a line when a connection is reset early.
 const TRIES: usize = 3;
 
@@ -104,7 +107,14 @@ fn expect(line: &Value, is_tcp: bool, answered: bool) -> Option<Value> {
             rule => ("allow".to_owned(), "ALLOW", rule),
         },
         (false, Some("none")) => ("deny".to_owned(), "ALLOW-none-matched", Value::Null),
+        (false, Some(rule)) if rule.starts_with(CUSTOM) => ("deny".to_owned(), "CUSTOM", json!(rule)),
         (false, Some(rule)) => ("deny".to_owned(), "DENY", json!(rule)),
+        // The provider refuses, or does not answer.
+        (false, None) if line["flags"] == "UAEX" => {
+            let rule = seen("istio_ext_authz");
+            let name = rule.as_str().and_then(|rule| Some(&rule[rule.find("ns[")?..]));
+            ("deny".to_owned(), "CUSTOM", json!(name))
+        }
         (false, None) if !is_tcp => {
             let status = line["status"].as_u64().filter(|status| *status >= 400)?;
             (format!("reject-{status}"), line["details"].as_str().unwrap_or_default(), Value::Null)
@@ -112,7 +122,8 @@ fn expect(line: &Value, is_tcp: bool, answered: bool) -> Option<Value> {
         _ => return None,
     };
     let mut expect = json!({ "decision": decision, "by": by, "rule": rule, "audit": watched("LOG") });
-    if !decision.starts_with("reject") {
+    // Who is refused in front is seen by no filter behind.
+    if !decision.starts_with("reject") && by != "CUSTOM" {
         expect["dryRun"] = json!({ "deny": seen("istio_dry_run_deny") });
         // Whom DENY refuses, the filter behind it never sees.
         if by != "DENY" {

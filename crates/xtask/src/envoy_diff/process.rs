@@ -116,7 +116,10 @@ fn ready(admin: &Path) -> Option<BTreeMap<String, SocketAddr>> {
         return None;
     }
     let body: Value = serde_json::from_str(&get(admin, "/listeners?format=json").ok()?).ok()?;
-    let each = body["listener_statuses"].as_array()?.iter().map(|listener| {
+    let statuses = body["listener_statuses"].as_array()?.iter();
+    // Those behind a path are for Envoy itself.
+    let sockets = statuses.filter(|listener| listener["local_address"].get("pipe").is_none());
+    let each = sockets.map(|listener| {
         let address = &listener["local_address"]["socket_address"];
         let port = u16::try_from(address["port_value"].as_u64()?).ok().filter(|port| *port != 0)?;
         let ip = address["address"].as_str()?.parse().ok()?;
