@@ -1,6 +1,6 @@
 //! How the request gets to a workload: what the client puts on the wire, and what the server makes of it.
 
-use meshproof_ir::{Capture, ClusterId, Fact, Identity, Layer, Mesh, PortCapture, Refusal, WorkloadId};
+use meshproof_ir::{Capture, ClusterId, Fact, Identity, Layer, Mesh, PortCapture, WorkloadId};
 use meshproof_resources::MtlsMode;
 use meshproof_transport::{Call, Delivery, EndpointAddress, EndpointOutcome, Path, RefusedBy, Target, Wire};
 
@@ -72,11 +72,9 @@ pub(crate) fn to_workload(
     let Some(endpoint) = outcome.endpoints.iter().find(here) else {
         (leg.transport.outcome, leg.transport.refusal) = match outcome.path {
             Path::Blackhole => {
-                (Outcome::Refused, Some("the client refuses destinations that it does not know".to_owned()))
+                (Outcome::Refused, Some(RefusedBy::UnknownDestination.explanation(None).to_owned()))
             }
-            Path::NoCluster => {
-                (Outcome::Refused, Some("the client knows no such port or subset of the service".to_owned()))
-            }
+            Path::NoCluster => (Outcome::Refused, Some(RefusedBy::NoCluster.explanation(None).to_owned())),
             _ => (Outcome::Unknown, outcome.unknown.first().cloned()),
         };
         if leg.transport.outcome == Outcome::Unknown && leg.unknowns.is_empty() {
@@ -154,7 +152,7 @@ fn arrive(leg: &mut Leg, endpoint: &EndpointOutcome, sni: Option<String>) {
         Delivery::Application => leg.transport.outcome = Outcome::Plaintext,
         Delivery::Refused(by) => {
             leg.transport.outcome = Outcome::Refused;
-            leg.transport.refusal = Some(refusal(by, wire).to_owned());
+            leg.transport.refusal = Some(by.explanation(wire).to_owned());
         }
     }
 }
@@ -173,30 +171,6 @@ fn asked<'q>(
 
 fn told(evidence: &meshproof_transport::Evidence) -> Evidence {
     Evidence { text: evidence.text.clone(), span: evidence.span }
-}
-
-/// Why a connection fails, for people.
-fn refusal(by: &RefusedBy, wire: Option<Wire>) -> &'static str {
-    match (by, wire) {
-        (RefusedBy::Plaintext, _) | (RefusedBy::Listener(Refusal::NoChain), Some(Wire::Plain)) => {
-            "the server takes mTLS only, and the client sends plaintext"
-        }
-        (RefusedBy::Listener(Refusal::CertificateRequired), _) => {
-            "the server asks for a client certificate of the mesh, and the client sends none"
-        }
-        (RefusedBy::Listener(Refusal::NoChain), _) => {
-            "the server's port takes mTLS of the mesh or plaintext, and the client sends other TLS"
-        }
-        (RefusedBy::Listener(Refusal::NotHttp), Some(Wire::Plain)) => {
-            "the server's proxy takes HTTP only on this port, and the client speaks something else"
-        }
-        (RefusedBy::Listener(Refusal::NotHttp), _) => {
-            "the server takes plaintext HTTP only on this port, and the client sends TLS"
-        }
-        (RefusedBy::ServerIdentity, _) => "the client does not accept the identity of the server",
-        (RefusedBy::TrustDomain, _) => "the server does not trust the trust domain of the client",
-        (RefusedBy::NoTunnel, _) => "the client opens a tunnel, and nothing takes it there",
-    }
 }
 
 /// What stands before the port.

@@ -1,6 +1,6 @@
 //! An answer while it is put together: what is sent where, and then what each server makes of it.
 
-use meshproof_grammar::spiffe::SCHEME;
+use meshproof_grammar::spiffe::{SCHEME, SpiffeId};
 use meshproof_ir::{Capture, Fact, GatewayId, Mesh, Origin, WorkloadId};
 
 use crate::delivery::Server;
@@ -168,8 +168,22 @@ impl<'q, 'm> Answer<'q, 'm> {
     fn client_id(&self) -> Option<String> {
         match self.call.client {
             Client::Workload(id) => self.mesh.identity_of(id)?.spiffe_id(),
+            Client::Waypoint(id) => gateway_id(self.mesh, id),
             Client::Identity(_, identity) => identity.spiffe_id(),
             Client::Plaintext(_) => None,
         }
     }
+}
+
+/// What the proxy of a Gateway proves to be. istiod makes its account with the name of its Service, unless the input
+/// holds the pods (Istio 1.32, config/kube/gatewaycommon/deploymentcontroller.go).
+fn gateway_id(mesh: &Mesh, id: GatewayId) -> Option<String> {
+    if let Some(identity) = mesh.gateway_identity(id) {
+        return identity.spiffe_id();
+    }
+    let gateway = mesh.gateway(id);
+    let namespace = mesh.namespace(gateway.namespace);
+    let domain = mesh.settings_of(namespace.cluster).trust_domain.known()?;
+    let account = &gateway.deployed_service()?.name;
+    Some(SpiffeId::new(domain, namespace.name.as_deref()?, account).to_string())
 }

@@ -1,6 +1,6 @@
 //! The question: who calls what.
 
-use meshproof_ir::{ClusterId, Identity, Layer, WorkloadId};
+use meshproof_ir::{ClusterId, GatewayId, Identity, Layer, WorkloadId};
 
 /// One call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Call<'q> {
 pub enum Client<'q> {
     /// A workload of the mesh: with a sidecar, in ambient, a gateway, a waypoint, or without any proxy.
     Workload(WorkloadId),
+    /// The waypoint of this Gateway, whether its pods are in the input or istiod makes them.
+    Waypoint(GatewayId),
     /// Somebody of this cluster without a proxy and without a certificate, such as a node or a scraper.
     Plaintext(ClusterId),
     /// Somebody who proves this identity and speaks whatever the server's proxy takes; which rules his own proxy

@@ -146,6 +146,18 @@ impl Profile {
         let scope = Scope { cluster, namespace: workload.namespace, sidecar: workload.sidecar, is_gateway };
         Profile { scope, sender, rules, outbound }
     }
+
+    /// The proxy of a waypoint.
+    pub(crate) fn of_waypoint(mesh: &Mesh, id: GatewayId) -> Self {
+        let namespace = mesh.gateway(id).namespace;
+        let cluster = mesh.namespace(namespace).cluster;
+        Profile {
+            scope: Scope { cluster, namespace, sidecar: None, is_gateway: true },
+            sender: Sender::Waypoint(Some(id)),
+            rules: Vec::new(),
+            outbound: Outbound::default(),
+        }
+    }
 }
 
 /// The Gateway of the Gateway API that pods are made for.

@@ -13,7 +13,7 @@ use meshproof_source::Span;
 use crate::Evidence;
 
 pub(crate) use routes::GatewayRoutes;
-pub(crate) use servers::Gateways;
+pub(crate) use servers::{Gateways, Listening, MergedServer};
 
 /// One connection to a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,9 @@ mod routes;
 mod rules;
 mod scope;
 mod senders;
+mod server;
 mod servers;
+mod table;
 mod transport;
 mod waypoints;
 
@@ -33,5 +35,10 @@ pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };
+pub use server::{ServerMode, ServerSide, server_side};
 pub use servers::ServerClass;
+pub use table::{
+    Callers, ClientKind, ClientSet, GatewayListener, GatewayPods, Group, Part, Reception, Roster, Row,
+    ServedBy, Table, Via, Wanted,
+};
 pub use transport::Transport;

@@ -61,6 +61,11 @@ impl<'m> MergedRule<'m> {
         self.exports.is_empty() || self.exports.iter().any(|value| *value == "*" || Some(*value) == namespace)
     }
 
+    /// The namespaces that `exportTo` names.
+    pub(crate) fn exported_by_name(&self) -> impl Iterator<Item = &'m str> {
+        self.exports.iter().copied().filter(|value| *value != "*")
+    }
+
     /// A subset by name, with the object that writes it.
     pub(crate) fn subset(&self, name: &str) -> Option<(ResourceId, &'m Subset)> {
         let named = |subset: &Subset| subset.name.as_ref().is_some_and(|written| written.value == name);

@@ -51,6 +51,11 @@ impl Outbound {
         }
     }
 
+    /// Whether every connection meets the proxy.
+    pub(crate) fn takes_everything(&self) -> bool {
+        !self.nothing && !self.by_address && self.excluded.is_empty()
+    }
+
     /// Whether a connection to a port meets the proxy.
     pub(crate) fn of(&self, port: u16) -> Redirected {
         if self.nothing || self.excluded.binary_search(&port).is_ok() {

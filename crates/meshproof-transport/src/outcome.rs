@@ -151,6 +151,38 @@ pub enum RefusedBy {
     Plaintext,
     /// Nothing listens on the port of the tunnel.
     NoTunnel,
+    /// The client's proxy: it knows no such destination, and passes through nothing that it does not know.
+    UnknownDestination,
+    /// The client's proxy: it knows the host, and no such port or subset of it.
+    NoCluster,
+}
+
+impl RefusedBy {
+    /// The reason in a sentence for people, where the client sends `wire`.
+    pub fn explanation(&self, wire: Option<Wire>) -> &'static str {
+        match (self, wire) {
+            (RefusedBy::Plaintext, _) | (RefusedBy::Listener(Refusal::NoChain), Some(Wire::Plain)) => {
+                "the server takes mTLS only, and the client sends plaintext"
+            }
+            (RefusedBy::Listener(Refusal::CertificateRequired), _) => {
+                "the server asks for a client certificate of the mesh, and the client sends none"
+            }
+            (RefusedBy::Listener(Refusal::NoChain), _) => {
+                "the server's port takes mTLS of the mesh or plaintext, and the client sends other TLS"
+            }
+            (RefusedBy::Listener(Refusal::NotHttp), Some(Wire::Plain)) => {
+                "the server's proxy takes HTTP only on this port, and the client speaks something else"
+            }
+            (RefusedBy::Listener(Refusal::NotHttp), _) => {
+                "the server takes plaintext HTTP only on this port, and the client sends TLS"
+            }
+            (RefusedBy::ServerIdentity, _) => "the client does not accept the identity of the server",
+            (RefusedBy::TrustDomain, _) => "the server does not trust the trust domain of the client",
+            (RefusedBy::NoTunnel, _) => "the client opens a tunnel, and nothing takes it there",
+            (RefusedBy::UnknownDestination, _) => "the client refuses destinations that it does not know",
+            (RefusedBy::NoCluster, _) => "the client knows no such port or subset of the service",
+        }
+    }
 }
 
 impl fmt::Display for RefusedBy {
@@ -163,6 +195,8 @@ impl fmt::Display for RefusedBy {
             RefusedBy::TrustDomain => "trust domain",
             RefusedBy::Plaintext => "TLS required",
             RefusedBy::NoTunnel => "no tunnel",
+            RefusedBy::UnknownDestination => "unknown destination",
+            RefusedBy::NoCluster => "no such port or subset",
         })
     }
 }

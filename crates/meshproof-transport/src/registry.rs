@@ -161,6 +161,19 @@ impl<'m> Registry<'m> {
         }
     }
 
+    /// The namespaces that the object names in its `exportTo`.
+    pub(crate) fn exported_by_name(&self, at: u32) -> Vec<NamespaceId> {
+        let service = self.service(at);
+        let cluster = self.mesh.namespace(service.namespace).cluster;
+        let named = |name: &str| self.mesh.namespace_by_name(cluster, name);
+        match service.written {
+            Written::Service(..) => {
+                export::of_service(self.mesh, service.resource).filter_map(named).collect()
+            }
+            Written::Entry(entry) => export::values(&entry.export_to).filter_map(named).collect(),
+        }
+    }
+
     /// The ports of an object.
     pub(crate) fn ports(&self, at: u32) -> Vec<HostPort<'m>> {
         match self.service(at).written {

@@ -27,6 +27,8 @@ pub(crate) struct Rules<'m> {
     /// Rules that the root namespace keeps for itself.
     root: HashMap<ClusterId, HostTable<Merged>, RandomState>,
     roots: HashMap<ClusterId, NamespaceId, RandomState>,
+    /// Namespaces whose clients have rules of their own for a host, by that host.
+    having_own: HashMap<ClusterId, HostTable<Vec<NamespaceId>>, RandomState>,
     /// Rules whose namespace has no known name.
     floating: HashMap<ClusterId, HostTable<Vec<ResourceId>>, RandomState>,
 }
@@ -102,6 +104,9 @@ impl<'m> Rules<'m> {
             exports.is_empty() || exports.iter().any(|value| *value == "*" || *value == "." || *value == own)
         };
         let local = self.merged(ordered.iter().filter(|rule| for_own(rule)), by_export);
+        if !local.is_empty() {
+            self.having_own.entry(cluster).or_default().entry(host).push(namespace);
+        }
         insert(&mut self.local, namespace, host, local);
         let exported = self.merged(ordered.iter().filter(|rule| !is_private(rule)), by_export);
         insert(&mut self.exported, namespace, host, exported);
@@ -151,6 +156,25 @@ impl<'m> Rules<'m> {
             }
         }
         Vec::new()
+    }
+
+    /// The namespaces whose clients may follow another rule for a host of `service` than everybody else: those with
+    /// rules of their own, and those that the rules for everybody name in `exportTo`.
+    pub(crate) fn told_apart(
+        &self,
+        mesh: &Mesh,
+        cluster: ClusterId,
+        service: NamespaceId,
+        host: &str,
+    ) -> Vec<NamespaceId> {
+        let root = self.roots.get(&cluster).copied();
+        let own = self.having_own.get(&cluster).into_iter().flat_map(|table| table.covering(host)).flatten();
+        let exported =
+            [Some(service), root].into_iter().flatten().filter_map(|level| self.exported.get(&level));
+        let rules = exported.filter_map(|table| table.most_specific(host)).flatten();
+        let named = rules.flat_map(|at| self.all[*at as usize].exported_by_name());
+        let named = named.filter_map(|name| mesh.namespace_by_name(cluster, name));
+        own.copied().chain(root).chain(named).collect()
     }
 
     /// Rules of namespaces without a known name that cover the host; each may stand in any namespace.

@@ -71,6 +71,12 @@ impl<'m> Transport<'m> {
         match (call.client, call.target) {
             (Client::Workload(id), Target::Host(host)) => self.of_workload(call, id, host),
             (Client::Workload(id), Target::Workload(to)) => self.to_address(call, id, to),
+            (Client::Waypoint(id), Target::Host(host)) => {
+                self.by_proxy(call, &Profile::of_waypoint(self.mesh, id), host)
+            }
+            (Client::Waypoint(_), Target::Workload(to)) => {
+                self.to_endpoint(call, Path::Cluster, to, |endpoint| from_ztunnel(self.mesh, endpoint))
+            }
             (Client::Plaintext(cluster), Target::Host(host)) => {
                 self.by_name(call, Path::Direct, (cluster, None), host, |_| known(Wire::Plain))
             }

@@ -15,7 +15,8 @@ impl<'m> Transport<'m> {
         binding.known().is_some_and(|binding| binding.shares().any(|(waypoint, _)| waypoint == gateway))
     }
 
-    fn called(&self, service: u32) -> Called {
+    /// What a waypoint is looked up for.
+    pub(crate) fn called(&self, service: u32) -> Called {
         let of_host = self.registry.service(service);
         match of_host.written {
             Written::Service(id, _) => Called::Service(id),

@@ -1,0 +1,56 @@
+//! The effective mTLS of every workload port, and what becomes of the connections of each client there.
+//!
+//! Clients are asked about in classes, never one by one. A class holds the clients that nothing about a host tells
+//! apart: those with the same kind of proxy and the same annotations, and of the same namespace where a DestinationRule,
+//! an `exportTo` or a Service of that name makes namespaces differ ([`roster`]). For every port of a host each class is
+//! asked once for all endpoints together ([`hosts`]), so that the cost grows with hosts, their endpoints and the classes
+//! that differ there, and not with clients times servers.
+
+mod addresses;
+mod gateways;
+mod hosts;
+mod roster;
+mod row;
+mod rows;
+
+pub use gateways::{GatewayListener, GatewayPods};
+pub use roster::{Callers, ClientKind, ClientSet, Part, Roster};
+pub use row::{Group, Reception, Row, ServedBy, Via};
+
+use meshproof_ir::WorkloadId;
+
+use crate::Transport;
+use hosts::Asking;
+
+/// Which rows are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only those of this workload.
+    pub to: Option<WorkloadId>,
+    /// Only this port of it; it need not be declared.
+    pub port: Option<u16>,
+}
+
+/// The effective mTLS per workload port and the outcome per client.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Who may call.
+    pub roster: Roster,
+    /// The ports, in the order of the workloads and of their numbers; datagrams are left out.
+    pub rows: Vec<Row>,
+    /// What gateways listen on, in the order of the workloads.
+    pub listeners: Vec<GatewayListener>,
+}
+
+impl Transport<'_> {
+    /// The table of all ports, or of those that are wanted, for these callers. `refine` splits classes further: parts of
+    /// the roster hold clients with equal values.
+    pub fn table(&self, callers: &Callers<'_>, wanted: Wanted, refine: impl Fn(WorkloadId) -> u32) -> Table {
+        let roster = Roster::new(self, callers, refine);
+        let mut asking = Asking::new(self, &roster, callers, wanted);
+        asking.hosts();
+        asking.addresses();
+        let rows = asking.finish();
+        Table { roster, rows, listeners: gateways::listeners(self, wanted) }
+    }
+}
