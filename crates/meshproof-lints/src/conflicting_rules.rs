@@ -6,8 +6,8 @@ mod covered;
 mod duplicates;
 
 use meshproof_diagnostics::{Finding, Level};
-use meshproof_ir::ResourceId;
-use meshproof_resources::Meta;
+use meshproof_ir::{ResourceId, Workload, WorkloadPort};
+use meshproof_resources::{ClientTlsMode, Meta};
 
 use crate::Context;
 
@@ -43,4 +43,10 @@ fn together(ctx: &Context<'_>, one: ResourceId, other: ResourceId) -> Level {
 /// of different revisions never meet.
 pub(crate) fn revision(meta: &Meta) -> Option<&str> {
     meta.labels.get("istio.io/rev").map(|label| label.value.as_str())
+}
+
+/// Whether a mode of clients and what is written of the server contradict each other in so many words, which this lint
+/// tells.
+pub(crate) fn is_contradiction(server: &Workload, port: &WorkloadPort, sent: ClientTlsMode) -> bool {
+    client_tls::refusal(server, port, sent).is_some()
 }

@@ -1,13 +1,17 @@
 //! What every lint may look at: the mesh, the texts, the world around the input, and indexes computed once.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{EnforcementPoint, Mesh, NamespaceId, PortCapture, ResourceId, Workload, WorkloadPort};
 use meshproof_resources::Resource;
 use meshproof_source::{SourceId, SourceMap, Span};
+use meshproof_transport::Transport;
 
 use crate::accounts::Accounts;
+use crate::automatic::AutomaticCall;
+use crate::clients::Clients;
 use crate::network::NetworkPolicies;
 use crate::policies::Policies;
 use crate::selectors::LabelIndex;
@@ -42,6 +46,9 @@ pub struct Context<'a> {
     pub(crate) labels: LabelIndex<'a>,
     pub(crate) network_policies: NetworkPolicies<'a>,
     incomplete_namespaces: HashSet<NamespaceId>,
+    transport: OnceLock<Transport<'a>>,
+    clients: OnceLock<Clients<'a>>,
+    automatic: OnceLock<Vec<AutomaticCall>>,
 }
 
 impl<'a> Context<'a> {
@@ -52,7 +59,34 @@ impl<'a> Context<'a> {
         let policies = Policies::new(mesh, &accounts);
         let labels = LabelIndex::new(mesh);
         let network_policies = NetworkPolicies::new(mesh);
-        Context { mesh, sources, world, accounts, policies, labels, network_policies, incomplete_namespaces }
+        Context {
+            mesh,
+            sources,
+            world,
+            accounts,
+            policies,
+            labels,
+            network_policies,
+            incomplete_namespaces,
+            transport: OnceLock::new(),
+            clients: OnceLock::new(),
+            automatic: OnceLock::new(),
+        }
+    }
+
+    /// What clients send and what servers make of it; built when it is first asked.
+    pub(crate) fn transport(&self) -> &Transport<'a> {
+        self.transport.get_or_init(|| Transport::new(self.mesh))
+    }
+
+    /// Who follows which DestinationRule; found out when it is first asked.
+    pub(crate) fn clients(&self) -> &Clients<'a> {
+        self.clients.get_or_init(|| Clients::new(self))
+    }
+
+    /// Calls that no DestinationRule decides and that end otherwise than with mutual TLS; found when first asked.
+    pub(crate) fn automatic(&self) -> &[AutomaticCall] {
+        self.automatic.get_or_init(|| crate::automatic::find(self))
     }
 
     /// The object behind an id.

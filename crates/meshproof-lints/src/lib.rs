@@ -5,6 +5,10 @@
 
 mod accounts;
 mod ambient_mtls_mismatch;
+mod automatic;
+mod calls;
+mod client_tls_mismatch;
+mod clients;
 mod conflicting_rules;
 mod context;
 mod cover;

@@ -45,6 +45,8 @@ pub static LINTS: &[Lint] = lints! {
         "a port where ztunnel enforces another mode than the PeerAuthentications say";
     "ambiguous-separator" Warning Hygiene None;
         "a line that ends a document for some tools and not for others";
+    "client-tls-mismatch" Error Outage Some(crate::client_tls_mismatch::check);
+        "a server that mesh clients cannot reach, since they send what it does not take";
     "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);
         "two objects that cannot both have their way, where one silently loses";
     "default-open" Warning Hole Some(crate::default_open::check);

@@ -12,6 +12,7 @@ mod delivery;
 mod emission;
 mod endpoints;
 mod export;
+mod followed;
 mod gateway;
 mod hosts;
 mod merge;

@@ -5,13 +5,19 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
-use meshproof_ir::{Capture, ClusterId, Fact, Origin, ResourceId, ServiceId, Workload, WorkloadPort};
+use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_ir::{
+    Capture, ClusterId, Fact, Layer, Origin, ResourceId, ServiceId, Workload, WorkloadId, WorkloadPort,
+    service_port_class,
+};
 use meshproof_resources::{ClientTls, ClientTlsMode, DestinationRule, MtlsMode, Spec, Subset, TrafficPolicy};
-use meshproof_source::Span;
+
+use meshproof_transport::{Call, Client, Target};
 
 use super::client_rules::{ClientRules, host, rules};
 use super::{ID, revision};
 use crate::Context;
+use crate::calls::{first_line, is_all_lost, sets_tls};
 use crate::hash::Map;
 
 /// Steps taken for wildcards, over all rules: Services they are for, namespaces looked at for a client, workloads behind
@@ -81,15 +87,6 @@ impl Endings {
         self.known.insert((cluster, ending.to_owned()), Rc::clone(&found));
         found
     }
-}
-
-/// Whether anything in it says what clients send.
-fn sets_tls(rule: &DestinationRule) -> bool {
-    let sets = |policy: &TrafficPolicy| {
-        policy.tls.is_some() || policy.port_level.iter().any(|entry| entry.tls.is_some())
-    };
-    let subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
-    rule.traffic_policy.iter().chain(subsets).any(sets)
 }
 
 /// A subset sends something else than the rule as a whole, to whoever is routed to it.
@@ -194,6 +191,27 @@ impl<'c> Follow<'_, 'c> {
         self.clients.client(self.ctx, self.id, self.rule, self.host, (service, server))
     }
 
+    /// Whether the connection of a client is lost at every endpoint, all told.
+    fn is_lost(&self, broken: &Broken<'c>, client: &Workload, fqdn: &str) -> bool {
+        let ctx = self.ctx;
+        let at = ctx.mesh.workloads.binary_search_by_key(&client.resource, |workload| workload.resource);
+        let binding = broken.clash.port.bindings.iter().find(|binding| binding.service == broken.service);
+        let service = ctx.mesh.service_spec(broken.service);
+        let port = binding.zip(service).and_then(|(binding, service)| service.ports.get(binding.port));
+        let (Ok(at), Some(port)) = (at, port) else { return false };
+        let outcome = ctx.transport().call(&Call {
+            client: Client::Workload(WorkloadId(at as u32)),
+            target: Target::Host(fqdn),
+            port: port.port.value,
+            subset: broken.subset.and_then(|subset| subset.name.as_ref()).map(|name| name.value.as_str()),
+            speaks: match service_port_class(port) {
+                ProtocolClass::Tcp => Layer::Tcp,
+                _ => Layer::Http,
+            },
+        });
+        is_all_lost(&outcome) && outcome.unknown.is_empty()
+    }
+
     fn finding(&self, broken: &Broken<'c>, every: bool) -> Option<Finding> {
         let Follow { ctx, id, rule, .. } = *self;
         let clash = &broken.clash;
@@ -210,7 +228,8 @@ impl<'c> Follow<'_, 'c> {
             && !rule.subsets.iter().any(has_own_tls)
             && revision(meta).is_none()
             && !ctx.is_incomplete(own)
-            && !ctx.is_incomplete(clash.server.namespace);
+            && !ctx.is_incomplete(clash.server.namespace)
+            && client.is_some_and(|client| self.is_lost(broken, client, fqdn));
         let level = if certain { Level::Error } else { Level::Warning };
         let name = meta.resource_name();
         let mode = clash.tls.effective_mode();
@@ -250,10 +269,6 @@ impl<'c> Follow<'_, 'c> {
         }
         Some(finding)
     }
-}
-
-fn first_line(ctx: &Context<'_>, span: Span) -> Span {
-    span.part(0, ctx.sources.snippet(span).lines().next().map_or(0, str::len))
 }
 
 fn sends(mode: ClientTlsMode) -> &'static str {
@@ -315,7 +330,11 @@ fn in_policy<'c>(
 }
 
 /// Why a server refuses it, and whether the manifests say so explicitly. Servers that take HBONE ignore the rule.
-fn refusal(workload: &Workload, port: &WorkloadPort, sent: ClientTlsMode) -> Option<(&'static str, bool)> {
+pub(super) fn refusal(
+    workload: &Workload,
+    port: &WorkloadPort,
+    sent: ClientTlsMode,
+) -> Option<(&'static str, bool)> {
     let Fact::Known(capture, origin) = &workload.capture else { return None };
     let written = !matches!(origin, Origin::Default);
     if port.capture != meshproof_ir::PortCapture::Captured {
