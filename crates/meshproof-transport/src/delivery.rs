@@ -2,9 +2,11 @@
 
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{
-    Acceptance, Capture, ClientTls, Fact, Layer, Mesh, Origin, PortCapture, Workload, WorkloadId, accept,
+    Acceptance, Capture, ClientTls, EffectiveMode, Fact, Layer, Mesh, Origin, PortCapture, Workload,
+    WorkloadId, accept,
 };
 use meshproof_resources::MtlsMode;
+use meshproof_source::Span;
 
 use crate::endpoints::{TlsMode, tls_mode};
 use crate::{Delivery, Evidence, RefusedBy, Wire};
@@ -91,14 +93,14 @@ impl<'m> Server<'m> {
         }
     }
 
-    fn mode(&self) -> &'m meshproof_ir::EffectiveMode {
+    fn mode(&self) -> &'m EffectiveMode {
         let workload = self.workload();
         let at = workload.ports.binary_search_by_key(&self.port, |port| port.number).ok();
         at.and_then(|at| workload.ports.get(at)).map_or(&workload.mode, |port| &port.mode)
     }
 
     /// The annotation that takes the port out, when one does; the port may also be one of the proxy's own.
-    fn around_the_proxy(&self) -> Option<Option<meshproof_source::Span>> {
+    fn around_the_proxy(&self) -> Option<Option<Span>> {
         let workload = self.workload();
         let at = workload.ports.binary_search_by_key(&self.port, |port| port.number).ok();
         match at.and_then(|at| workload.ports.get(at)).map_or(&workload.other_ports, |port| &port.capture) {

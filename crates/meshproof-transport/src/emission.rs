@@ -1,10 +1,11 @@
 //! What a client puts on the wire, endpoint by endpoint (mutual-TLS reference §2.6, §3.1).
 
-use meshproof_ir::{Capture, Fact, Mesh, Origin};
+use meshproof_ir::{Capture, EffectiveMode, Fact, Mesh, Origin, ResourceId};
 use meshproof_resources::{ClientTls, ClientTlsMode, MtlsMode};
+use meshproof_source::Span;
 
 use crate::client_tls::ClusterSettings;
-use crate::endpoints::{Endpoint, TlsMode};
+use crate::endpoints::{Endpoint, TlsMode, is_machine};
 use crate::{EndpointAddress, Evidence, Wire};
 
 /// What all endpoints of a cluster get, before each is looked at.
@@ -29,7 +30,7 @@ pub(crate) struct Cluster<'c, 'm> {
     /// `enableAutoMtls`.
     pub(crate) auto: &'c Fact<bool>,
     /// The mode of the namespace of the Service.
-    pub(crate) namespace_mode: Option<&'c meshproof_ir::EffectiveMode>,
+    pub(crate) namespace_mode: Option<&'c EffectiveMode>,
     /// All endpoints have to be asked: the host has no addresses of its own.
     pub(crate) asks_endpoints: bool,
     /// Certificates by name do not reach sidecars unless the rule is for some workloads.
@@ -114,7 +115,7 @@ impl Cluster<'_, '_> {
     /// Where the client cannot tell endpoints apart, one without a proxy is enough for plaintext to all.
     fn all_have_proxies(
         &self,
-        say: &mut impl FnMut(Option<meshproof_ir::ResourceId>, Option<meshproof_source::Span>, String),
+        say: &mut impl FnMut(Option<ResourceId>, Option<Span>, String),
     ) -> Option<ClusterWire> {
         let without = self.endpoints.iter().find(|endpoint| endpoint.tls_mode.is(&TlsMode::Disabled));
         if self.endpoints.is_empty() {
@@ -143,13 +144,17 @@ pub(crate) fn to_endpoint(
     evidence: &mut Vec<Evidence>,
 ) -> Fact<Wire> {
     let known = |wire: Wire| Fact::Known(wire, Origin::Default);
-    if can_tunnel && let Some(tunnel) = takes_tunnel(mesh, endpoint) {
-        let text = "ztunnel takes what the client sends, through a tunnel with mutual TLS";
-        evidence.push(Evidence { object: None, span: tunnel.span(), text: text.to_owned() });
-        return match cluster {
-            ClusterWire::Same(Wire::Tls | Wire::Mtls) => known(Wire::HboneTls),
-            _ => known(Wire::Hbone),
-        };
+    match (can_tunnel, takes_tunnel(mesh, endpoint)) {
+        (true, Fact::Unknown(reason)) => return Fact::Unknown(reason),
+        (true, Fact::Known(true, origin)) => {
+            let text = "ztunnel takes what the client sends, through a tunnel with mutual TLS";
+            evidence.push(Evidence { object: None, span: origin.span(), text: text.to_owned() });
+            return match cluster {
+                ClusterWire::Same(Wire::Tls | Wire::Mtls) => known(Wire::HboneTls),
+                _ => known(Wire::Hbone),
+            };
+        }
+        _ => {}
     }
     match cluster {
         ClusterWire::Same(wire) => known(*wire),
@@ -198,10 +203,16 @@ fn marked(
 
 /// Whether proxies reach an endpoint through a tunnel: one that ztunnel captures. Where a sidecar takes mutual TLS as
 /// well, that is preferred.
-fn takes_tunnel(mesh: &Mesh, endpoint: &Endpoint<'_>) -> Option<Origin> {
-    let EndpointAddress::Workload(id) = &endpoint.address else { return None };
+fn takes_tunnel(mesh: &Mesh, endpoint: &Endpoint<'_>) -> Fact<bool> {
+    let EndpointAddress::Workload(id) = &endpoint.address else {
+        return Fact::Known(false, Origin::Default);
+    };
     match &mesh.workload(*id).capture {
-        Fact::Known(Capture::Ambient, origin) => Some(*origin),
-        _ => None,
+        Fact::Known(capture, origin) => Fact::Known(*capture == Capture::Ambient, *origin),
+        // ztunnel captures no machines, and no pods that say that another proxy is there.
+        Fact::Unknown(_) if is_machine(mesh, *id) || endpoint.tls_mode.is(&TlsMode::Istio) => {
+            Fact::Known(false, Origin::Default)
+        }
+        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
     }
 }

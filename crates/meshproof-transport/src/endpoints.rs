@@ -70,13 +70,12 @@ impl<'m> Endpoints<'m> {
         Endpoints { mesh, of_entry, written }
     }
 
-    /// The endpoints of a port of a host, those of every object that shares the host in its namespace; `labels` picks
-    /// a subset. The reason, when the input does not hold them.
+    /// The endpoints of a port of a host, those of every object that shares the host in its namespace. The reason, when
+    /// the input does not hold them.
     pub(crate) fn of_port(
         &self,
         registry: &Registry<'m>,
         port: &HostPort<'m>,
-        labels: Option<&TextMap>,
     ) -> (Vec<Endpoint<'m>>, Option<String>) {
         let mut found = Vec::new();
         let mut missing = None;
@@ -86,9 +85,6 @@ impl<'m> Endpoints<'m> {
             for port in same_name {
                 missing = missing.or(self.add(registry, &port, &mut found));
             }
-        }
-        if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
-            found.retain(|endpoint| endpoint.labels.is_some_and(|own| labels.is_subset_of(own)));
         }
         (found, missing)
     }
@@ -145,11 +141,8 @@ impl<'m> Endpoints<'m> {
     /// serviceregistry/kube/controller/controller.go `collectWorkloadInstanceEndpoints`).
     fn selected(&self, id: ServiceId, headless: bool) -> impl Iterator<Item = WorkloadId> {
         let mesh = self.mesh;
-        let is_machine = move |id: &WorkloadId| {
-            let spec = &mesh.resource(mesh.workload(*id).resource).spec;
-            matches!(spec, Spec::WorkloadEntry(_) | Spec::WorkloadGroup(_))
-        };
-        mesh.services[id.index()].workloads.iter().copied().filter(move |id| !headless || !is_machine(id))
+        let selected = mesh.services[id.index()].workloads.iter().copied();
+        selected.filter(move |id| !headless || !is_machine(mesh, *id))
     }
 
     fn add_inline(
@@ -291,6 +284,12 @@ impl<'m> Endpoints<'m> {
         }
         names
     }
+}
+
+/// Whether a workload is a machine, not pods.
+pub(crate) fn is_machine(mesh: &Mesh, id: WorkloadId) -> bool {
+    let spec = &mesh.resource(mesh.workload(id).resource).spec;
+    matches!(spec, Spec::WorkloadEntry(_) | Spec::WorkloadGroup(_))
 }
 
 /// What a workload says of a proxy beside it: its label, which injection sets where the user did not.

@@ -93,7 +93,7 @@ impl fmt::Display for Wire {
 pub struct EndpointOutcome {
     /// Where it goes.
     pub endpoint: EndpointAddress,
-    /// The port there; absent when a Service names a port that the pods do not declare.
+    /// The port there.
     pub port: u16,
     /// What the client sends.
     pub wire: Fact<Wire>,

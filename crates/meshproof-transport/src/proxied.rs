@@ -67,11 +67,19 @@ impl<'m> Transport<'m> {
         let resolution = of_host.resolution();
         let is_sidecar = profile.sender == Sender::Sidecar;
         // Gateways are told the endpoints of headless Services too.
+        let is_told = !is_sidecar || (!of_host.is_entry() && self.tells_headless(profile));
         let original_destination =
-            settings.passthrough || (resolution == Resolution::Passthrough && is_sidecar);
-        let (all, missing) = self.endpoints.of_port(&self.registry, port, None);
+            settings.passthrough || (resolution == Resolution::Passthrough && !is_told);
+        let (all, missing) = self.endpoints.of_port(&self.registry, port);
         answer.unknown.extend(missing);
-        if resolution == Resolution::Dns && !original_destination && all.is_empty() {
+        let is_chosen = |endpoint: &&Endpoint<'m>| {
+            settings.subset.is_none_or(|labels| {
+                labels.is_empty() || endpoint.labels.is_some_and(|own| labels.is_subset_of(own))
+            })
+        };
+        let chosen: Vec<Endpoint<'m>> = all.iter().filter(is_chosen).cloned().collect();
+        // Of names for DNS without any there is no cluster.
+        if resolution == Resolution::Dns && !original_destination && chosen.is_empty() {
             answer.path = Path::NoCluster;
             return answer.finish();
         }
@@ -95,14 +103,6 @@ impl<'m> Transport<'m> {
         if original_destination {
             answer.path = Path::OriginalDestination;
         }
-        let chosen = match settings.subset.filter(|labels| !labels.is_empty()) {
-            Some(labels) => all
-                .iter()
-                .filter(|one| one.labels.is_some_and(|own| labels.is_subset_of(own)))
-                .cloned()
-                .collect(),
-            None => all.clone(),
-        };
         for endpoint in chosen {
             let mut evidence = Vec::new();
             let tunnels = !original_destination && self.sends_tunnels(profile);
@@ -133,7 +133,8 @@ impl<'m> Transport<'m> {
         settings: &ClusterSettings<'m>,
         accounts: &[String],
     ) -> Option<SentTls> {
-        let any = answer.hops.iter().any(|hop| hop.wire.known().is_some_and(|wire| *wire != Wire::Plain));
+        let is_tls = |wire: &Wire| !matches!(wire, Wire::Plain | Wire::Hbone);
+        let any = answer.hops.iter().any(|hop| hop.wire.known().is_some_and(is_tls));
         let same = matches!(wire, ClusterWire::Same(wire) if *wire != Wire::Plain);
         if !(any || same && answer.path == Path::OriginalDestination) {
             return None;
@@ -225,6 +226,13 @@ impl<'m> Transport<'m> {
                 answer.unknown.push(format!("DestinationRule {name} may differ: {reason}"));
             }
         }
+    }
+
+    /// Whether sidecars are told the endpoints of headless Services.
+    fn tells_headless(&self, profile: &Profile) -> bool {
+        let settings = self.mesh.settings_of(profile.scope.cluster);
+        let flag = settings.feature("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES").and_then(Fact::known);
+        flag.is_some_and(|value| value == "true")
     }
 
     /// Whether a proxy sends tunnels, as those of a control plane with ambient do.

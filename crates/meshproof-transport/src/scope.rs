@@ -3,10 +3,10 @@
 
 use meshproof_grammar::host::Host;
 use meshproof_ir::{ClusterId, Mesh, NamespaceId, ResourceId};
-use meshproof_resources::{EgressListener, Sidecar, Spec, VirtualService};
+use meshproof_resources::{EgressListener, ServiceEntry, Sidecar, Spec, Text, TextMap, VirtualService};
 
 use crate::export::Seen;
-use crate::registry::{HostPort, Registry, Resolution};
+use crate::registry::{HostPort, Registry, Resolution, Written};
 use crate::routes::MeshRoutes;
 
 /// From where a proxy looks.
@@ -52,8 +52,7 @@ impl<'m> Scopes<'_, 'm> {
             .collect();
         seen.sort_by_key(|(seen, _)| *seen);
         let visible: Vec<u32> = seen.into_iter().map(|(_, at)| at).collect();
-        let everything: Vec<&EgressListener> = Vec::new();
-        let listeners = self.sidecar(scope).map_or(everything, |sidecar| sidecar.egress.iter().collect());
+        let listeners = self.sidecar(scope).map_or(&[][..], |sidecar| &sidecar.egress);
         let mut known = None;
         if scope.is_gateway || listeners.is_empty() {
             let mut imports: Vec<Import<'m>> = visible.iter().map(|at| self.whole(*at)).collect();
@@ -183,20 +182,21 @@ impl<'m> Scopes<'_, 'm> {
 
     /// Whether labels, selector and exportTo of two objects are equal, without which they are not joined.
     fn is_alike(&self, first: u32, second: u32) -> bool {
-        use crate::registry::Written::Entry;
         let (first, second) = (self.registry.service(first), self.registry.service(second));
         let labels = |id: ResourceId| pairs(&self.mesh.resource(id).meta.labels);
         if first.resource == second.resource {
             return true;
         }
-        let (Entry(one), Entry(other)) = (first.written, second.written) else { return true };
-        let exported = |list: &[meshproof_resources::Text]| {
+        let (Written::Entry(one), Written::Entry(other)) = (first.written, second.written) else {
+            return true;
+        };
+        let exported = |list: &[Text]| {
             let mut values: Vec<String> = list.iter().map(|value| value.value.clone()).collect();
             values.sort();
             values.dedup();
             values
         };
-        let selector = |entry: &meshproof_resources::ServiceEntry| {
+        let selector = |entry: &ServiceEntry| {
             entry.workload_selector.as_ref().map(|selector| pairs(&selector.labels)).unwrap_or_default()
         };
         labels(first.resource) == labels(second.resource)
@@ -240,7 +240,7 @@ impl<'m> Scopes<'_, 'm> {
             if service.resolution() != Resolution::Alias {
                 return host;
             }
-            let crate::registry::Written::Service(_, spec) = service.written else { return host };
+            let Written::Service(_, spec) = service.written else { return host };
             let Some(name) = &spec.external_name else { return host };
             host = name.value.as_str();
         }
@@ -248,7 +248,7 @@ impl<'m> Scopes<'_, 'm> {
     }
 }
 
-fn pairs(map: &meshproof_resources::TextMap) -> Vec<(String, String)> {
+fn pairs(map: &TextMap) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> =
         map.entries.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect();
     pairs.sort();

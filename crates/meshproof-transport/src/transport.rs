@@ -238,7 +238,7 @@ impl<'m> Transport<'m> {
         if path == Path::Ztunnel {
             self.through_waypoints(&mut answer, at);
         }
-        let (endpoints, missing) = self.endpoints.of_port(&self.registry, &port, None);
+        let (endpoints, missing) = self.endpoints.of_port(&self.registry, &port);
         answer.unknown.extend(missing);
         for endpoint in endpoints {
             let wire = wire(&endpoint);
