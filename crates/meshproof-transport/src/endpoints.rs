@@ -216,7 +216,16 @@ impl<'m> Endpoints<'m> {
     /// the trust domain, and those that the object names (Istio 1.32, model/push_context.go `initServiceAccounts`).
     pub(crate) fn accounts<'r>(&self, registry: &'r Registry<'m>, service: u32) -> &'r [String] {
         let group = &registry.groups[registry.service(service).group as usize];
-        group.accounts.get_or_init(|| self.collect_accounts(registry, &group.members))
+        group.accounts.get_or_init(|| {
+            let mut accounts = self.collect_accounts(registry, &group.members);
+            for twin in registry.twins(service) {
+                let other = &registry.groups[registry.service(twin).group as usize];
+                accounts.extend(self.collect_accounts(registry, &other.members));
+            }
+            accounts.sort_unstable();
+            accounts.dedup();
+            accounts
+        })
     }
 
     fn collect_accounts(&self, registry: &Registry<'m>, members: &[u32]) -> Vec<String> {

@@ -20,6 +20,7 @@ mod outbound;
 mod outcome;
 mod proxied;
 mod registry;
+mod remote;
 mod routes;
 mod rules;
 mod scope;

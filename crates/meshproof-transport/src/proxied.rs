@@ -11,6 +11,7 @@ use crate::emission::{Cluster, ClusterWire, to_endpoint};
 use crate::endpoints::Endpoint;
 use crate::merge::MergedRule;
 use crate::registry::{HostPort, Resolution};
+use crate::remote::across_networks;
 use crate::scope::Known;
 use crate::senders::from_waypoint;
 use crate::{Call, Evidence, Outcome, Path, SentTls, Transport, Wire};
@@ -70,7 +71,10 @@ impl<'m> Transport<'m> {
         let is_told = !is_sidecar || (!of_host.is_entry() && self.tells_headless(profile));
         let original_destination =
             settings.passthrough || (resolution == Resolution::Passthrough && !is_told);
-        let (all, missing) = self.endpoints.of_port(&self.registry, port);
+        let (mut all, missing) = self.endpoints.of_port(&self.registry, port);
+        if resolution == Resolution::Endpoints && !original_destination {
+            all.extend(self.endpoints.elsewhere(&self.registry, port));
+        }
         answer.unknown.extend(missing);
         let is_chosen = |endpoint: &&Endpoint<'m>| {
             settings.subset.is_none_or(|labels| {
@@ -110,7 +114,10 @@ impl<'m> Transport<'m> {
                 true => from_waypoint(self.mesh, &wire, &endpoint),
                 false => to_endpoint(self.mesh, &wire, settings, &endpoint, tunnels, &mut evidence),
             };
-            answer.add(Hop { endpoint, wire: sent, evidence });
+            let from = profile.scope.cluster;
+            if let Some(wire) = across_networks(self.mesh, from, &endpoint, sent, &mut evidence) {
+                answer.add(Hop { endpoint, wire, evidence });
+            }
         }
         if serves {
             answer.wire = None;

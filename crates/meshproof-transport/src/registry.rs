@@ -142,6 +142,10 @@ impl<'m> Registry<'m> {
         found.map_or(&[], Vec::as_slice)
     }
 
+    pub(crate) fn mesh(&self) -> &'m Mesh {
+        self.mesh
+    }
+
     pub(crate) fn service(&self, at: u32) -> &HostService<'m> {
         &self.services[at as usize]
     }

@@ -152,7 +152,8 @@ impl<'a, 'm> Asking<'a, 'm> {
                 if port.class == ProtocolClass::Udp || !is_new {
                     continue;
                 }
-                let (endpoints, _) = self.transport.endpoints.of_port(registry, &port, None);
+                let (mut endpoints, _) = self.transport.endpoints.of_port(registry, &port);
+                endpoints.extend(self.transport.endpoints.elsewhere(registry, &port));
                 let places = endpoints.into_iter().filter_map(|endpoint| match endpoint.address {
                     EndpointAddress::Workload(id) => Some((id, endpoint.port)),
                     EndpointAddress::Address(_) => None,
