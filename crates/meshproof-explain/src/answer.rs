@@ -47,6 +47,8 @@ pub struct Answer {
     pub from: String,
     /// The workload, `namespace/name`.
     pub to: String,
+    /// The cluster of the workload, where several have one of that name.
+    pub cluster: Option<String>,
     /// The port of the pods.
     pub port: u16,
     /// The Service through which it is called.
@@ -272,8 +274,8 @@ pub struct RuleTold {
     pub fate: Fate,
     /// How many tests stand between the request and a match; nothing when it matches or never can.
     pub tests_short: Option<usize>,
-    /// Whether it asks for just this operation and turns the request away for another reason: a restriction, as long as
-    /// nothing else lets the request in.
+    /// Whether it is for this operation and asks something of the client that the rule which lets the request in does not
+    /// ask: a restriction that is bypassed.
     pub restricts: bool,
     /// Values that do not count although the rule does.
     pub ignored: Vec<Evidence>,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use meshproof_ir::{Called as Addressed, EntryBinding, Mesh, PortBinding, ServiceId, WorkloadId};
 
+use crate::answer::Evidence;
 use crate::names::{self, Unclear};
 use crate::question::{Question, Way};
 
@@ -52,7 +53,9 @@ pub(crate) fn service(
             if let Some(called) = of_entries.find(fits) {
                 return Ok(Some(called));
             }
-            let id = names::service(mesh, host, question.from.namespace())?;
+            // Somebody without a namespace is taken to stand beside the workload.
+            let own = question.from.namespace().unwrap_or(&question.to.namespace);
+            let id = names::service(mesh, host, Some(own))?;
             let of_host = bindings.iter().filter(|binding| binding.service == id);
             let there: Vec<Called> = of_host.filter_map(|binding| of_service(mesh, binding)).collect();
             let ports: Vec<u16> = there.iter().map(|called| called.port).collect();
@@ -62,6 +65,30 @@ pub(crate) fn service(
             }
         }
     }
+}
+
+/// What is worth saying of the choice: other Services lead to the port too, or nothing does.
+pub(crate) fn note(mesh: &Mesh, question: &Question, target: WorkloadId, port: u16) -> Option<Evidence> {
+    let workload = mesh.workload(target);
+    let Some(own) = workload.ports.iter().find(|own| own.number == port) else {
+        return Some(Evidence::new(format!(
+            "nothing declares port {port} of {}",
+            mesh.workload_display(target)
+        )));
+    };
+    if question.way != Way::Fitting {
+        return None;
+    }
+    let mut hosts: Vec<String> = own
+        .bindings
+        .iter()
+        .filter_map(|binding| of_service(mesh, binding))
+        .map(|called| called.to_string())
+        .collect();
+    hosts.dedup();
+    let (first, others) = hosts.split_first()?;
+    let other = others.first()?;
+    Some(Evidence::new(format!("called as {first}; {other} leads to it too: --service tells which is meant")))
 }
 
 fn of_service(mesh: &Mesh, binding: &PortBinding) -> Option<Called> {

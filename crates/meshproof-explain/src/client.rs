@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use meshproof_grammar::spiffe::SpiffeId;
-use meshproof_ir::{Identity, Mesh, WorkloadId};
+use meshproof_ir::{ClusterId, Identity, Mesh, WorkloadId};
 
 use crate::names::{self, Unclear};
 use crate::question::Subject;
@@ -21,21 +21,26 @@ pub(crate) struct Client {
     pub address: Option<IpAddr>,
     /// What was assumed.
     pub notes: Vec<String>,
+    /// What the answer hangs on and is not known.
+    pub doubts: Vec<String>,
 }
 
 impl Client {
-    /// The client that a subject names.
-    pub fn of(mesh: &Mesh, subject: &Subject) -> Result<Client, Unclear> {
+    /// The client that a subject names; one of the cluster that is called, where several have it.
+    pub fn of(mesh: &Mesh, subject: &Subject, cluster: ClusterId) -> Result<Client, Unclear> {
+        let is_near = |id: &WorkloadId| mesh.namespace(mesh.workload(*id).namespace).cluster == cluster;
         let mut client = Client {
             display: subject.to_string(),
             workload: None,
             identity: None,
             address: None,
             notes: Vec::new(),
+            doubts: Vec::new(),
         };
         match subject {
             Subject::Workload { namespace, name } => {
-                let id = names::workload(mesh, namespace, name)?;
+                let all = names::workloads(mesh, namespace, name)?;
+                let id = all.iter().copied().find(is_near).unwrap_or(all[0]);
                 client.display = mesh.workload_display(id);
                 client.workload = Some(id);
                 client.identity = mesh.identity_of(id).and_then(Identity::principal);
@@ -45,8 +50,11 @@ impl Client {
                 let identity = mesh.accounts_named(namespace, account).next();
                 client.identity = identity.and_then(Identity::principal);
                 let workloads = identity.map_or(&[][..], |identity| identity.workloads.as_slice());
-                client.workload = workloads.first().copied();
-                client.notes = differences(mesh, subject, workloads);
+                client.workload = workloads.iter().copied().find(is_near).or(workloads.first().copied());
+                match differences(mesh, subject, client.workload, workloads) {
+                    Some(text) if workloads.is_empty() => client.notes.push(text),
+                    text => client.doubts.extend(text),
+                }
             }
             Subject::Identity(principal) => client.identity = Some(principal.clone()),
             Subject::Plaintext(address) => client.address = *address,
@@ -63,7 +71,7 @@ impl Client {
     ) -> Client {
         let of_workload = || workload.and_then(|id| mesh.identity_of(id));
         let identity = identity.or_else(of_workload).and_then(Identity::principal);
-        Client { display, workload, identity, address: None, notes: Vec::new() }
+        Client { display, workload, identity, address: None, notes: Vec::new(), doubts: Vec::new() }
     }
 
     /// The identity of a client of which nothing else is known.
@@ -80,24 +88,24 @@ impl Client {
     }
 }
 
-/// An account is asked about by its first workload; others may call in another way.
-fn differences(mesh: &Mesh, subject: &Subject, workloads: &[WorkloadId]) -> Vec<String> {
-    let Some((first, others)) = workloads.split_first() else {
-        return vec![format!(
+/// An account is asked about by one of its workloads; others may call in another way.
+fn differences(
+    mesh: &Mesh,
+    subject: &Subject,
+    taken: Option<WorkloadId>,
+    all: &[WorkloadId],
+) -> Option<String> {
+    let Some(taken) = taken else {
+        return Some(format!(
             "no workload of the input runs as {subject}; it is taken for one with a sidecar"
-        )];
+        ));
     };
-    let capture = |id: &WorkloadId| mesh.workload(*id).capture.known();
-    let other = others.iter().find(|id| capture(id) != capture(first));
-    let told = |id: &WorkloadId| mesh.workload_display(*id);
-    other
-        .map(|other| {
-            format!(
-                "{subject} is taken for {}; {} runs as the same account and calls in another way",
-                told(first),
-                told(other)
-            )
-        })
-        .into_iter()
-        .collect()
+    let capture = |id: WorkloadId| mesh.workload(id).capture.known();
+    let other = all.iter().copied().find(|id| capture(*id) != capture(taken))?;
+    let told = |id| mesh.workload_display(id);
+    Some(format!(
+        "which workload calls: {subject} is taken for {}, and {}, which runs as the same account, calls in another way",
+        told(taken),
+        told(other)
+    ))
 }

@@ -1,56 +1,75 @@
 //! From a question to its answer.
 
 use meshproof_authz::unknown_settings;
-use meshproof_ir::{Layer, Mesh};
+use meshproof_ir::{Layer, Mesh, WorkloadId};
 use meshproof_network::Network;
 use meshproof_transport::Transport;
 
 use crate::answer::{Answer, Evidence, Outcome, Verdict};
 use crate::called;
 use crate::client::Client;
-use crate::hops::{self, Journey};
+use crate::hops::{self, Journey, Knowledge};
 use crate::names::{self, Unclear};
 use crate::question::Question;
+use crate::routes::Routes;
 
 /// A mesh that answers questions; what they share is worked out once.
 pub struct Explainer<'m> {
     mesh: &'m Mesh,
     transport: Transport<'m>,
     network: Network<'m>,
+    routes: Routes,
 }
 
 impl<'m> Explainer<'m> {
     /// Prepares a mesh for questions, in time linear in it.
     pub fn new(mesh: &'m Mesh) -> Self {
-        Explainer { mesh, transport: Transport::new(mesh), network: Network::new(mesh) }
+        Explainer {
+            mesh,
+            transport: Transport::new(mesh),
+            network: Network::new(mesh),
+            routes: Routes::new(mesh),
+        }
     }
 
-    /// Answers a question: follows the request from hop to hop until one refuses it.
+    /// Answers a question: follows the request from hop to hop until one refuses it. Where several clusters have the
+    /// workload, each has its answer.
     ///
     /// # Errors
     /// A name that the mesh does not know, with what was probably meant; a port that has to be told.
-    pub fn answer(&self, question: &Question) -> Result<Answer, Unclear> {
+    pub fn answers(&self, question: &Question) -> Result<Vec<Answer>, Unclear> {
+        let targets = names::workloads(self.mesh, &question.to.namespace, &question.to.name)?;
+        let several = targets.len() > 1;
+        targets.into_iter().map(|target| self.answer(question, target, several)).collect()
+    }
+
+    fn answer(&self, question: &Question, target: WorkloadId, several: bool) -> Result<Answer, Unclear> {
         let mesh = self.mesh;
-        let target = names::workload(mesh, &question.to.namespace, &question.to.name)?;
         let port = names::port(mesh, target, &question.to)?;
-        let client = Client::of(mesh, &question.from)?;
-        let service = called::service(mesh, question, target, port)?;
         let cluster = mesh.namespace(mesh.workload(target).namespace).cluster;
+        let client = Client::of(mesh, &question.from, cluster)?;
+        let service = called::service(mesh, question, target, port)?;
+        let mut unknowns: Vec<String> =
+            unknown_settings(mesh.settings_of(cluster)).map(str::to_owned).collect();
+        unknowns.extend(client.doubts.iter().cloned());
         let mut answer = Answer {
             verdict: Verdict::Allow,
             reason: String::new(),
             deciding: None,
             from: client.display.clone(),
             to: mesh.workload_display(target),
+            cluster: mesh.clusters[cluster.index()].name.clone().filter(|_| several),
             port,
             service: service.as_ref().map(ToString::to_string),
             request: request(question),
             hops: Vec::new(),
-            unknowns: unknown_settings(mesh.settings_of(cluster)).map(str::to_owned).collect(),
+            unknowns,
             notes: client.notes.iter().map(Evidence::new).collect(),
         };
-        let mut journey =
-            Journey::new((&self.transport, &self.network), question, client, (target, port), service);
+        answer.notes.extend(called::note(mesh, question, target, port));
+        let knowledge =
+            Knowledge { transport: &self.transport, network: &self.network, routes: &self.routes };
+        let mut journey = Journey::new(knowledge, question, client, (target, port), service);
         hops::follow(&mut journey, &mut answer);
         conclude(&mut answer);
         Ok(answer)
@@ -95,6 +114,9 @@ fn conclude(answer: &mut Answer) {
         Some(here) => {
             answer.reason.clone_from(&here.reason);
             answer.deciding.clone_from(&here.deciding);
+            for provider in &here.asked {
+                answer.unknowns.push(format!("what the provider {provider} answers"));
+            }
         }
         None => answer.reason = "nothing of the mesh stands before it".to_owned(),
     }

@@ -5,14 +5,19 @@
 //! that did not match, the restriction that another rule made void, and what the input leaves open.
 
 mod answer;
+mod arrival;
 mod authorize;
 mod called;
 mod client;
+mod doubts;
 mod explainer;
 mod hops;
 mod names;
 mod network;
 mod question;
+mod reason;
+mod routes;
+mod server;
 mod token;
 mod told;
 mod transport;
@@ -24,4 +29,4 @@ pub use answer::{
 pub use explainer::Explainer;
 pub use meshproof_network::Passage;
 pub use names::Unclear;
-pub use question::{Destination, HttpParts, Question, Subject, Way, add_claim, header};
+pub use question::{Destination, HttpParts, Question, Subject, Way, add_claim, header, line, method};

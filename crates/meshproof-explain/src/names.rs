@@ -1,6 +1,6 @@
 //! From the names of a question to what the mesh has of that name.
 
-use meshproof_ir::{Fact, Mesh, ServiceId, WorkloadId};
+use meshproof_ir::{Fact, Mesh, ServiceId, WorkloadId, WorkloadPort};
 
 use crate::question::Destination;
 
@@ -20,15 +20,24 @@ impl Unclear {
     }
 }
 
-/// The workload of that name. Where several clusters have one, the first.
-pub(crate) fn workload(mesh: &Mesh, namespace: &str, name: &str) -> Result<WorkloadId, Unclear> {
+/// The workloads of that name: one, unless several clusters or kinds have one. Never empty.
+pub(crate) fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<WorkloadId>, Unclear> {
     let same = |id: &WorkloadId| {
         let workload = mesh.workload(*id);
         workload.name == name && mesh.namespace(workload.namespace).name.as_deref() == Some(namespace)
     };
-    let mut all = mesh.workloads_with_ids().map(|(id, _)| id);
-    if let Some(found) = all.find(same) {
+    let found: Vec<WorkloadId> = mesh.workloads_with_ids().map(|(id, _)| id).filter(same).collect();
+    if !found.is_empty() {
         return Ok(found);
+    }
+    let is_homeless = |id: &WorkloadId| {
+        let workload = mesh.workload(*id);
+        workload.name == name && mesh.namespace(workload.namespace).name.is_none()
+    };
+    if mesh.workloads_with_ids().map(|(id, _)| id).any(|id| is_homeless(&id)) {
+        let hint =
+            format!("{name} is written without a namespace; say in which it is applied: -n {namespace}");
+        return Err(Unclear::new(format!("there is no workload {namespace}/{name}"), Some(hint)));
     }
     let names = mesh.workloads_with_ids().map(|(id, _)| mesh.workload_display(id));
     let written = format!("{namespace}/{name}");
@@ -50,17 +59,27 @@ pub(crate) fn workload(mesh: &Mesh, namespace: &str, name: &str) -> Result<Workl
     Err(Unclear::new(format!("there is no workload {written}"), hint))
 }
 
-/// The port that is asked for.
+/// The port of the pods that is asked for.
 pub(crate) fn port(mesh: &Mesh, id: WorkloadId, to: &Destination) -> Result<u16, Unclear> {
+    // Others are there for PeerAuthentication's or an annotation's sake, and nothing may listen on them.
+    let serves = |port: &&WorkloadPort| {
+        port.declared.is_some() || !port.bindings.is_empty() || !port.service_entries.is_empty()
+    };
+    let ports: Vec<u16> = mesh.workload(id).ports.iter().filter(serves).map(|port| port.number).collect();
     if let Some(port) = to.port {
-        return Ok(port);
+        return match behind(mesh, id, port).filter(|_| !ports.contains(&port)) {
+            Some((service, target)) => Err(Unclear::new(
+                format!("{port} is the port of Service {service}, not one of the pods"),
+                Some(format!("it leads to {target}: --to {}/{}:{target}", to.namespace, to.name)),
+            )),
+            None => Ok(port),
+        };
     }
-    let ports: Vec<u16> = mesh.workload(id).ports.iter().map(|port| port.number).collect();
     match ports.as_slice() {
         [one] => Ok(*one),
         [] => Err(Unclear::new(
             format!("{to} declares no port"),
-            Some(format!("say which one is meant: {to}:8080")),
+            Some(format!("say which one is meant: {to}:PORT")),
         )),
         many => {
             let list: Vec<String> = many.iter().take(12).map(u16::to_string).collect();
@@ -68,6 +87,19 @@ pub(crate) fn port(mesh: &Mesh, id: WorkloadId, to: &Destination) -> Result<u16,
             Err(Unclear::new(format!("{to} has the ports {}", list.join(", ")), Some(hint)))
         }
     }
+}
+
+/// The port of the pods behind a port of one of their Services.
+fn behind(mesh: &Mesh, id: WorkloadId, service_port: u16) -> Option<(String, u16)> {
+    mesh.workload(id).ports.iter().find_map(|port| {
+        let binding = port.bindings.iter().find(|binding| {
+            let spec = mesh.service_spec(binding.service);
+            spec.and_then(|spec| spec.ports.get(binding.port))
+                .is_some_and(|written| written.port.value == service_port)
+        })?;
+        let service = mesh.resource(mesh.services[binding.service.index()].resource).meta.name();
+        Some((service.to_owned(), port.number))
+    })
 }
 
 /// What the client calls: a Service of the mesh, by the name that a client in `namespace` writes.
@@ -109,7 +141,7 @@ pub(crate) fn account(mesh: &Mesh, namespace: &str, account: &str) -> Result<Opt
     };
     let written = format!("{namespace}/{account}");
     let near = nearest(&written, mesh.identities().iter().filter_map(display));
-    let workload = workload(mesh, namespace, account).ok();
+    let workload = workloads(mesh, namespace, account).ok().and_then(|all| all.first().copied());
     let hint = match (workload, near) {
         (Some(id), _) => {
             let own = match &mesh.workload(id).service_account {

@@ -251,12 +251,37 @@ fn claim_path(name: &str) -> Option<Vec<&str>> {
 /// Reads a header: `x-user=alice` or `x-user: alice`.
 ///
 /// # Errors
-/// Text without a name.
+/// Text without a name, a name that HTTP does not allow, line breaks.
 pub fn header(text: &str) -> Result<(String, String), String> {
+    let text = &line(text)?;
     let at = text.find(['=', ':']).filter(|at| *at > 0);
     let at =
         at.ok_or_else(|| format!("`{text}` is no header; write NAME=VALUE, for example x-user=alice"))?;
-    Ok((text[..at].trim().to_owned(), text[at + 1..].trim_start().to_owned()))
+    let name = method(text[..at].trim()).map_err(|_| format!("`{}` is no name of a header", &text[..at]))?;
+    Ok((name, text[at + 1..].trim_start().to_owned()))
+}
+
+/// A method as HTTP allows it.
+///
+/// # Errors
+/// Characters that no method has.
+pub fn method(text: &str) -> Result<String, String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_token) {
+        true => Ok(text.to_owned()),
+        false => Err("a method has letters, digits and signs only, for example GET".to_owned()),
+    }
+}
+
+/// Text that can stand in one line of a request.
+///
+/// # Errors
+/// Line breaks and NUL, with which no request would ever be sent.
+pub fn line(text: &str) -> Result<String, String> {
+    match text.contains(['\r', '\n', '\0']) {
+        true => Err("line breaks and NUL cannot be sent".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn two_parts(text: &str) -> Option<(String, String)> {

@@ -2,7 +2,7 @@
 
 use meshproof_authz::{Attribute, FailedTest, Part, PolicyTrace, RuleTrace, RuleVerdict, Standing, Trace};
 use meshproof_grammar::spiffe::{SCHEME, SpiffeId};
-use meshproof_resources::{Action, Text};
+use meshproof_resources::{Action, Rule, Text};
 use meshproof_source::Span;
 
 use crate::answer::{Evidence, Fate, Miss, Phase, PolicyTold, RuleTold};
@@ -21,17 +21,20 @@ pub(crate) struct Known<'a> {
 }
 
 /// Tells a trace; `known` has an entry for each policy that was handed in.
-pub(crate) fn phases(trace: &Trace, known: &[Known<'_>]) -> Vec<Phase> {
+pub(crate) fn phases(trace: &Trace, known: &[Known<'_>], letting_in: Option<&Rule>) -> Vec<Phase> {
     let phase = |of: &meshproof_authz::PhaseTrace| {
-        let policies: Vec<PolicyTold> =
-            of.policies.iter().filter_map(|policy| Some(told(policy, known.get(policy.policy)?))).collect();
+        let policies: Vec<PolicyTold> = of
+            .policies
+            .iter()
+            .filter_map(|policy| Some(told(policy, known.get(policy.policy)?, letting_in)))
+            .collect();
         let action = known.get(of.policies.first()?.policy)?.action;
         Some(Phase { action, policies })
     };
     trace.phases.iter().filter_map(phase).collect()
 }
 
-fn told(policy: &PolicyTrace, known: &Known<'_>) -> PolicyTold {
+fn told(policy: &PolicyTrace, known: &Known<'_>, letting_in: Option<&Rule>) -> PolicyTold {
     let aside = match policy.standing {
         Standing::Enforced => None,
         Standing::DryRun => Some("dry run: it only reports what it would do"),
@@ -43,11 +46,11 @@ fn told(policy: &PolicyTrace, known: &Known<'_>) -> PolicyTold {
         span: known.span,
         aside,
         doubt: known.doubt.map(str::to_owned),
-        rules: policy.rules.iter().map(rule).collect(),
+        rules: policy.rules.iter().map(|trace| rule(trace, letting_in)).collect(),
     }
 }
 
-fn rule(rule: &RuleTrace) -> RuleTold {
+fn rule(rule: &RuleTrace, letting_in: Option<&Rule>) -> RuleTold {
     let fate = match &rule.verdict {
         RuleVerdict::Matched => Fate::Matched,
         RuleVerdict::Failed(failed) => failed.first().map_or(Fate::Matched, |test| Fate::Failed(miss(test))),
@@ -67,15 +70,20 @@ fn rule(rule: &RuleTrace) -> RuleTold {
         span: rule.span,
         fate,
         tests_short: rule.verdict.tests_short(),
-        restricts: restricts(&rule.verdict),
+        restricts: letting_in.is_some_and(|other| restricts(&rule.verdict, other)),
         ignored,
     }
 }
 
-/// Whether the operation is what the rule asks for, and the client or a condition is not.
-fn restricts(verdict: &RuleVerdict) -> bool {
+/// Whether the rule is for this operation and fails at a client or condition of which the rule that lets the request in
+/// asks nothing at all.
+fn restricts(verdict: &RuleVerdict, letting_in: &Rule) -> bool {
     let RuleVerdict::Failed(failed) = verdict else { return false };
-    !failed.iter().any(|test| matches!(test.part, Part::To(_)))
+    failed.iter().all(|test| match test.part {
+        Part::From(_) => letting_in.from.is_empty(),
+        Part::To(_) => false,
+        Part::When(_) => letting_in.when.is_empty(),
+    })
 }
 
 /// One failed test in words.

@@ -1,11 +1,12 @@
 //! How the request gets to a workload: what the client puts on the wire, and what the server makes of it.
 
-use meshproof_ir::{Capture, ClusterId, Fact, Identity, Layer, Mesh, PortCapture, WorkloadId};
-use meshproof_resources::MtlsMode;
+use meshproof_ir::{Capture, ClientTls, ClusterId, Fact, Identity, Layer, Mesh, WorkloadId};
 use meshproof_transport::{Call, Delivery, EndpointAddress, EndpointOutcome, Path, RefusedBy, Target, Wire};
 
 use crate::answer::{Evidence, Outcome, PointKind, Transport};
+use crate::arrival;
 use crate::client::Client;
+use crate::server;
 
 /// The end of a leg.
 pub(crate) struct Leg {
@@ -34,26 +35,43 @@ pub(crate) struct Goal<'a> {
     pub port: u16,
 }
 
+/// What the client asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The host name that it calls.
+    pub host: &'a str,
+    /// What it speaks.
+    pub speaks: Layer,
+    /// The subset that a route picks.
+    pub subset: Option<&'a str>,
+}
+
 /// The way from the client to a port of a workload.
 pub(crate) fn to_workload(
     transport: &meshproof_transport::Transport<'_>,
     client: &Client,
     goal: Goal<'_>,
-    speaks: Layer,
+    asked: Asked<'_>,
 ) -> Leg {
     let mesh = transport.mesh();
     let cluster = mesh.namespace(mesh.workload(goal.workload).namespace).cluster;
     let bare = client.bare_identity();
     let (target, port) = goal.dialled;
-    let call = Call { client: asked(client, cluster, bare.as_ref()), target, port, subset: None, speaks };
+    let call = Call {
+        client: sender(client, cluster, bare.as_ref()),
+        target,
+        port,
+        subset: asked.subset,
+        speaks: asked.speaks,
+    };
     let outcome = transport.call(&call);
     let mut leg = Leg {
-        kind: kind_of(mesh, goal),
+        kind: server::kind_of(mesh, goal.workload, goal.port),
         transport: Transport {
             outcome: Outcome::Unknown,
             identity: None,
             client: outcome.evidence.iter().map(told).collect(),
-            server: server_side(mesh, goal),
+            server: server::told(mesh, goal.workload, goal.port),
             refusal: None,
         },
         layer: None,
@@ -65,11 +83,19 @@ pub(crate) fn to_workload(
     if leg.transport.client.is_empty() {
         leg.transport.client.extend(client_side(mesh, client));
     }
+    leg.unknowns.extend(server::doubts(mesh, goal.workload, goal.port));
+    let endpoint = outcome.endpoints.iter().find(here);
     if leg.kind == PointKind::Gateway {
-        at_gateway(&mut leg, client, speaks);
+        at_gateway(&mut leg, transport, (client, endpoint), goal, asked);
         return leg;
     }
-    let Some(endpoint) = outcome.endpoints.iter().find(here) else {
+    if server::is_datagram(mesh, goal.workload, goal.port) {
+        leg.kind = PointKind::NoProxy;
+        leg.transport.outcome = Outcome::Plaintext;
+        leg.transport.server = vec![Evidence::new("datagrams go around proxies, and no policy counts")];
+        return leg;
+    }
+    let Some(endpoint) = endpoint else {
         (leg.transport.outcome, leg.transport.refusal) = match outcome.path {
             Path::Blackhole => {
                 (Outcome::Refused, Some(RefusedBy::UnknownDestination.explanation(None).to_owned()))
@@ -77,14 +103,17 @@ pub(crate) fn to_workload(
             Path::NoCluster => (Outcome::Refused, Some(RefusedBy::NoCluster.explanation(None).to_owned())),
             _ => (Outcome::Unknown, outcome.unknown.first().cloned()),
         };
-        if leg.transport.outcome == Outcome::Unknown && leg.unknowns.is_empty() {
-            leg.unknowns.push(format!("how the call gets to {}", mesh.workload_display(goal.workload)));
+        if leg.transport.outcome == Outcome::Unknown {
+            if leg.unknowns.is_empty() {
+                leg.unknowns.push(format!("how the call gets to {}", mesh.workload_display(goal.workload)));
+            }
+            assume(&mut leg, client, asked.speaks);
         }
         return leg;
     };
     leg.transport.client.extend(endpoint.evidence.iter().map(told));
     let sni = outcome.tls.as_ref().map(|tls| tls.sni.clone()).filter(|sni| !sni.is_empty());
-    arrive(&mut leg, endpoint, sni);
+    arrive(&mut leg, (client, asked.speaks), endpoint, sni);
     leg
 }
 
@@ -102,22 +131,52 @@ fn client_side(mesh: &Mesh, client: &Client) -> Option<Evidence> {
     }
 }
 
-/// Gateways take what their Gateway objects say; clients outside of the mesh have no identity there.
-fn at_gateway(leg: &mut Leg, client: &Client, speaks: Layer) {
-    leg.layer = Some(speaks);
+/// Gateways take what their Gateway objects say.
+fn at_gateway(
+    leg: &mut Leg,
+    transport: &meshproof_transport::Transport<'_>,
+    (client, endpoint): (&Client, Option<&EndpointOutcome>),
+    goal: Goal<'_>,
+    asked: Asked<'_>,
+) {
     leg.unknowns.clear();
-    leg.transport.outcome = Outcome::Plaintext;
-    leg.transport.server.push(Evidence::new("a gateway: which TLS it takes is up to its Gateway objects"));
-    if client.identity.is_some() {
-        leg.transport.outcome = Outcome::Unknown;
-        let open = "whether the gateway asks for a certificate of the mesh";
-        leg.transport.refusal = Some(open.to_owned());
-        leg.unknowns.push(open.to_owned());
+    let place = (goal.port, asked.host);
+    let wire = endpoint.and_then(|endpoint| endpoint.wire.known().copied());
+    let (arrival, tls) = match wire {
+        Some(Wire::IstioMtls) => {
+            arrival::ask_with(transport, goal.workload, place, ClientTls::IstioMutual, asked.speaks)
+        }
+        Some(Wire::Mtls) => {
+            arrival::ask_with(transport, goal.workload, place, ClientTls::Mutual, asked.speaks)
+        }
+        _ => arrival::ask(transport, goal.workload, place, asked.speaks),
+    };
+    let own = std::mem::take(&mut leg.transport.client);
+    leg.transport = arrival::told(&arrival, tls);
+    if client.workload.is_some() {
+        leg.transport.client = own;
     }
+    if leg.transport.outcome == Outcome::Mtls && tls == ClientTls::IstioMutual {
+        leg.transport.identity.clone_from(&client.identity);
+    }
+    leg.layer = arrival::layer(&arrival);
+    leg.sni = (tls != ClientTls::None).then(|| asked.host.to_owned());
+    leg.unknowns.extend(arrival.unknown);
+}
+
+/// Where it is not known whether proxies stand at the ends, they are taken to: that is what policies are written for.
+fn assume(leg: &mut Leg, client: &Client, speaks: Layer) {
+    leg.layer = Some(speaks);
+    leg.transport.identity.clone_from(&client.identity);
 }
 
 /// Sets what arrives.
-fn arrive(leg: &mut Leg, endpoint: &EndpointOutcome, sni: Option<String>) {
+fn arrive(
+    leg: &mut Leg,
+    (client, speaks): (&Client, Layer),
+    endpoint: &EndpointOutcome,
+    sni: Option<String>,
+) {
     let wire = endpoint.wire.known().copied();
     leg.tunnelled = matches!(wire, Some(Wire::Hbone | Wire::HboneTls));
     let identity = || endpoint.identity.as_ref().map(|id| id.trim_start_matches("spiffe://").to_owned());
@@ -128,6 +187,7 @@ fn arrive(leg: &mut Leg, endpoint: &EndpointOutcome, sni: Option<String>) {
             if !leg.unknowns.contains(reason) {
                 leg.unknowns.push(reason.clone());
             }
+            assume(leg, client, speaks);
             return;
         }
     };
@@ -148,6 +208,10 @@ fn arrive(leg: &mut Leg, endpoint: &EndpointOutcome, sni: Option<String>) {
             // The bytes go through the chain that knows nothing but connections.
             leg.layer = Some(Layer::Tcp);
             leg.sni = sni;
+            if wire == Some(Wire::IstioMtls) {
+                let text = "whether the application ends the mutual TLS of the mesh that the client sends: no proxy does";
+                leg.unknowns.push(text.to_owned());
+            }
         }
         Delivery::Application => leg.transport.outcome = Outcome::Plaintext,
         Delivery::Refused(by) => {
@@ -157,7 +221,7 @@ fn arrive(leg: &mut Leg, endpoint: &EndpointOutcome, sni: Option<String>) {
     }
 }
 
-fn asked<'q>(
+fn sender<'q>(
     client: &Client,
     cluster: ClusterId,
     bare: Option<&'q Identity>,
@@ -171,67 +235,4 @@ fn asked<'q>(
 
 fn told(evidence: &meshproof_transport::Evidence) -> Evidence {
     Evidence { text: evidence.text.clone(), span: evidence.span }
-}
-
-/// What stands before the port.
-fn kind_of(mesh: &Mesh, goal: Goal<'_>) -> PointKind {
-    let workload = mesh.workload(goal.workload);
-    let Fact::Known(capture, _) = &workload.capture else { return PointKind::Unknown };
-    if let PortCapture::Excluded { .. } = port_capture(mesh, goal) {
-        return PointKind::NoProxy;
-    }
-    match capture {
-        Capture::Sidecar | Capture::SidecarHbone => PointKind::Sidecar,
-        Capture::Ambient => PointKind::Ztunnel,
-        Capture::Gateway => PointKind::Gateway,
-        Capture::Waypoint => PointKind::Waypoint,
-        Capture::ProxylessGrpc => PointKind::ProxylessGrpc,
-        Capture::None => PointKind::NoProxy,
-    }
-}
-
-fn port_capture<'m>(mesh: &'m Mesh, goal: Goal<'_>) -> &'m PortCapture {
-    let workload = mesh.workload(goal.workload);
-    let own = workload.ports.iter().find(|port| port.number == goal.port);
-    own.map_or(&workload.other_ports, |port| &port.capture)
-}
-
-/// What makes the server take plaintext, or not.
-fn server_side(mesh: &Mesh, goal: Goal<'_>) -> Vec<Evidence> {
-    let workload = mesh.workload(goal.workload);
-    match &workload.capture {
-        Fact::Unknown(reason) => {
-            return vec![Evidence::new(format!(
-                "it is not known whether a proxy stands before it: {reason}"
-            ))];
-        }
-        Fact::Known(Capture::None, origin) => {
-            let text = "no proxy, so no PeerAuthentication and no AuthorizationPolicy counts";
-            return vec![Evidence { text: text.to_owned(), span: origin.span() }];
-        }
-        Fact::Known(Capture::Gateway | Capture::Waypoint, _) => return Vec::new(),
-        Fact::Known(..) => {}
-    }
-    if let PortCapture::Excluded { by } = port_capture(mesh, goal) {
-        return vec![Evidence { text: "this port goes around the proxy".to_owned(), span: *by }];
-    }
-    let own = workload.ports.iter().find(|port| port.number == goal.port);
-    let effective = own.map_or(&workload.mode, |port| &port.mode);
-    let word = match effective.mode.known() {
-        Some(MtlsMode::Strict) => "STRICT",
-        Some(MtlsMode::Disable) => "DISABLE",
-        Some(MtlsMode::Permissive | MtlsMode::Unset) => "PERMISSIVE",
-        None => "mode not known",
-    };
-    let evidence = match effective.decided_by {
-        Some(id) => {
-            let resource = mesh.resource(id);
-            let namespace =
-                mesh.placement[id.index()].1.map_or("?", |namespace| mesh.namespace_display(namespace));
-            let text = format!("{word} by PeerAuthentication {namespace}/{}", resource.meta.name());
-            Evidence::at(text, effective.mode.span().unwrap_or(resource.meta.span))
-        }
-        None => Evidence::new(format!("{word} by default: no PeerAuthentication says otherwise")),
-    };
-    vec![evidence]
 }

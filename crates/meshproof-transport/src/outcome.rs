@@ -174,7 +174,7 @@ impl RefusedBy {
                 "the server's proxy takes HTTP only on this port, and the client speaks something else"
             }
             (RefusedBy::Listener(Refusal::NotHttp), _) => {
-                "the server takes plaintext HTTP only on this port, and the client sends TLS"
+                "the server's proxy takes HTTP only on this port, and what arrives is TLS or speaks something else"
             }
             (RefusedBy::ServerIdentity, _) => "the client does not accept the identity of the server",
             (RefusedBy::TrustDomain, _) => "the server does not trust the trust domain of the client",

@@ -106,6 +106,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// Objects that were analysed.
     pub objects: usize,
+    /// What may hold objects and was not analysed (templates, broken documents), for people.
+    pub incomplete: Option<String>,
     /// The meshes the findings are about. One, unless overlays or folders are variants of the same objects: then one
     /// for each set of them that can be applied together. None when there was nothing to analyse.
     pub meshes: Vec<Mesh>,

@@ -91,6 +91,7 @@ pub(crate) fn run(options: &Options, inputs: &[Input], depth: Depth) -> Result<O
     let mut surroundings = read.surroundings;
     surroundings.operator_namespaces.extend(chart_namespaces(&plan.units, &read.resources, &sources));
     let world = world(options, &skipped, &findings, surroundings);
+    let incomplete = world.incomplete.clone();
     let material = Material {
         options,
         depth,
@@ -123,7 +124,7 @@ pub(crate) fn run(options: &Options, inputs: &[Input], depth: Depth) -> Result<O
         ..Summary::default()
     };
     summary.count(&findings);
-    Ok(Outcome { findings, suppressed, summary, objects, meshes, sources })
+    Ok(Outcome { findings, suppressed, summary, objects, incomplete, meshes, sources })
 }
 
 /// Workloads of all meshes, those that several meshes share counted once.
@@ -138,21 +139,26 @@ fn count_workloads(meshes: &[Mesh]) -> usize {
     }
 }
 
-/// What the lints are to know about the world outside of what was read.
-fn world(options: &Options, skipped: &[Skipped], findings: &[Finding], surroundings: Surroundings) -> World {
+/// What of the input was not analysed, for people.
+fn incomplete(skipped: &[Skipped], findings: &[Finding]) -> Option<String> {
     let is_template =
         |code: &str| code.ends_with("-template") || code == "placeholder" || code == "template-file";
     let templates = skipped.iter().filter(|skipped| is_template(skipped.reason_code)).count();
     let unread =
         ["yaml-syntax", "alias-bomb", "document-too-large", lints::UNREADABLE_FILE, lints::INTERNAL_ERROR];
     let broken = findings.iter().filter(|finding| unread.contains(&finding.lint)).count();
-    let incomplete = match (templates, broken) {
+    match (templates, broken) {
         (0, 0) => None,
         (0, 1) => Some("a file or document could not be read".to_owned()),
         (0, broken) => Some(format!("{broken} files or documents could not be read")),
         (1, _) => Some("a templated file was not analysed".to_owned()),
         (templates, _) => Some(format!("{templates} templated files were not analysed")),
-    };
+    }
+}
+
+/// What the lints are to know about the world outside of what was read.
+fn world(options: &Options, skipped: &[Skipped], findings: &[Finding], surroundings: Surroundings) -> World {
+    let incomplete = incomplete(skipped, findings);
     let external_accounts = options.external.service_accounts.iter().chain(&surroundings.accounts);
     World {
         incomplete,

@@ -4,24 +4,34 @@ mod gateway;
 mod waypoint;
 mod workload;
 
-use meshproof_ir::{Called as Addressed, Mesh, WorkloadId};
+use meshproof_ir::{Called as Addressed, Capture, Mesh, WorkloadId};
 use meshproof_network::Network;
 use meshproof_transport::Transport;
 
-use crate::answer::{Answer, Hop};
+use crate::answer::{Answer, Evidence, Hop};
 use crate::authorize::Arriving;
 use crate::called::Called;
 use crate::client::Client;
 use crate::question::Question;
+use crate::routes::{Routed, Routes};
 
 /// Port of the tunnels of ambient mode.
 const HBONE_PORT: u16 = 15008;
+
+/// What is known of the mesh.
+#[derive(Clone, Copy)]
+pub(crate) struct Knowledge<'a> {
+    pub transport: &'a Transport<'a>,
+    pub network: &'a Network<'a>,
+    pub routes: &'a Routes,
+}
 
 /// A request on its way.
 pub(crate) struct Journey<'a> {
     pub mesh: &'a Mesh,
     pub transport: &'a Transport<'a>,
     pub network: &'a Network<'a>,
+    pub routes: &'a Routes,
     pub question: &'a Question,
     /// Who sends it to the next hop.
     pub client: Client,
@@ -36,7 +46,7 @@ pub(crate) struct Journey<'a> {
 
 impl<'a> Journey<'a> {
     pub fn new(
-        (transport, network): (&'a Transport<'a>, &'a Network<'a>),
+        Knowledge { transport, network, routes }: Knowledge<'a>,
         question: &'a Question,
         client: Client,
         (target, port): (WorkloadId, u16),
@@ -48,6 +58,7 @@ impl<'a> Journey<'a> {
             mesh: transport.mesh(),
             transport,
             network,
+            routes,
             question,
             client,
             arriving,
@@ -62,14 +73,39 @@ impl<'a> Journey<'a> {
         self.service.as_ref().map_or(Addressed::Workload(self.target), |called| called.addressed)
     }
 
+    /// Where VirtualServices send the call, when it is a sidecar that makes it.
+    fn routed(&self) -> Routed {
+        let is_sidecar = self.client.workload.is_some_and(|id| {
+            let capture = &self.mesh.workload(id).capture;
+            capture.known().is_some_and(|capture| matches!(capture, Capture::Sidecar | Capture::SidecarHbone))
+        });
+        match self.service.as_ref().filter(|_| is_sidecar) {
+            Some(called) => self.routes.of(self.mesh, &called.host),
+            None => Routed::Straight,
+        }
+    }
+
+    /// Whether a host is the one that is called.
+    fn is_called(&self, host: &str) -> bool {
+        self.service.as_ref().is_some_and(|called| called.host == host)
+    }
+
     /// The host name that the client calls.
     fn host(&self) -> String {
+        if let Some(host) = &self.question.http.host {
+            return host.clone();
+        }
         let direct = || self.mesh.workload_display(self.target);
         self.service.as_ref().map_or_else(direct, Called::authority)
     }
 
     /// A hop let the request in and sends it on: from now on it is the client.
-    fn send_on(&mut self, proxy: Client, keeps_token: bool) {
+    fn send_on(&mut self, proxy: Client, keeps_token: bool, answer: &mut Answer) {
+        let has_token = !self.question.http.claims.is_empty();
+        if self.arriving.token && !keeps_token && has_token {
+            let text = format!("{} does not send the token on (forwardOriginalToken)", proxy.display);
+            answer.notes.push(Evidence::new(text));
+        }
         self.client = proxy;
         let remote = self.arriving.remote.or(self.arriving.source);
         self.arriving = Arriving { source: None, remote, token: self.arriving.token && keeps_token };

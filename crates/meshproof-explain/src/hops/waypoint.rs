@@ -103,7 +103,7 @@ fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Au
         authorization,
     });
     let proxy = Client::proxy(journey.mesh, pods, name, journey.mesh.gateway_identity(id));
-    journey.send_on(proxy, keeps_token);
+    journey.send_on(proxy, keeps_token, answer);
 }
 
 /// Why the service has no waypoint although its labels ask for one.

@@ -9,7 +9,8 @@ use super::{HBONE_PORT, Journey};
 use crate::answer::{Answer, Hop, PointKind};
 use crate::authorize::{self, Desk};
 use crate::network;
-use crate::transport::{self, Goal};
+use crate::routes::Routed;
+use crate::transport::{self, Asked, Goal};
 
 /// Adds the hop.
 pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
@@ -19,12 +20,31 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
         None => (Target::Workload(journey.target), journey.port),
     };
     let goal = Goal { dialled, workload: journey.target, port: journey.port };
-    let leg = transport::to_workload(journey.transport, &journey.client, goal, journey.question.speaks);
+    let host = journey.host();
+    let routed = journey.routed();
+    let subset = match &routed {
+        Routed::Subset(subset, _) => Some(subset.as_str()),
+        Routed::Straight | Routed::Elsewhere(_) => None,
+    };
+    let asked = Asked { host: &host, speaks: journey.question.speaks, subset };
+    let mut leg = transport::to_workload(journey.transport, &journey.client, goal, asked);
+    match routed {
+        Routed::Straight => {}
+        Routed::Subset(_, evidence) => leg.transport.client.insert(0, evidence),
+        Routed::Elsewhere(evidence) => {
+            answer.unknowns.push(format!("where the call goes: {}", evidence.text));
+            leg.transport.client.insert(0, evidence);
+        }
+    }
     answer.unknowns.extend(leg.unknowns);
     let wire_port = if leg.tunnelled { HBONE_PORT } else { journey.port };
     let network = network::ask(journey.network, &journey.client, journey.target, wire_port);
     if network.passage == Passage::Unknown {
-        answer.unknowns.extend(network.evidence.first().map(|evidence| evidence.text.clone()));
+        let open = network
+            .evidence
+            .iter()
+            .map(|evidence| format!("whether the network lets it pass: {}", evidence.text));
+        answer.unknowns.extend(open.take(1));
     }
     let mut hop = Hop {
         kind: leg.kind,
@@ -49,7 +69,7 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
             context,
             port: journey.port,
             identity: hop.transport.identity.clone(),
-            host: journey.host(),
+            host,
             sni: leg.sni,
             arriving: journey.arriving,
         };
@@ -60,15 +80,14 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     answer.hops.push(hop);
 }
 
-/// Who decides there; nobody where no proxy takes the request.
+/// Who decides there; nobody where no proxy takes the request. Where it is not known what stands there, it is taken to
+/// be a sidecar, which most policies are written for.
 fn engine(kind: PointKind, layer: Option<Layer>) -> Option<Engine> {
     match (kind, layer?) {
-        (PointKind::Sidecar | PointKind::Gateway | PointKind::Waypoint, Layer::Http) => {
-            Some(Engine::EnvoyHttp)
-        }
-        (PointKind::Sidecar | PointKind::Gateway | PointKind::Waypoint, Layer::Tcp) => Some(Engine::EnvoyTcp),
+        (PointKind::NoProxy, _) => None,
         (PointKind::Ztunnel, _) => Some(Engine::Ztunnel),
         (PointKind::ProxylessGrpc, _) => Some(Engine::Grpc),
-        (PointKind::NoProxy | PointKind::Unknown, _) => None,
+        (_, Layer::Http) => Some(Engine::EnvoyHttp),
+        (_, Layer::Tcp) => Some(Engine::EnvoyTcp),
     }
 }

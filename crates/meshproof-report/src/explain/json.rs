@@ -27,6 +27,7 @@ pub fn write(out: &mut dyn Write, answer: &Answer, sources: &SourceMap) -> io::R
         "place": answer.deciding.as_ref().map(|deciding| at(deciding.span)),
         "from": answer.from,
         "to": answer.to,
+        "cluster": answer.cluster,
         "port": answer.port,
         "service": answer.service,
         "request": answer.request,

@@ -59,11 +59,18 @@ impl Page<'_> {
             self.style.verdict(answer.verdict, &word),
             clean(&answer.request)
         )?;
+        if let Some(cluster) = &answer.cluster {
+            writeln!(self.out, "in cluster {}", clean(cluster))?;
+        }
         let mut reason = clean(&answer.reason).into_owned();
         if let Some(deciding) = &answer.deciding {
             reason.push_str(&format!("   {}", self.place(deciding.span)));
         }
-        writeln!(self.out, "{reason}")
+        writeln!(self.out, "{reason}")?;
+        match &answer.service {
+            Some(service) => self.line("called as", &clean(service)),
+            None => self.line("called at", "the address of a pod"),
+        }
     }
 
     fn hop(&mut self, hop: &Hop) -> io::Result<()> {
@@ -71,6 +78,7 @@ impl Page<'_> {
         let identity = transport.identity.as_ref().map(|id| format!(", as spiffe://{}", clean(id)));
         let wire = match transport.outcome {
             Outcome::Mtls => format!("mTLS{}", identity.unwrap_or_default()),
+            Outcome::Tls if hop.kind == PointKind::Gateway => "TLS: the caller has no identity".to_owned(),
             Outcome::Tls => "TLS that no proxy opens: the caller has no identity".to_owned(),
             Outcome::Plaintext => "plaintext: the caller has no identity".to_owned(),
             Outcome::Refused => {
@@ -142,8 +150,11 @@ impl Page<'_> {
             );
             self.line("bypassed", &text)?;
         }
-        for provider in &told.asked {
-            self.line("asks", &format!("the provider {}, and holds if it says yes", clean(provider)))?;
+        for provider in told.asked.iter().filter(|_| told.verdict == Verdict::Allow) {
+            self.line(
+                "asks",
+                &format!("the provider {}, and is let in only if it says yes", clean(provider)),
+            )?;
         }
         self.notes(told)
     }
@@ -159,7 +170,7 @@ impl Page<'_> {
     fn phase(&mut self, phase: &Phase, told: &Authorization) -> io::Result<()> {
         let (matching, all) = phase.matching();
         let (heading, then) = match phase.action {
-            Action::Allow if matching == 0 => ("allow rules", ", so the request is refused"),
+            Action::Allow if told.ground == Ground::NoRule => ("allow rules", ", so the request is refused"),
             Action::Allow => ("allow rules", ""),
             Action::Deny if matching > 0 => ("deny rules", ", so the request is refused"),
             Action::Deny => ("deny rules", ""),

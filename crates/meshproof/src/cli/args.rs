@@ -158,15 +158,15 @@ pub(crate) struct ExplainArgs {
     pub tcp: bool,
 
     /// HTTP method
-    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = meshproof_explain::method)]
     pub method: String,
 
     /// HTTP path, with its query
-    #[arg(long, value_name = "PATH", default_value = "/")]
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = meshproof_explain::line)]
     pub path: String,
 
     /// Host header [default: the name of the Service]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = meshproof_explain::line)]
     pub host: Option<String>,
 
     /// A header of the request. May be repeated
@@ -181,7 +181,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, conflicts_with = "claim")]
     pub bad_token: bool,
 
-    /// Address of the client, as the last hop sees it
+    /// Address of the client, as the first hop sees it
     #[arg(long, value_name = "IP")]
     pub source_ip: Option<IpAddr>,
 

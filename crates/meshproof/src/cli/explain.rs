@@ -3,9 +3,11 @@
 use std::io::Write;
 
 use meshproof::{Outcome, Session};
-use meshproof_explain::{Answer, Explainer, HttpParts, Question, Unclear, Verdict, Way, add_claim};
+use meshproof_diagnostics::{Finding, Level};
+use meshproof_explain::{Answer, Evidence, Explainer, HttpParts, Question, Unclear, Verdict, Way, add_claim};
 use meshproof_ir::Layer;
 use meshproof_report::{Style, explain as report};
+use meshproof_source::Span;
 
 use super::args::{Expected, ExplainArgs};
 use super::output::{self, Format, Output};
@@ -34,7 +36,9 @@ fn answer(args: &ExplainArgs) -> Result<u8, String> {
         output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
         return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
     }
-    let answer = ask(&outcome, &question)?;
+    let mut answer = ask(&outcome, &question)?;
+    answer.unknowns.extend(outcome.incomplete.iter().map(|what| format!("what else there is: {what}")));
+    answer.notes.extend(refused_objects(&outcome, &answer));
     write(&outputs, &answer, &outcome, args)?;
     let expected = args.expect.map(|expected| match expected {
         Expected::Allow => Verdict::Allow,
@@ -75,9 +79,14 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     let mut answers: Vec<Answer> = Vec::new();
     let mut unclear: Option<Unclear> = None;
     for mesh in &outcome.meshes {
-        match Explainer::new(mesh).answer(question) {
-            Ok(answer) if !answers.contains(&answer) => answers.push(answer),
-            Ok(_) => {}
+        match Explainer::new(mesh).answers(question) {
+            Ok(found) => {
+                for answer in found {
+                    if !answers.contains(&answer) {
+                        answers.push(answer);
+                    }
+                }
+            }
             Err(problem) => {
                 unclear.get_or_insert(problem);
             }
@@ -88,15 +97,51 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     if allow > 0 && deny > 0 {
         return Err(format!(
             "the input holds {} set-ups (overlays or environments) that answer differently: {allow} allow it and {deny} \
-             deny it; pass the folder of the one you mean",
-            answers.len()
+             deny it{}; pass the folder of the one you mean",
+            answers.len(),
+            clusters(&answers)
         ));
+    }
+    if let [first, ..] = answers.as_slice()
+        && answers.len() > 1
+    {
+        let text = format!("{} set-ups or clusters of the input agree; this is one of them", answers.len());
+        answers = vec![Answer {
+            notes: [first.notes.clone(), vec![Evidence::new(text)]].concat(),
+            ..first.clone()
+        }];
     }
     match (answers.into_iter().next(), unclear) {
         (Some(answer), _) => Ok(answer),
         (None, Some(problem)) => Err(problem.to_string()),
         (None, None) => Err("there is no mesh to ask".to_owned()),
     }
+}
+
+/// The clusters that answer, when they have names.
+fn clusters(answers: &[Answer]) -> String {
+    let told = |answer: &Answer| {
+        let word = if answer.verdict == Verdict::Allow { "allows" } else { "denies" };
+        Some(format!("{} {word} it", answer.cluster.as_ref()?))
+    };
+    let told: Vec<String> = answers.iter().filter_map(told).collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+}
+
+/// Policies of the answer that the API server or istiod would refuse: what they say is not what is in force.
+fn refused_objects(outcome: &Outcome, answer: &Answer) -> Vec<Evidence> {
+    let phases =
+        answer.hops.iter().filter_map(|hop| hop.authorization.as_ref()).flat_map(|told| &told.phases);
+    let policies: Vec<_> = phases.flat_map(|phase| &phase.policies).collect();
+    let of = |finding: &Finding| {
+        let at = finding.primary.span;
+        let inside = |span: Span| span.source == at.source && span.start <= at.start && at.end <= span.end;
+        let policy = policies.iter().find(|policy| inside(policy.span))?;
+        let text = format!("{} is not what would be in force: {}", policy.id, finding.message);
+        Some(Evidence::at(text, at))
+    };
+    let errors = outcome.findings.iter().filter(|finding| finding.level == Level::Error);
+    errors.filter_map(of).collect()
 }
 
 fn write(outputs: &[Output], answer: &Answer, outcome: &Outcome, args: &ExplainArgs) -> Result<(), String> {

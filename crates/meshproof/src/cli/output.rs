@@ -148,8 +148,16 @@ fn colored(color: Color, terminal: bool) -> bool {
 
 /// Tells the user what is wrong with the run itself.
 pub(crate) fn complain(message: &str) {
+    // Names come from outside, and a terminal is not to act on them.
+    let shown: String = message
+        .chars()
+        .flat_map(|character| match character.is_control() && character != '\n' {
+            true => character.escape_default().collect::<Vec<_>>(),
+            false => vec![character],
+        })
+        .collect();
     // Nothing is left to be done when even that fails.
-    let _ = writeln!(io::stderr(), "error: {message}");
+    let _ = writeln!(io::stderr(), "error: {shown}");
 }
 
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! What stands before a port of a workload, and which connections it takes.
+
+use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_ir::{
+    AmbientPeerAuthentication, Capture, EffectiveMode, Fact, Mesh, PortCapture, ResourceId, Workload,
+    WorkloadId,
+};
+use meshproof_resources::MtlsMode;
+
+use crate::answer::{Evidence, PointKind};
+
+/// What stands before the port.
+pub(crate) fn kind_of(mesh: &Mesh, id: WorkloadId, port: u16) -> PointKind {
+    let workload = mesh.workload(id);
+    let Fact::Known(capture, _) = &workload.capture else { return PointKind::Unknown };
+    if let PortCapture::Excluded { .. } = port_capture(workload, port) {
+        return PointKind::NoProxy;
+    }
+    match capture {
+        Capture::Sidecar | Capture::SidecarHbone => PointKind::Sidecar,
+        Capture::Ambient => PointKind::Ztunnel,
+        Capture::Gateway => PointKind::Gateway,
+        Capture::Waypoint => PointKind::Waypoint,
+        Capture::ProxylessGrpc => PointKind::ProxylessGrpc,
+        Capture::None => PointKind::NoProxy,
+    }
+}
+
+fn port_capture(workload: &Workload, port: u16) -> &PortCapture {
+    workload.ports.iter().find(|own| own.number == port).map_or(&workload.other_ports, |own| &own.capture)
+}
+
+fn effective(workload: &Workload, port: u16) -> &EffectiveMode {
+    workload.ports.iter().find(|own| own.number == port).map_or(&workload.mode, |own| &own.mode)
+}
+
+/// Whether the port is one for datagrams.
+pub(crate) fn is_datagram(mesh: &Mesh, id: WorkloadId, port: u16) -> bool {
+    let own = mesh.workload(id).ports.iter().find(|own| own.number == port);
+    own.is_some_and(|own| own.protocol.is(&ProtocolClass::Udp))
+}
+
+/// What leaves the mode open: objects of one scope, of which the older one counts, without their ages.
+pub(crate) fn doubts(mesh: &Mesh, id: WorkloadId, port: u16) -> Option<String> {
+    let effective = effective(mesh.workload(id), port);
+    let decided = effective.decided_by?;
+    let undated = |id: &ResourceId| mesh.resource(*id).meta.creation_timestamp.is_none();
+    let mode = |id: ResourceId| {
+        mesh.peer_authentication(id).map(|policy| policy.mode.as_ref().map(|mode| mode.value))
+    };
+    let other = effective
+        .shadowed
+        .iter()
+        .find(|other| (undated(other) || undated(&decided)) && mode(**other) != mode(decided))?;
+    let name = |id: ResourceId| mesh.resource(id).meta.name();
+    Some(format!(
+        "which of the PeerAuthentications {} and {} is older, and so counts; {} is taken to be",
+        name(decided),
+        name(*other),
+        name(decided)
+    ))
+}
+
+/// What makes the server take plaintext, or not.
+pub(crate) fn told(mesh: &Mesh, id: WorkloadId, port: u16) -> Vec<Evidence> {
+    let workload = mesh.workload(id);
+    match &workload.capture {
+        Fact::Unknown(reason) => {
+            return vec![Evidence::new(format!(
+                "it is not known whether a proxy stands before it: {reason}"
+            ))];
+        }
+        Fact::Known(Capture::None, origin) => {
+            let text = "no proxy, so no PeerAuthentication and no AuthorizationPolicy counts";
+            return vec![Evidence { text: text.to_owned(), span: origin.span() }];
+        }
+        Fact::Known(Capture::Gateway | Capture::Waypoint, _) => return Vec::new(),
+        Fact::Known(..) => {}
+    }
+    if let PortCapture::Excluded { by } = port_capture(workload, port) {
+        return vec![Evidence { text: "this port goes around the proxy".to_owned(), span: *by }];
+    }
+    let effective = effective(workload, port);
+    let word = match effective.mode.known() {
+        Some(MtlsMode::Strict) => "STRICT",
+        Some(MtlsMode::Disable) => "DISABLE",
+        Some(MtlsMode::Permissive | MtlsMode::Unset) => "PERMISSIVE",
+        None => "mode not known",
+    };
+    let evidence = match effective.decided_by {
+        Some(id) => {
+            let resource = mesh.resource(id);
+            let namespace =
+                mesh.placement[id.index()].1.map_or("?", |namespace| mesh.namespace_display(namespace));
+            let text = format!("{word} by PeerAuthentication {namespace}/{}", resource.meta.name());
+            Evidence::at(text, effective.mode.span().unwrap_or(resource.meta.span))
+        }
+        None => Evidence::new(format!("{word} by default: no PeerAuthentication says otherwise")),
+    };
+    let mut told = vec![evidence];
+    if let Some(ambient) = &workload.ambient {
+        told.extend(at_ztunnel(mesh, ambient, effective));
+    }
+    told
+}
+
+/// Where ztunnel does not do what is written.
+fn at_ztunnel(
+    mesh: &Mesh,
+    ambient: &AmbientPeerAuthentication,
+    effective: &EffectiveMode,
+) -> Option<Evidence> {
+    if let Some(lost) = ambient.converted.filter(|_| ambient.missing) {
+        let resource = mesh.resource(lost);
+        let text = format!(
+            "the ports of PeerAuthentication {} never reach ztunnel, which then takes plaintext everywhere",
+            resource.meta.name()
+        );
+        return Some(Evidence::at(text, resource.meta.span));
+    }
+    let disabled = effective.mode.is(&MtlsMode::Disable);
+    disabled.then(|| Evidence::new("ztunnel takes DISABLE for PERMISSIVE"))
+}
