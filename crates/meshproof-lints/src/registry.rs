@@ -57,8 +57,14 @@ pub static LINTS: &[Lint] = lints! {
         "a document too large to be read";
     "duplicate-key" Warning Conflict None;
         "a mapping with one key twice";
+    "erased-tls" Warning Hole Some(crate::erased_tls::check);
+        "a port entry that takes back the TLS above it by not repeating it";
     "http-deny-at-ztunnel" Error Hole Some(crate::http_deny_at_ztunnel::check);
         "a DENY about HTTP that ztunnel leaves out or widens";
+    "ignored-credential" Warning Hole Some(crate::ignored_credential::check);
+        "`credentialName` for sidecars, which then send plaintext";
+    "ignored-tls-field" Info Dead Some(crate::ignored_tls_field::check);
+        "a field of `tls` that its mode does not read";
     "incomplete-type" Warning Invalid None;
         "a document with only one of apiVersion and kind";
     "internal-error" Error Invalid None;
@@ -77,6 +83,8 @@ pub static LINTS: &[Lint] = lints! {
         "a field without a value";
     "permissive-mtls" Error Hole Some(crate::permissive_mtls::check);
         "a port that takes plaintext although identity rules or a STRICT say otherwise";
+    "plaintext-client" Warning Hole Some(crate::plaintext_client::check);
+        "mesh clients that send plaintext to a server that takes mTLS as well";
     "render-failed" Warning Invalid None;
         "a folder that Kustomize or Helm refused";
     "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
@@ -87,6 +95,8 @@ pub static LINTS: &[Lint] = lints! {
         "`from` and `to` as two rules, so that the second lets anybody in";
     "suppression-without-reason" Warning Hygiene None;
         "a suppression that does not say why";
+    "tls-without-mode" Error Hole Some(crate::tls_without_mode::check);
+        "`tls` without `mode`, which makes clients send plaintext";
     "uncaptured-port" Error Hole Some(crate::uncaptured_port::check);
         "a port whose traffic goes around the proxy although something is meant to guard it";
     "unenforced-policy" Error Hole Some(crate::unenforced_policy::check);
@@ -105,6 +115,8 @@ pub static LINTS: &[Lint] = lints! {
         "a List whose items are no list";
     "unused-suppression" Warning Hygiene None;
         "a suppression that suppresses nothing";
+    "unverified-tls" Warning Hole Some(crate::unverified_tls::check);
+        "TLS to a server whose certificate nobody looks at";
     "yaml-syntax" Error Invalid None;
         "a document that is no YAML";
 };

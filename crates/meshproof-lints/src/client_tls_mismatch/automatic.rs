@@ -5,10 +5,10 @@ use meshproof_resources::MtlsMode;
 use meshproof_source::Span;
 use meshproof_transport::{EndpointOutcome, Path, Wire};
 
-use super::{ID, is_server_written};
+use super::ID;
 use crate::Context;
 use crate::automatic::{AutomaticCall, TLS_MODE};
-use crate::calls::{connection, deciding, first_line, is_lost, reasons, workload_of};
+use crate::calls::{connection, deciding, first_line, is_lost, is_server_written, reasons, workload_of};
 use crate::clients::is_settled_client;
 use crate::hash::Set;
 

@@ -1,56 +1,22 @@
 //! Rules that make clients send what the server does not take, or ask for a server that is not there.
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
-use meshproof_ir::WorkloadId;
-use meshproof_resources::{ClientTls, ClientTlsMode, Subset};
+use meshproof_resources::ClientTlsMode;
 use meshproof_transport::{Delivery, EndpointOutcome, Outcome, RefusedBy, Wire};
 
-use super::{ID, is_server_written};
+use super::ID;
 use crate::Context;
-use crate::calls::{connection, is_all_lost, is_decided_by, port_of, reasons, sets_tls, workload_of};
-use crate::clients::{ClientRule, Host, HostPort, is_settled_client};
-use crate::conflicting_rules::{is_contradiction, revision};
-
-/// Subsets and hosts looked at per rule.
-const SUBSETS: usize = 32;
-const HOSTS: usize = 256;
-
-/// One call that comes to nothing.
-struct Lost<'l, 'c> {
-    rule: &'l ClientRule<'c>,
-    host: &'l Host<'c>,
-    client: WorkloadId,
-    subset: Option<&'c Subset>,
-    outcome: Outcome,
-}
+use crate::calls::{
+    RuleCall, connection, deciding_tls, first_call, is_all_lost, is_decided_by, is_server_written, port_of,
+    reasons, sets_tls, tls_span, workload_of,
+};
+use crate::clients::ClientRule;
+use crate::conflicting_rules::is_contradiction;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let rules = ctx.clients().rules.iter().filter(|rule| sets_tls(rule.rule));
-    rules.filter_map(|rule| finding(ctx, &first_lost(ctx, rule)?)).collect()
-}
-
-fn first_lost<'l, 'c>(ctx: &'l Context<'c>, rule: &'l ClientRule<'c>) -> Option<Lost<'l, 'c>> {
-    let clients = ctx.clients();
-    let of_subsets = rule.rule.subsets.iter().filter(|subset| subset.traffic_policy.is_some());
-    for used in rule.uses.iter().take(HOSTS) {
-        let (host, Some(client)) = (&clients.hosts[used.host as usize], used.client) else { continue };
-        let routed_to = |subset: &&Subset| {
-            let name = subset.name.as_ref().map_or("", |name| &name.value);
-            clients.is_subset_used(rule.cluster, host.name, name)
-        };
-        let subsets = of_subsets.clone().filter(routed_to).take(SUBSETS).map(Some);
-        for subset in std::iter::once(None).chain(subsets) {
-            let lost = |port: &HostPort| {
-                let name = subset.and_then(|subset| subset.name.as_ref()).map(|name| name.value.as_str());
-                let outcome = clients.call(ctx, client, host, *port, name);
-                is_new(ctx, rule, &outcome).then_some(outcome)
-            };
-            if let Some(outcome) = host.ports.iter().find_map(lost) {
-                return Some(Lost { rule, host, client, subset, outcome });
-            }
-        }
-    }
-    None
+    let lost = |rule| first_call(ctx, rule, |outcome| is_new(ctx, rule, outcome));
+    rules.filter_map(|rule| finding(ctx, &lost(rule)?)).collect()
 }
 
 /// Whether all is lost by this rule, and not by what `conflicting-rules` tells.
@@ -74,28 +40,17 @@ fn is_new(ctx: &Context<'_>, rule: &ClientRule<'_>, outcome: &Outcome) -> bool {
         && !outcome.endpoints.iter().all(told)
 }
 
-fn finding(ctx: &Context<'_>, lost: &Lost<'_, '_>) -> Option<Finding> {
-    let Lost { rule, host, client, subset, outcome } = lost;
+fn finding(ctx: &Context<'_>, lost: &RuleCall<'_, '_>) -> Option<Finding> {
+    let RuleCall { rule, client, outcome, .. } = lost;
     let endpoint = outcome.endpoints.first()?;
     let server = ctx.mesh.workload(workload_of(endpoint)?);
     let meta = &ctx.resource(rule.id).meta;
     let name = meta.resource_name();
     let to = format!("{}:{}", ctx.workload_name(server), endpoint.port);
     let Said { span, why, label, help } = said(ctx, rule, outcome, endpoint)?;
-    let whom = match subset.and_then(|subset| subset.name.as_ref()) {
-        Some(subset) => format!("are routed to subset {} of {name}", subset.value),
-        None => format!("follow {name}"),
-    };
-    let message = format!("clients that {whom} cannot reach {to}: {why}");
+    let message = format!("{} cannot reach {to}: {why}", lost.who(&name));
     let mode_matters = !endpoint.wire.is(&Wire::Tls);
-    let is_followed_whole = ctx.transport().rules_followed(*client, host.name).len() == 1;
-    let certain = outcome.unknown.is_empty()
-        && !rule.host.starts_with('*')
-        && is_followed_whole
-        && (subset.is_some() || !ctx.clients().is_routed(host))
-        && revision(meta).is_none()
-        && !ctx.is_incomplete(rule.namespace)
-        && is_settled_client(ctx, ctx.mesh.workload(*client))
+    let certain = lost.is_settled(ctx)
         && outcome.endpoints.iter().all(|endpoint| is_server_written(ctx, endpoint, mode_matters));
     let witness = connection(ctx, *client, server, endpoint, Decision::Deny, reasons(outcome, endpoint));
     let mut finding = Finding::new(
@@ -144,7 +99,7 @@ fn said(
     let names = outcome.tls.as_ref().map(|tls| tls.server_names.join(", ")).unwrap_or_default();
     if matches!(endpoint.result.known(), Some(Delivery::Refused(RefusedBy::ServerIdentity))) {
         let own = ctx.mesh.identity_of(workload_of(endpoint)?)?.spiffe_id()?;
-        let tls = written(rule, span)?;
+        let tls = deciding_tls(rule, outcome)?;
         return Some(Said {
             span: tls.subject_alt_names.first().map_or(span, |name| name.span),
             why: format!("they accept only {names}, and the server is {own}"),
@@ -170,13 +125,4 @@ fn said(
         label: label.to_owned(),
         help: "remove `tls` from the DestinationRule: auto mTLS sends what the server takes",
     })
-}
-
-fn tls_span(tls: &ClientTls) -> meshproof_source::Span {
-    tls.mode.as_ref().map_or(tls.span, |mode| mode.span)
-}
-
-/// The `tls` whose mode stands at a place.
-fn written<'c>(rule: &ClientRule<'c>, span: meshproof_source::Span) -> Option<&'c ClientTls> {
-    crate::calls::all_tls(rule.rule).find(|tls| tls_span(tls) == span)
 }
