@@ -16,6 +16,7 @@ use crate::normalize::Refusal;
 use crate::policy::Policy;
 use crate::request::{Request, Token};
 use crate::rule::{Setting, judge};
+use crate::tested::CustomOutcome;
 use crate::trace::{Ignored, Phase, PhaseTrace, PolicyTrace, RuleTrace, RuleVerdict, Standing, Trace};
 use crate::view::View;
 use crate::{grpc, ztunnel};
@@ -257,7 +258,7 @@ fn surroundings<'a>(policy: &Policy<'a>, context: &'a Context) -> Surroundings<'
     Surroundings { policy_namespace: policy.namespace, trust_domains: Some(&context.trust_domains) }
 }
 
-fn standing(policy: &Policy<'_>, context: &Context, too_many: bool) -> Standing {
+pub(crate) fn standing(policy: &Policy<'_>, context: &Context, too_many: bool) -> Standing {
     let is_usable = !too_many && provider_problem(policy, context).is_none();
     match policy.action() {
         // Istio 1.32, `builder.go`: without a usable provider the rules on trial are forgotten.
@@ -332,6 +333,25 @@ fn decide(
     evaluation.conclude(enforced(Phase::Deny), has_allow, enforced(Phase::Allow));
 }
 
+/// What becomes of a request that the CUSTOM policy matches.
+pub(crate) fn custom_outcome<'a>(
+    too_many: bool,
+    policy: &Policy<'a>,
+    context: &Context,
+) -> CustomOutcome<'a> {
+    let provider = provider_name(policy).and_then(|name| Some((name, context.providers.get(name)?)));
+    let Some((name, provider)) = provider.filter(|_| !too_many) else { return CustomOutcome::Unusable };
+    if policy.is_dry_run() {
+        return CustomOutcome::OnTrial;
+    }
+    let refuses = match provider.answer {
+        ProviderAnswer::Unknown | ProviderAnswer::Allow => false,
+        ProviderAnswer::Deny => true,
+        ProviderAnswer::Error => !provider.fail_open,
+    };
+    CustomOutcome::Asked { provider: name, answer: provider.answer, refuses }
+}
+
 /// Asks the providers; gives the rules through which the request is refused.
 fn custom(
     evaluation: &mut Evaluation,
@@ -343,27 +363,23 @@ fn custom(
     let mut refusing = Vec::new();
     for mut matched in matched {
         let policy = &policies[matched.policy];
-        let provider = provider_name(policy).and_then(|name| Some((name, context.providers.get(name)?)));
-        let Some((name, provider)) = provider.filter(|_| !too_many) else {
-            matched.id = format!("{}{}{BAD_CUSTOM}", custom_prefix(policy), matched.id);
-            refusing.push(matched);
-            continue;
-        };
-        if policy.is_dry_run() {
-            matched.id.insert_str(0, &custom_prefix(policy));
-            refusing.push(matched);
-            continue;
+        match custom_outcome(too_many, policy, context) {
+            CustomOutcome::Unusable => {
+                matched.id = format!("{}{}{BAD_CUSTOM}", custom_prefix(policy), matched.id);
+                refusing.push(matched);
+            }
+            CustomOutcome::OnTrial => {
+                matched.id.insert_str(0, &custom_prefix(policy));
+                refusing.push(matched);
+            }
+            CustomOutcome::Asked { provider, answer, refuses } => {
+                if refuses {
+                    refusing.push(matched.clone());
+                }
+                let delegation = Delegation { provider: provider.to_owned(), rule: matched, answer };
+                evaluation.delegated.push(delegation);
+            }
         }
-        let refuses = match provider.answer {
-            ProviderAnswer::Unknown | ProviderAnswer::Allow => false,
-            ProviderAnswer::Deny => true,
-            ProviderAnswer::Error => !provider.fail_open,
-        };
-        if refuses {
-            refusing.push(matched.clone());
-        }
-        let delegation = Delegation { provider: name.to_owned(), rule: matched, answer: provider.answer };
-        evaluation.delegated.push(delegation);
     }
     evaluation.delegated.sort_by(|a, b| (&a.provider, &a.rule).cmp(&(&b.provider, &b.rule)));
     refusing

@@ -3,7 +3,7 @@
 //! Rules: Istio 1.32, `grpcgen/lds.go`: only DENY and ALLOW, no dry run, no trust domain aliases; a filter without rules
 //! is not built, so an ALLOW policy that allows nothing refuses nothing.
 
-use meshproof_resources::Action;
+use meshproof_resources::{Action, Rule};
 
 use crate::attribute::Attribute;
 use crate::context::Context;
@@ -65,6 +65,11 @@ pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Con
     };
     evaluation.conclude(found(Phase::Deny), has_allow_filter, found(Phase::Allow));
     evaluation
+}
+
+/// Whether the filter gets an entry for the rule.
+pub(crate) fn has_entry(rule: &Rule) -> bool {
+    ReadRule::new(rule).is_ok()
 }
 
 /// A rule with an unknown key is passed over; one that fails to translate still has its (empty) entry.

@@ -18,6 +18,7 @@ mod provider;
 mod request;
 mod rule;
 mod semantics;
+mod tested;
 mod trace;
 mod view;
 mod ztunnel;
@@ -33,6 +34,9 @@ pub use provider::{status_name, usable_provider};
 pub use request::{Certificate, HttpRequest, Peer, Request, Token};
 pub use rule::attributes_of;
 pub use semantics::{ClientAddress, HeaderMatching, PathNormalization, Semantics};
+pub use tested::{
+    CustomOutcome, TestedField, TestedItem, TestedRule, custom_outcome, needs_allow, standings, tested,
+};
 pub use trace::{
     Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleTrace, RuleVerdict,
     Standing, Trace,

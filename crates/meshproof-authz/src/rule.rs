@@ -138,7 +138,7 @@ pub(crate) fn judge_parts(rule: &ReadRule<'_>, fails: impl Fn(&Item<'_>) -> Vec<
 }
 
 /// Values that a chain cannot test, in the order of the rule.
-fn unusable(rule: &ReadRule<'_>, is_tcp: bool) -> Vec<Ignored> {
+pub(crate) fn unusable(rule: &ReadRule<'_>, is_tcp: bool) -> Vec<Ignored> {
     let mut found = Vec::new();
     for test in rule.items().flat_map(|item| &item.tests) {
         for (_, name, values) in test.halves() {

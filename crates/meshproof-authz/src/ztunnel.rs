@@ -71,7 +71,7 @@ pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Con
     evaluation
 }
 
-fn standing(policy: &Policy<'_>, context: &Context) -> Standing {
+pub(crate) fn standing(policy: &Policy<'_>, context: &Context) -> Standing {
     let is_sent =
         matches!(policy.action(), Action::Allow | Action::Deny) && policy.spec.target_refs.is_empty();
     match (is_sent, policy.is_dry_run()) {
@@ -103,7 +103,7 @@ fn judge(rule: &Rule, policy: &Policy<'_>, view: &View<'_>) -> (RuleVerdict, Vec
 
 /// Whether ztunnel has a test for the property here. Conditions know fewer than fields: `source.serviceAccount` and
 /// `source.trustDomain` count as layer 7.
-fn is_known(attribute: &Attribute, item: &Item<'_>) -> bool {
+pub(crate) fn is_known(attribute: &Attribute, item: &Item<'_>) -> bool {
     let in_condition = matches!(item.part, Part::When(_));
     match attribute {
         Attribute::Principal
@@ -118,7 +118,7 @@ fn is_known(attribute: &Attribute, item: &Item<'_>) -> bool {
 
 /// What ztunnel leaves out; and the first of it that drops a rule of an ALLOW policy. The fields `trustDomains` and
 /// `notTrustDomains` are forgotten in the conversion without dropping anything. Bad ports and addresses are skipped.
-fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
+pub(crate) fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
     let mut layer_seven = None;
     let mut ignored = Vec::new();
     for item in rule.items() {

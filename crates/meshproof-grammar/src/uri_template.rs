@@ -178,6 +178,26 @@ impl UriTemplate {
     pub fn matches(&self, path: &str) -> bool {
         Machine::new(self).is_some_and(|machine| machine.accepts(path))
     }
+
+    /// What the whole path has to match, for code that reasons about all paths at once.
+    pub fn expression(&self) -> Expression {
+        match Machine::new(self) {
+            None => Expression::Nothing,
+            Some(Machine { repeated: Some(_), .. }) => Expression::RepeatedVariable,
+            Some(machine) => Expression::Steps(machine.steps),
+        }
+    }
+}
+
+/// The regular expression of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Expression {
+    /// No text matches.
+    Nothing,
+    /// Steps one after the other, each with whether it is repeated any number of times instead of taken once.
+    Steps(Vec<(Takes, bool)>),
+    /// A variable is repeated as a whole, which steps cannot say.
+    RepeatedVariable,
 }
 
 /// What the pieces so far forbid.
@@ -212,16 +232,20 @@ impl Order {
     }
 }
 
-/// What one step takes.
-#[derive(Clone, Copy)]
-enum Takes {
+/// What one step of the regular expression takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Takes {
+    /// This byte.
     This(u8),
+    /// A character of a segment.
     Segment,
+    /// A character of a segment, or a slash.
     Slashes,
 }
 
 impl Takes {
-    fn takes(self, byte: u8) -> bool {
+    /// Whether the step takes the byte.
+    pub fn takes(self, byte: u8) -> bool {
         match self {
             Takes::This(this) => this == byte,
             Takes::Segment => is_literal(char::from(byte)),
