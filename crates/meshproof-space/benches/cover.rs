@@ -1,0 +1,9 @@
+//! Questions about large sets of rules, on one thread.
+#![allow(missing_docs)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn nothing(_: &mut Criterion) {}
+
+criterion_group!(benches, nothing);
+criterion_main!(benches);

@@ -1,0 +1,42 @@
+//! Sets of requests, exact, each answer with a request that shows it.
+//!
+//! The policies of one enforcement point are lowered, engine by engine, to boxes ([`lower`], [`RequestBox`]): conjunctions
+//! of tests over variables that are independent of each other. Whether a box lies inside of a union of boxes is answered
+//! by a search that chooses a value for one variable after the other; what escapes is a request. [`Space`] asks that in
+//! many ways.
+//!
+//! What is said holds for the requests of a [`Domain`]. Nothing is guessed: a question is answered with a request that
+//! [`meshproof_authz::evaluate`] confirms, with a proof that there is none, or with the [`Limit`] that was hit.
+
+mod alphabet;
+mod bits;
+mod boxes;
+mod comparison;
+mod cover;
+mod domain;
+mod identity;
+mod index;
+mod kind;
+mod language;
+mod limit;
+mod lower;
+mod matcher;
+mod part;
+mod paths;
+mod space;
+mod test;
+mod universe;
+mod value;
+mod values;
+mod variable;
+mod vocabulary;
+mod witness;
+
+pub use boxes::{Clause, RequestBox};
+pub use comparison::{Cause, Change, Changes, Comparison, Side};
+pub use domain::{Domain, Tokens};
+pub use limit::Limit;
+pub use lower::{Effect, LoweredPolicies, LoweredRule, MOST_BOXES, RuleBoxes, RuleId, lower};
+pub use space::{Answer, Outcome, Space};
+pub use test::Test;
+pub use variable::Variable;

@@ -1,0 +1,114 @@
+//! Which tests of a variable a value passes, without asking each of them.
+
+use foldhash::{HashMap, HashMapExt};
+
+use crate::kind::Shape;
+use crate::part::Part;
+use crate::value::Value;
+use crate::vocabulary::TestId;
+
+/// Look-up tables over the tests of one variable. A product is found by its most selective part and asked in full.
+#[derive(Debug, Default)]
+pub(crate) struct Matcher {
+    exact: HashMap<(usize, Box<str>), Vec<TestId>>,
+    prefix: Affixes,
+    suffix: Affixes,
+    /// Asked one by one.
+    others: Vec<TestId>,
+}
+
+/// Texts by their length, so that only as many look-ups are needed as there are lengths.
+#[derive(Debug, Default)]
+struct Affixes {
+    texts: HashMap<(usize, Box<str>), Vec<TestId>>,
+    /// Part and length.
+    lengths: Vec<(usize, usize)>,
+}
+
+impl Affixes {
+    fn insert(&mut self, part: usize, text: &str, test: TestId) {
+        let length = (part, text.len());
+        if !self.lengths.contains(&length) {
+            self.lengths.push(length);
+        }
+        self.texts.entry((part, text.into())).or_default().push(test);
+    }
+}
+
+impl Matcher {
+    pub fn new<'a>(tests: impl Iterator<Item = (TestId, &'a Shape)>) -> Matcher {
+        let mut matcher = Matcher {
+            exact: HashMap::new(),
+            prefix: Affixes::default(),
+            suffix: Affixes::default(),
+            others: Vec::new(),
+        };
+        for (id, shape) in tests {
+            match shape {
+                Shape::Forms(forms) => forms.iter().for_each(|form| matcher.insert(id, form)),
+                Shape::Simple(part) => matcher.insert(id, std::slice::from_ref(part)),
+                Shape::Language(language) => {
+                    let start: Option<Vec<u8>> =
+                        language.start().iter().map(crate::alphabet::Bytes::only).collect();
+                    match start.map(String::from_utf8) {
+                        Some(Ok(text)) if !text.is_empty() => matcher.prefix.insert(0, &text, id),
+                        _ => matcher.others.push(id),
+                    }
+                }
+                Shape::Range(..) => matcher.others.push(id),
+            }
+        }
+        matcher.others.dedup();
+        matcher
+    }
+
+    fn insert(&mut self, id: TestId, form: &[Part]) {
+        let rank = |part: &Part| match part {
+            Part::Exact(_) => 0,
+            Part::Prefix(_) | Part::Suffix(_) => 1,
+            _ => 2,
+        };
+        // Trust domains say least, so of equal parts the later one is taken.
+        let chosen = form.iter().enumerate().rev().min_by_key(|(_, part)| rank(part));
+        match chosen {
+            Some((at, Part::Exact(text))) => {
+                self.exact.entry((at, text.as_ref().into())).or_default().push(id);
+            }
+            Some((at, Part::Prefix(text))) => self.prefix.insert(at, text, id),
+            Some((at, Part::Suffix(text))) => self.suffix.insert(at, text, id),
+            _ => self.others.push(id),
+        }
+    }
+
+    /// The tests that the value passes.
+    pub fn passed(&self, value: &Value, shapes: &[Shape]) -> Vec<TestId> {
+        let mut candidates = self.others.clone();
+        match value {
+            Value::Number(_) => {}
+            Value::Parts(parts) => {
+                let there = parts.iter().enumerate().filter_map(|(at, text)| Some((at, text.as_deref()?)));
+                there.for_each(|(at, text)| self.look_up(at, text, &mut candidates));
+            }
+            Value::Lines(lines) => lines.iter().for_each(|line| self.look_up(0, line, &mut candidates)),
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates.retain(|test| shapes[*test as usize].matches(value));
+        candidates
+    }
+
+    fn look_up(&self, part: usize, text: &str, candidates: &mut Vec<TestId>) {
+        let mut add = |found: Option<&Vec<TestId>>| candidates.extend(found.into_iter().flatten());
+        add(self.exact.get(&(part, text.into())));
+        for (_, length) in self.prefix.lengths.iter().filter(|(of, _)| *of == part) {
+            if let Some(start) = text.get(..*length) {
+                add(self.prefix.texts.get(&(part, start.into())));
+            }
+        }
+        for (_, length) in self.suffix.lengths.iter().filter(|(of, _)| *of == part) {
+            if let Some(end) = text.len().checked_sub(*length).and_then(|at| text.get(at..)) {
+                add(self.suffix.texts.get(&(part, end.into())));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Simple tests of one text, what several of them ask together, and the least text that meets that.
+//!
+//! Least: `prefix·filler·suffix`, the filler being a text that no test of the variable knows, meets what was asked and
+//! nothing else that can be avoided. Hence these texts are all that a search has to try.
+
+use std::sync::Arc;
+
+use crate::alphabet::TextDomain;
+use crate::limit::Limit;
+
+/// A test of one text, or of one part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// No demand.
+    Any,
+    /// It is not there.
+    Absent,
+    /// It is there.
+    Exists,
+    /// It is there and not empty.
+    NonEmpty,
+    Exact(Arc<str>),
+    Prefix(Arc<str>),
+    Suffix(Arc<str>),
+}
+
+impl Part {
+    pub fn matches(&self, text: Option<&str>) -> bool {
+        match (self, text) {
+            (Part::Any, _) | (Part::Absent, None) | (Part::Exists, Some(_)) => true,
+            (Part::NonEmpty, Some(text)) => !text.is_empty(),
+            (Part::Exact(wanted), Some(text)) => text == &**wanted,
+            (Part::Prefix(wanted), Some(text)) => text.starts_with(&**wanted),
+            (Part::Suffix(wanted), Some(text)) => text.ends_with(&**wanted),
+            _ => false,
+        }
+    }
+
+    /// The text written in the test.
+    pub fn literal(&self) -> &str {
+        match self {
+            Part::Exact(text) | Part::Prefix(text) | Part::Suffix(text) => text,
+            _ => "",
+        }
+    }
+}
+
+/// What several tests of one text ask together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Demand {
+    Free,
+    Absent,
+    Exact(Arc<str>),
+    Affixes { prefix: Arc<str>, suffix: Arc<str>, non_empty: bool },
+}
+
+impl Demand {
+    /// With one test more; nothing when both cannot hold.
+    pub fn and(&self, part: &Part) -> Option<Demand> {
+        let none: Arc<str> = Arc::from("");
+        let demand = match (self, part) {
+            (demand, Part::Any) => demand.clone(),
+            (Demand::Free | Demand::Absent, Part::Absent) => Demand::Absent,
+            (Demand::Absent, _) | (_, Part::Absent) => return None,
+            (Demand::Exact(text), part) => {
+                part.matches(Some(text)).then(|| Demand::Exact(Arc::clone(text)))?
+            }
+            (Demand::Free, part) => {
+                let free = Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false };
+                free.and(part)?
+            }
+            (Demand::Affixes { prefix, suffix, non_empty }, Part::Exact(text)) => {
+                let fits = text.starts_with(&**prefix)
+                    && text.ends_with(&**suffix)
+                    && !(*non_empty && text.is_empty());
+                fits.then(|| Demand::Exact(Arc::clone(text)))?
+            }
+            (demand @ Demand::Affixes { .. }, Part::Exists) => demand.clone(),
+            (Demand::Affixes { prefix, suffix, .. }, Part::NonEmpty) => {
+                Demand::Affixes { prefix: prefix.clone(), suffix: suffix.clone(), non_empty: true }
+            }
+            (Demand::Affixes { prefix, suffix, non_empty }, Part::Prefix(text)) => {
+                let longer = longer(prefix, text, |long, short| long.starts_with(short))?;
+                Demand::Affixes { prefix: longer, suffix: suffix.clone(), non_empty: *non_empty }
+            }
+            (Demand::Affixes { prefix, suffix, non_empty }, Part::Suffix(text)) => {
+                let longer = longer(suffix, text, |long, short| long.ends_with(short))?;
+                Demand::Affixes { prefix: prefix.clone(), suffix: longer, non_empty: *non_empty }
+            }
+        };
+        Some(demand)
+    }
+
+    /// The least texts that meet it; usually one. Of the empty text and another one neither is less.
+    ///
+    /// # Errors
+    /// Every character is taken at the place where another one is needed.
+    pub fn least(&self, domain: &TextDomain) -> Result<Vec<Option<Arc<str>>>, Limit> {
+        let mut found = Vec::new();
+        match self {
+            Demand::Free if domain.absent => found.push(None),
+            Demand::Absent if domain.absent => found.push(None),
+            Demand::Absent => {}
+            Demand::Exact(text) if domain.is_legal(text) => found.push(Some(Arc::clone(text))),
+            Demand::Exact(_) => {}
+            Demand::Free => {
+                let none: Arc<str> = Arc::from("");
+                return Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false }
+                    .least(domain);
+            }
+            Demand::Affixes { prefix, suffix, non_empty } => {
+                let start = if domain.start.starts_with(&**prefix) { domain.start } else { prefix };
+                let filler = domain.filler_between(start, suffix).ok_or(Limit::Values)?;
+                let text = [start, &filler, suffix].concat();
+                if domain.is_legal(&text) {
+                    found.push(Some(Arc::from(text)));
+                }
+                let may_be_empty = prefix.is_empty() && suffix.is_empty() && !non_empty;
+                if may_be_empty && domain.empty_matters && domain.is_legal("") {
+                    found.push(Some(Arc::from("")));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn longer(a: &Arc<str>, b: &Arc<str>, extends: fn(&str, &str) -> bool) -> Option<Arc<str>> {
+    if extends(a, b) {
+        Some(Arc::clone(a))
+    } else if extends(b, a) {
+        Some(Arc::clone(b))
+    } else {
+        None
+    }
+}

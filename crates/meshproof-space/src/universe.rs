@@ -1,0 +1,241 @@
+//! What several enforcement points have in common, so that their sets can be compared: variables, tests, boxes, kinds of
+//! requests.
+
+use foldhash::HashSet;
+use meshproof_authz::{Context, Engine, Policy, Request};
+
+use crate::bits::Bits;
+use crate::boxes::RequestBox;
+use crate::cover::{Cover, Point};
+use crate::domain::Domain;
+use crate::index::Index;
+use crate::limit::Limit;
+use crate::lower::{Effect, LoweredRule, RuleBoxes, lower, remote_is_source};
+use crate::vocabulary::{Collector, Column, CubeId, Vocabulary};
+use crate::witness;
+
+/// More boxes than this are not looked at.
+const MOST_CUBES: usize = 200_000;
+
+/// The rules of one enforcement point in the vocabulary of a universe.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub rules: Vec<LoweredRule>,
+    /// The boxes of each rule; nothing when they are too many.
+    pub cubes: Vec<Option<Vec<CubeId>>>,
+    pub needs_allow: bool,
+}
+
+/// Points with one vocabulary.
+#[derive(Debug)]
+pub(crate) struct Universe {
+    pub vocabulary: Vocabulary,
+    pub points: Vec<Rules>,
+    /// Boxes that were handed in beside the policies.
+    pub probes: Vec<CubeId>,
+    /// The box of every request.
+    pub all: CubeId,
+    /// The kinds of requests, each as columns.
+    pub kinds: Result<Vec<Vec<Column>>, Limit>,
+    context: Context,
+}
+
+impl Universe {
+    /// The policies of the points, and further boxes. The points read requests in the same way ([`are_comparable`]).
+    pub fn new(points: &[(&[Policy<'_>], &Context)], domain: &Domain, probes: &[RequestBox]) -> Universe {
+        let context = points.first().map_or_else(|| Context::new(Engine::EnvoyHttp), |point| point.1.clone());
+        let mut collector = Collector::new(remote_is_source(&context, domain.proxy_protocol));
+        let mut room = MOST_CUBES;
+        let points: Vec<Rules> = points
+            .iter()
+            .map(|(policies, context)| {
+                let lowered = lower(policies, context);
+                let cubes = lowered.rules.iter().map(|rule| match &*rule.boxes {
+                    RuleBoxes::Boxes(boxes) if boxes.len() <= room => {
+                        room -= boxes.len();
+                        Some(boxes.iter().map(|each| collector.cube(each)).collect())
+                    }
+                    RuleBoxes::Dropped(_) => Some(Vec::new()),
+                    _ => None,
+                });
+                let cubes = cubes.collect();
+                Rules { rules: lowered.rules, cubes, needs_allow: lowered.needs_allow }
+            })
+            .collect();
+        let probes = probes.iter().map(|probe| collector.cube(probe)).collect();
+        let all = collector.cube(&RequestBox::all());
+        let kinds = domain.kinds(&collector.variables, &context);
+        let kinds: Option<Vec<CubeId>> =
+            kinds.map(|kinds| kinds.iter().map(|kind| collector.cube(kind)).collect());
+        let vocabulary = collector.finish(&context, domain);
+        let columns = |cube: CubeId| vocabulary.columns_of(cube).cloned().collect::<Vec<Column>>();
+        let kinds = kinds.map(|kinds| kinds.into_iter().map(columns).collect()).ok_or(Limit::Kinds);
+        Universe { vocabulary, points, probes, all, kinds, context }
+    }
+
+    /// Answers questions about a union of boxes.
+    pub fn cover(&self, cubes: Vec<CubeId>) -> Cover<'_> {
+        Cover::new(Index::new(cubes, &self.vocabulary), &self.vocabulary)
+    }
+
+    /// A request of all the boxes, of some kind, that none of the living boxes of the cover holds.
+    ///
+    /// # Errors
+    /// A limit was hit.
+    pub fn escape(
+        &self,
+        cubes: &[CubeId],
+        cover: &mut Cover<'_>,
+        alive: &Bits,
+    ) -> Result<Option<Point>, Limit> {
+        let mut own: Vec<Column> = Vec::new();
+        for cube in cubes {
+            let columns: Vec<Column> = self.vocabulary.columns_of(*cube).cloned().collect();
+            own = merged(&own, &columns);
+        }
+        let mut touched = Vec::new();
+        let mut limit = None;
+        for kind in self.kinds.as_ref().map_err(|limit| *limit)? {
+            match cover.escape(&merged(&own, kind), alive.clone()) {
+                Ok(Some(point)) => return Ok(Some(point)),
+                Ok(None) => touched.append(&mut cover.touched),
+                Err(hit) => limit = Some(hit),
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        cover.touched = touched;
+        limit.map_or(Ok(None), Err)
+    }
+
+    /// The point as a request.
+    pub fn request(&self, point: &Point) -> Request {
+        witness::request(point, &self.vocabulary, &self.context)
+    }
+}
+
+/// Whether a request can be put to both points.
+pub(crate) fn are_comparable(a: &Context, b: &Context) -> bool {
+    let semantics = (&a.semantics, &b.semantics);
+    a.engine == b.engine
+        && a.identity == b.identity
+        && semantics.0.normalization == semantics.1.normalization
+        && semantics.0.headers == semantics.1.headers
+        && semantics.0.client_address == semantics.1.client_address
+        && semantics.0.space_delimited_claims == semantics.1.space_delimited_claims
+}
+
+/// What both ask, variable by variable.
+fn merged(own: &[Column], kind: &[Column]) -> Vec<Column> {
+    let mut columns = own.to_vec();
+    for other in kind {
+        match columns.iter_mut().find(|column| column.variable == other.variable) {
+            Some(column) => *column = column.and(other),
+            None => columns.push(other.clone()),
+        }
+    }
+    columns
+}
+
+/// A union of conjunctions of boxes, without a union of boxes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Region {
+    pub within: Vec<Vec<CubeId>>,
+    pub except: Vec<CubeId>,
+    /// Some box of `within` is not known.
+    pub is_partial: bool,
+}
+
+impl Rules {
+    /// The boxes of the rules with such an effect, and whether some are not known.
+    pub fn cubes_where(&self, wanted: impl Fn(&Effect) -> bool) -> (Vec<CubeId>, bool) {
+        let chosen = self.rules.iter().zip(&self.cubes).filter(|(rule, _)| wanted(&rule.effect));
+        let (mut cubes, mut is_partial) = (Vec::new(), false);
+        for (_, of_rule) in chosen {
+            match of_rule {
+                Some(of_rule) => cubes.extend(of_rule),
+                None => is_partial = true,
+            }
+        }
+        cubes.sort_unstable();
+        cubes.dedup();
+        (cubes, is_partial)
+    }
+
+    /// A region of all boxes with such an effect.
+    pub fn region(&self, wanted: impl Fn(&Effect) -> bool, except: Vec<CubeId>) -> Region {
+        let (cubes, is_partial) = self.cubes_where(wanted);
+        Region { within: cubes.into_iter().map(|cube| vec![cube]).collect(), except, is_partial }
+    }
+
+    /// The boxes that refuse requests.
+    pub fn refusing(&self) -> Vec<CubeId> {
+        self.refusing_or_partial().0
+    }
+
+    /// The boxes that refuse requests, and whether some are not known.
+    pub fn refusing_or_partial(&self) -> (Vec<CubeId>, bool) {
+        self.cubes_where(|effect| matches!(effect, Effect::Deny | Effect::Refuse))
+    }
+
+    /// What passes as long as nothing refuses it.
+    pub fn passing(&self, all: CubeId) -> Region {
+        if self.needs_allow {
+            self.region(|effect| *effect == Effect::Allow, Vec::new())
+        } else {
+            Region { within: vec![vec![all]], ..Region::default() }
+        }
+    }
+}
+
+/// Requests of a region, each with the conjunction that it was found in.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub requests: Vec<(Vec<CubeId>, Box<Request>)>,
+    /// Why there may be more.
+    pub limit: Option<Limit>,
+}
+
+impl Universe {
+    /// A request of the region that the check confirms.
+    ///
+    /// # Errors
+    /// There is none as far as is known, and a limit was hit.
+    pub fn find(
+        &self,
+        region: &Region,
+        confirm: impl Fn(&Request) -> bool,
+    ) -> Result<Option<Box<Request>>, Limit> {
+        let mut found = self.find_each(region, 1, confirm);
+        match found.requests.pop() {
+            Some((_, request)) => Ok(Some(request)),
+            None => found.limit.map_or(Ok(None), Err),
+        }
+    }
+
+    /// Up to `most` requests of the region that the check confirms, one for each conjunction at most.
+    pub fn find_each(&self, region: &Region, most: usize, confirm: impl Fn(&Request) -> bool) -> Found {
+        let mut found = Found { limit: region.is_partial.then_some(Limit::Boxes), ..Found::default() };
+        let mut cover = self.cover(region.except.clone());
+        let alive = Bits::all(region.except.len());
+        let except: HashSet<CubeId> = region.except.iter().copied().collect();
+        for cubes in region.within.iter().filter(|cubes| !cubes.iter().any(|cube| except.contains(cube))) {
+            match self.escape(cubes, &mut cover, &alive) {
+                Ok(None) => {}
+                Ok(Some(point)) => {
+                    let request = self.request(&point);
+                    if !confirm(&request) {
+                        found.limit = Some(Limit::Unconfirmed);
+                        continue;
+                    }
+                    found.requests.push((cubes.clone(), Box::new(request)));
+                    if found.requests.len() == most {
+                        return found;
+                    }
+                }
+                Err(hit) => found.limit = Some(hit),
+            }
+        }
+        found
+    }
+}

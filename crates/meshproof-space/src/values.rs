@@ -1,0 +1,117 @@
+//! Which values of a variable a search has to try: those that a box takes and that no other value beats.
+//!
+//! A value beats another when every living box that accepts it accepts the other too: fewer accepting boxes are never
+//! harder to escape. Wanted tests of living boxes therefore need no values of their own; only what the target asks and
+//! what living boxes refuse leads to candidates, and numbers, of which there are finitely many, to all their borders.
+
+use foldhash::{HashMap, HashMapExt};
+
+use crate::bits::Bits;
+use crate::index::Index;
+use crate::kind::{Kind, Shape};
+use crate::limit::Limit;
+use crate::value::{Number, Value};
+use crate::vocabulary::{Column, TestId, Vocabulary};
+
+mod lines;
+mod parts;
+mod words;
+
+/// More values than this are not tried at one place.
+const MOST_VALUES: usize = 4096;
+
+/// What stands against a target at one moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Against<'a> {
+    pub vocabulary: &'a Vocabulary,
+    pub index: &'a Index,
+    pub alive: &'a Bits,
+}
+
+/// Candidates, and those that were found before.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    /// What columns take when nothing they meet is refused.
+    plain: HashMap<Column, Vec<Value>>,
+    /// Texts by what was asked of them.
+    texts: words::Memo,
+}
+
+impl Values {
+    pub fn new() -> Values {
+        Values { plain: HashMap::new(), texts: words::Memo::default() }
+    }
+
+    /// The values to try, none at all when the column takes none.
+    ///
+    /// # Errors
+    /// A limit was hit.
+    pub fn of(&mut self, column: &Column, against: Against<'_>) -> Result<Vec<Value>, Limit> {
+        let Against { vocabulary, index, alive } = against;
+        let refused = index.live_refused(column.variable, alive, vocabulary);
+        let found = match &vocabulary.kinds[column.variable] {
+            Kind::Numbers(ranges) => {
+                return Ok(numbers(
+                    ranges,
+                    column,
+                    &index.live_tests(column.variable, alive, vocabulary),
+                    vocabulary,
+                ));
+            }
+            Kind::Words(words) => return words::values(words, column, &refused, against, &mut self.texts),
+            _ if refused.is_empty() => {
+                if let Some(known) = self.plain.get(column) {
+                    return Ok(known.clone());
+                }
+                let found = simple(column, &refused, against)?;
+                self.plain.insert(column.clone(), found.clone());
+                found
+            }
+            _ => simple(column, &refused, against)?,
+        };
+        Ok(found)
+    }
+}
+
+fn simple(column: &Column, refused: &[TestId], against: Against<'_>) -> Result<Vec<Value>, Limit> {
+    match &against.vocabulary.kinds[column.variable] {
+        Kind::Parts { domains, together } => {
+            parts::values(domains, *together, column, refused, against.vocabulary)
+        }
+        Kind::Lines(domain) => lines::values(domain, column, refused, against),
+        Kind::Numbers(_) | Kind::Words(_) => Ok(Vec::new()),
+    }
+}
+
+/// Numbers that read well.
+const FAMILIAR: [u128; 6] = [8080, 443, 0x0a00_0001, 0xc000_0201, 0xcb00_7101, 0x2001_0db8 << 96 | 1];
+
+/// One number for each interval between the borders of what is tested.
+fn numbers(
+    domain: &[(Number, Number)],
+    column: &Column,
+    live: &[TestId],
+    vocabulary: &Vocabulary,
+) -> Vec<Value> {
+    let own = column.any_of.iter().flatten().chain(&column.none_of);
+    let mut borders: Vec<Number> = domain.iter().map(|(from, _)| *from).collect();
+    for test in own.chain(live) {
+        if let Shape::Range(from, to) = vocabulary.shape(*test) {
+            borders.push(*from);
+            borders.extend(to.next());
+        }
+    }
+    borders.sort_unstable();
+    borders.dedup();
+    let within = |number: &Number| domain.iter().any(|(from, to)| from <= number && number <= to);
+    let takes = |number: &Number| vocabulary.takes(column, &Value::Number(*number));
+    let chosen = borders.iter().enumerate().map(|(at, border)| {
+        let behind = borders.get(at + 1);
+        let inside = FAMILIAR
+            .iter()
+            .map(|value| Number { value: *value, ..*border })
+            .find(|number| border <= number && behind.is_none_or(|behind| number < behind) && within(number));
+        inside.unwrap_or(*border)
+    });
+    chosen.filter(within).filter(takes).map(Value::Number).collect()
+}

@@ -1,0 +1,132 @@
+//! Values of one text in parts.
+
+use std::sync::Arc;
+
+use foldhash::{HashSet, HashSetExt};
+
+use super::MOST_VALUES;
+use crate::alphabet::{Form, TextDomain};
+use crate::kind::Shape;
+use crate::limit::Limit;
+use crate::part::{Demand, Part};
+use crate::value::Value;
+use crate::vocabulary::{Column, TestId, Vocabulary};
+
+/// What is asked of each part.
+type Demands = Vec<Demand>;
+
+/// The least values of everything that the column and the refused tests can ask together.
+pub(super) fn values(
+    domains: &[TextDomain],
+    together: bool,
+    column: &Column,
+    refused: &[TestId],
+    vocabulary: &Vocabulary,
+) -> Result<Vec<Value>, Limit> {
+    let mut demands: Vec<Demands> = vec![vec![Demand::Free; domains.len()]];
+    for list in &column.any_of {
+        let forms: Vec<&[Part]> = list.iter().flat_map(|test| forms(*test, vocabulary)).collect();
+        demands = met(&demands, &forms)?;
+    }
+    let mut known: HashSet<Demands> = demands.iter().cloned().collect();
+    let mut more: Vec<Vec<Part>> =
+        refused.iter().flat_map(|test| forms(*test, vocabulary)).map(<[Part]>::to_vec).collect();
+    more.extend(odd_point(domains));
+    for form in &more {
+        for at in 0..demands.len() {
+            let joined = and(&demands[at], form).filter(|joined| !known.contains(joined));
+            if let Some(joined) = joined {
+                known.insert(joined.clone());
+                demands.push(joined);
+            }
+        }
+        if demands.len() > MOST_VALUES {
+            return Err(Limit::Values);
+        }
+    }
+    let mut found = Vec::new();
+    for demand in &demands {
+        for value in least(demand, domains, together)? {
+            if vocabulary.takes(column, &value) {
+                found.push(value);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn forms(test: TestId, vocabulary: &Vocabulary) -> impl Iterator<Item = &[Part]> {
+    let forms = match vocabulary.shape(test) {
+        Shape::Forms(forms) => forms.as_slice(),
+        _ => &[],
+    };
+    forms.iter().map(Vec::as_slice)
+}
+
+/// The path `//` is the only one with two slashes where slashes are merged.
+fn odd_point(domains: &[TextDomain]) -> Option<Vec<Part>> {
+    let [domain] = domains else { return None };
+    let merges = matches!(domain.form, Form::Path(_)) && domain.is_legal("//") && !domain.is_legal("//x");
+    merges.then(|| vec![Part::Exact(Arc::from("//"))])
+}
+
+/// Each demand with one of the forms.
+fn met(demands: &[Demands], forms: &[&[Part]]) -> Result<Vec<Demands>, Limit> {
+    let mut known: HashSet<Demands> = HashSet::new();
+    let mut joined = Vec::new();
+    for demand in demands {
+        for form in forms {
+            if let Some(both) = and(demand, form)
+                && known.insert(both.clone())
+            {
+                joined.push(both);
+            }
+        }
+        if joined.len() > MOST_VALUES {
+            return Err(Limit::Values);
+        }
+    }
+    Ok(joined)
+}
+
+fn and(demands: &Demands, form: &[Part]) -> Option<Demands> {
+    demands.iter().zip(form).map(|(demand, part)| demand.and(part)).collect()
+}
+
+fn least(demands: &Demands, domains: &[TextDomain], together: bool) -> Result<Vec<Value>, Limit> {
+    let nothing_asked = demands.iter().all(|demand| matches!(demand, Demand::Free | Demand::Absent));
+    let may_be_absent = domains.iter().all(|domain| domain.absent);
+    if together && nothing_asked {
+        if may_be_absent {
+            return Ok(vec![Value::Parts(vec![None; demands.len()].into())]);
+        }
+        if demands.contains(&Demand::Absent) {
+            return Ok(Vec::new());
+        }
+    }
+    let mut found: Vec<Vec<Option<Arc<str>>>> = vec![Vec::new()];
+    for (demand, domain) in demands.iter().zip(domains) {
+        let texts = if together {
+            let there = TextDomain { absent: false, ..domain.clone() };
+            demand.least(&there)?
+        } else {
+            demand.least(domain)?
+        };
+        let longer = found.iter().flat_map(|start| {
+            texts.iter().map(move |text| {
+                let mut parts = start.clone();
+                parts.push(text.clone());
+                parts
+            })
+        });
+        found = longer.collect();
+    }
+    Ok(found.into_iter().map(|parts| Value::Parts(parts.into())).collect())
+}
+
+/// The least texts that meet all of the simple tests.
+pub(super) fn texts(tests: &[Part], domain: &TextDomain) -> Result<Vec<Arc<str>>, Limit> {
+    let demand = tests.iter().try_fold(Demand::Free, |demand, part| demand.and(part));
+    let least = demand.map_or(Ok(Vec::new()), |demand| demand.least(domain))?;
+    Ok(least.into_iter().flatten().collect())
+}

@@ -1,0 +1,209 @@
+//! Every variable and every test that occurs, by number; boxes in those numbers.
+
+use std::collections::hash_map::Entry;
+
+use foldhash::HashMap;
+use meshproof_authz::Context;
+
+use crate::boxes::RequestBox;
+use crate::domain::Domain;
+use crate::kind::{Kind, Shape, kind_of, shape_of};
+use crate::matcher::Matcher;
+use crate::test::Test;
+use crate::value::Value;
+use crate::variable::Variable;
+
+/// The place of a variable.
+pub(crate) type VariableId = usize;
+/// The place of a test among all tests.
+pub(crate) type TestId = u32;
+/// The place of a column.
+pub(crate) type ColumnId = usize;
+/// The place of a cube.
+pub(crate) type CubeId = usize;
+
+/// What a box asks of one variable: of each list one test, and none of the refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Column {
+    pub variable: VariableId,
+    pub any_of: Vec<Vec<TestId>>,
+    pub none_of: Vec<TestId>,
+}
+
+impl Column {
+    pub fn free(variable: VariableId) -> Column {
+        Column { variable, any_of: Vec::new(), none_of: Vec::new() }
+    }
+
+    /// What both ask. Both are of one variable.
+    pub fn and(&self, other: &Column) -> Column {
+        let mut both = self.clone();
+        both.any_of.extend(other.any_of.iter().cloned());
+        both.none_of.extend(&other.none_of);
+        both.normalized()
+    }
+
+    fn normalized(mut self) -> Column {
+        for list in &mut self.any_of {
+            list.sort_unstable();
+            list.dedup();
+        }
+        self.any_of.sort();
+        self.any_of.dedup();
+        self.none_of.sort_unstable();
+        self.none_of.dedup();
+        self
+    }
+}
+
+/// A box: its columns, ordered by variable.
+pub(crate) type Cube = Vec<ColumnId>;
+
+/// Collects what occurs.
+#[derive(Default)]
+pub(crate) struct Collector {
+    pub variables: Vec<Variable>,
+    variable_ids: HashMap<Variable, VariableId>,
+    tests: Vec<(VariableId, Test)>,
+    test_ids: HashMap<(VariableId, Test), TestId>,
+    columns: Vec<Column>,
+    column_ids: HashMap<Column, ColumnId>,
+    cubes: Vec<Cube>,
+    cube_ids: HashMap<Cube, CubeId>,
+    /// The original client address is the other end of the connection, so both are one variable.
+    remote_is_source: bool,
+}
+
+impl Collector {
+    pub fn new(remote_is_source: bool) -> Collector {
+        Collector { remote_is_source, ..Collector::default() }
+    }
+
+    pub fn variable(&mut self, variable: &Variable) -> VariableId {
+        let variable = match variable {
+            Variable::RemoteIp if self.remote_is_source => &Variable::SourceIp,
+            variable => variable,
+        };
+        if let Some(id) = self.variable_ids.get(variable) {
+            return *id;
+        }
+        self.variables.push(variable.clone());
+        self.variable_ids.insert(variable.clone(), self.variables.len() - 1);
+        self.variables.len() - 1
+    }
+
+    fn test(&mut self, variable: VariableId, test: &Test) -> TestId {
+        match self.test_ids.entry((variable, test.clone())) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let id = TestId::try_from(self.tests.len()).unwrap_or(TestId::MAX);
+                self.tests.push((variable, test.clone()));
+                *entry.insert(id)
+            }
+        }
+    }
+
+    /// The box in numbers.
+    pub fn cube(&mut self, of: &RequestBox) -> CubeId {
+        let mut columns: Vec<Column> = Vec::new();
+        for clause in &of.clauses {
+            let variable = self.variable(&clause.variable);
+            let mut tests = |tests: &[Test]| -> Vec<TestId> {
+                tests.iter().map(|test| self.test(variable, test)).collect()
+            };
+            let (any_of, none_of) = (tests(&clause.any_of), tests(&clause.none_of));
+            let any_of = if any_of.is_empty() { Vec::new() } else { vec![any_of] };
+            let column = Column { variable, any_of, none_of }.normalized();
+            match columns.iter_mut().find(|known| known.variable == variable) {
+                Some(known) => *known = known.and(&column),
+                None => columns.push(column),
+            }
+        }
+        columns.retain(|column| !column.any_of.is_empty() || !column.none_of.is_empty());
+        columns.sort_by_key(|column| column.variable);
+        let cube: Cube = columns.into_iter().map(|column| self.column(column)).collect();
+        self.intern(cube)
+    }
+
+    fn column(&mut self, column: Column) -> ColumnId {
+        intern(&mut self.columns, &mut self.column_ids, column)
+    }
+
+    fn intern(&mut self, cube: Cube) -> CubeId {
+        intern(&mut self.cubes, &mut self.cube_ids, cube)
+    }
+
+    /// Everything is known: fixes what values look like.
+    pub fn finish(self, context: &Context, domain: &Domain) -> Vocabulary {
+        let mut of_variable: Vec<Vec<TestId>> = vec![Vec::new(); self.variables.len()];
+        for (at, (variable, _)) in self.tests.iter().enumerate() {
+            of_variable[*variable].push(TestId::try_from(at).unwrap_or(TestId::MAX));
+        }
+        let mut shapes: Vec<Shape> = vec![Shape::Forms(Vec::new()); self.tests.len()];
+        let mut kinds = Vec::new();
+        let mut matchers = Vec::new();
+        for (at, variable) in self.variables.iter().enumerate() {
+            let tests: Vec<&Test> =
+                of_variable[at].iter().map(|test| &self.tests[*test as usize].1).collect();
+            let mut kind = kind_of(variable, &tests, context, domain);
+            for test in &of_variable[at] {
+                shapes[*test as usize] = shape_of(variable, &self.tests[*test as usize].1, &kind);
+            }
+            let own = of_variable[at].iter().map(|test| (*test, &shapes[*test as usize]));
+            kind.fill(own.clone().map(|(_, shape)| shape));
+            matchers.push(Matcher::new(own));
+            kinds.push(kind);
+        }
+        Vocabulary {
+            variables: self.variables,
+            kinds,
+            shapes,
+            matchers,
+            columns: self.columns,
+            cubes: self.cubes,
+        }
+    }
+}
+
+fn intern<T: Clone + Eq + std::hash::Hash>(list: &mut Vec<T>, ids: &mut HashMap<T, usize>, new: T) -> usize {
+    match ids.entry(new) {
+        Entry::Occupied(entry) => *entry.get(),
+        Entry::Vacant(entry) => {
+            list.push(entry.key().clone());
+            *entry.insert(list.len() - 1)
+        }
+    }
+}
+
+/// Everything that occurs, with what values look like.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    pub variables: Vec<Variable>,
+    pub kinds: Vec<Kind>,
+    /// Every test.
+    pub shapes: Vec<Shape>,
+    matchers: Vec<Matcher>,
+    columns: Vec<Column>,
+    cubes: Vec<Cube>,
+}
+
+impl Vocabulary {
+    pub fn columns_of(&self, cube: CubeId) -> impl Iterator<Item = &Column> {
+        self.cubes[cube].iter().map(|column| &self.columns[*column])
+    }
+
+    pub fn shape(&self, test: TestId) -> &Shape {
+        &self.shapes[test as usize]
+    }
+
+    /// The tests of the variable that the value passes.
+    pub fn passed(&self, variable: VariableId, value: &Value) -> Vec<TestId> {
+        self.matchers[variable].passed(value, &self.shapes)
+    }
+
+    /// Whether the column takes the value.
+    pub fn takes(&self, column: &Column, value: &Value) -> bool {
+        let passes = |test: &TestId| self.shape(*test).matches(value);
+        column.any_of.iter().all(|list| list.iter().any(passes)) && !column.none_of.iter().any(passes)
+    }
+}

@@ -1,0 +1,232 @@
+//! Small worlds against the evaluator: what is said to be empty must hold no request of a pool that is made of everything
+//! the policies mention and its neighbours; what is found was confirmed before.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../../../meshproof-authz/tests/common/mod.rs"]
+mod common;
+
+mod changes;
+mod pool;
+mod world;
+
+use common::{Policies, context};
+use fastrand::Rng;
+use meshproof_authz::{
+    ClientAddress, Context, Decision, Engine, HeaderMatching, IdentityFlavour, PathNormalization, Policy,
+    RuleVerdict, evaluate,
+};
+use meshproof_space::{Domain, Limit, Outcome, RuleId, Space, Tokens};
+use pool::Pool;
+use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, SOURCES, TEXTS, World};
+
+/// Counts what could not be answered, which has to stay rare.
+#[derive(Default)]
+struct Tally {
+    asked: usize,
+    unknown: usize,
+}
+
+const OUTCOMES: [Outcome; 4] = [Outcome::Allowed, Outcome::Denied, Outcome::Delegated, Outcome::Audited];
+
+fn check(text: &str, context: &Context, domain: &Domain, pool: &Pool, tally: &mut Tally) {
+    let policies = Policies::read(text);
+    let list: Vec<Policy<'_>> = policies.list();
+    let space = Space::new(&list, context, domain);
+    let evaluations: Vec<_> = pool.requests.iter().map(|request| evaluate(&list, request, context)).collect();
+    let mut answered = |answer: meshproof_space::Answer, shown: Option<usize>, what: &str| {
+        tally.asked += 1;
+        match answer {
+            Ok(None) => assert!(
+                shown.is_none(),
+                "{what}: said to be empty, but {:?}\n{text}\n{context:?}",
+                pool.requests[shown.unwrap()]
+            ),
+            Ok(Some(_)) => {}
+            Err(Limit::Unconfirmed) => panic!("{what}: the evaluator disagrees\n{text}\n{context:?}"),
+            Err(_) => tally.unknown += 1,
+        }
+    };
+    for outcome in OUTCOMES {
+        let shown = evaluations.iter().position(|evaluation| match outcome {
+            Outcome::Allowed => evaluation.decision == Decision::Allow,
+            Outcome::Denied => evaluation.decision == Decision::Deny,
+            Outcome::Delegated => !evaluation.delegated.is_empty(),
+            Outcome::Audited => evaluation.audit.is_some(),
+        });
+        answered(space.find(outcome), shown, &format!("{outcome:?}"));
+    }
+    let matched: Vec<Vec<RuleId>> = evaluations
+        .iter()
+        .map(|evaluation| {
+            let policies = evaluation.trace.phases.iter().flat_map(|phase| &phase.policies);
+            let rules =
+                policies.flat_map(|policy| policy.rules.iter().map(move |rule| (policy.policy, rule)));
+            let matched = rules.filter(|(_, rule)| rule.verdict == RuleVerdict::Matched);
+            matched.map(|(policy, rule)| RuleId { policy, rule: rule.rule }).collect()
+        })
+        .collect();
+    let mut rules: Vec<RuleId> = space.rules().iter().map(|rule| rule.id).collect();
+    rules.dedup();
+    for rule in rules {
+        let shown = matched.iter().position(|rules| rules.contains(&rule));
+        answered(space.find_match(rule), shown, &format!("match of {rule:?}"));
+        let effect = &space.rules().iter().find(|known| known.id == rule).unwrap().effect;
+        let same: Vec<RuleId> =
+            space.rules().iter().filter(|other| other.effect == *effect).map(|other| other.id).collect();
+        let shown = matched.iter().position(|rules| {
+            rules.contains(&rule) && !rules.iter().any(|other| *other != rule && same.contains(other))
+        });
+        answered(space.find_decided_by(rule), shown, &format!("decided by {rule:?}"));
+        if *effect == meshproof_space::Effect::Allow {
+            let with = |decision| {
+                let both = matched.iter().zip(&evaluations);
+                both.into_iter()
+                    .position(|(rules, found)| rules.contains(&rule) && found.decision == decision)
+            };
+            answered(space.find_refused(rule), with(Decision::Deny), &format!("refused {rule:?}"));
+            answered(space.find_passing(rule), with(Decision::Allow), &format!("passing {rule:?}"));
+        }
+    }
+}
+
+/// As many requests of a pool are put to one world.
+const SAMPLE: usize = 200;
+
+/// `WORLDS=n` in the environment makes it n times as many worlds.
+fn times() -> usize {
+    std::env::var("WORLDS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
+/// Checks `rounds` worlds.
+fn run(world: &World, contexts: &[Context], domain: &Domain, pool: &Pool, rounds: usize, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut tally = Tally::default();
+    for round in 0..rounds * times() {
+        let text = world.text(&mut rng);
+        let sample = pool.sample(&mut rng, SAMPLE);
+        check(&text, &contexts[round % contexts.len()], domain, &sample, &mut tally);
+    }
+    assert!(tally.unknown * 200 <= tally.asked, "{} of {} unknown", tally.unknown, tally.asked);
+}
+
+const DECIDING: &[&str] = &["ALLOW", "ALLOW", "DENY", "AUDIT"];
+
+fn http() -> Context {
+    let mut context = context(Engine::EnvoyHttp);
+    context.trust_domains.push("td1".to_owned());
+    let kind = meshproof_authz::ProviderKind::Grpc;
+    let known = meshproof_authz::Provider { kind, fail_open: false, answer: Default::default() };
+    context.providers.insert("known".to_owned(), known);
+    context
+}
+
+#[test]
+fn texts() {
+    let world = World { from: None, to: Some(&TEXTS), when: &[], actions: &["ALLOW", "DENY", "CUSTOM"] };
+    run(&world, &[http()], &Domain::default(), &Pool::texts(), 80, 1);
+}
+
+#[test]
+fn templates() {
+    let world = World { from: None, to: Some(&PATHS), when: &[], actions: DECIDING };
+    for mode in [PathNormalization::Base, PathNormalization::MergeSlashes, PathNormalization::None] {
+        let mut context = http();
+        context.semantics.normalization = mode;
+        run(&world, &[context], &Domain::default(), &Pool::paths(mode), 40, 2);
+    }
+}
+
+#[test]
+fn queries() {
+    let world = World { from: None, to: Some(&PATHS), when: &[":path"], actions: DECIDING };
+    run(&world, &[http()], &Domain::default(), &Pool::paths(PathNormalization::Base), 40, 3);
+}
+
+#[test]
+fn views_of_one_value() {
+    let world = World { from: None, to: Some(&TEXTS), when: &["host", ":method"], actions: DECIDING };
+    run(&world, &[http()], &Domain::default(), &Pool::texts(), 40, 4);
+}
+
+#[test]
+fn workloads() {
+    let world = World { from: Some(&SOURCES), to: None, when: &["source."], actions: DECIDING };
+    let contexts = [http(), context(Engine::EnvoyTcp), context(Engine::Ztunnel), context(Engine::Grpc)];
+    run(&world, &contexts, &Domain::default(), &Pool::peers(false), 120, 5);
+    let no_plaintext = Domain { plaintext: false, ..Domain::default() };
+    run(&world, &contexts, &no_plaintext, &Pool::peers(false).with_names(), 40, 6);
+}
+
+#[test]
+fn namespaces_with_several_stars() {
+    let world = World { from: Some(&GLOBS), to: None, when: &[], actions: DECIDING };
+    run(&world, &[http()], &Domain::default(), &Pool::peers(false), 30, 7);
+}
+
+#[test]
+fn foreign_names() {
+    let domain = Domain { foreign: true, ..Domain::default() };
+    let mut filter_state = http();
+    filter_state.identity = IdentityFlavour::FilterState;
+    for fields in [&SOURCES, &GLOBS] {
+        let world = World { from: Some(fields), to: None, when: &[], actions: DECIDING };
+        run(&world, &[http(), filter_state.clone()], &domain, &Pool::peers(true), 20, 8);
+    }
+}
+
+#[test]
+fn addresses() {
+    let world = World {
+        from: Some(&NETWORK),
+        to: Some(&PORTS),
+        when: &["remote.ip", "destination.ip"],
+        actions: DECIDING,
+    };
+    let mut gateway = http();
+    gateway.semantics.client_address = ClientAddress::TrustedProxies(0);
+    let mut behind = http();
+    behind.semantics.client_address = ClientAddress::TrustedProxies(2);
+    let contexts =
+        [http(), context(Engine::EnvoyTcp), context(Engine::Ztunnel), context(Engine::Grpc), gateway, behind];
+    run(&world, &contexts, &Domain::default(), &Pool::addresses(false), 60, 9);
+    let proxied = Domain { proxy_protocol: true, ..Domain::default() };
+    run(&world, &contexts[1..2], &proxied, &Pool::addresses(true), 20, 10);
+}
+
+#[test]
+fn tokens() {
+    let world =
+        World { from: Some(&JWT), to: None, when: &["claims"], actions: &["ALLOW", "DENY", "CUSTOM"] };
+    run(
+        &world,
+        &[http(), context(Engine::Grpc)],
+        &Domain::default(),
+        &Pool::tokens(&["i", "j", "k"]),
+        100,
+        11,
+    );
+    let issuers = Domain { tokens: Tokens::Issuers(vec!["i".to_owned()]), ..Domain::default() };
+    run(&world, &[http()], &issuers, &Pool::tokens(&["i"]), 40, 12);
+    let none = Domain { tokens: Tokens::None, ..Domain::default() };
+    run(&world, &[http()], &none, &Pool::tokens(&[]), 20, 13);
+}
+
+#[test]
+fn headers_and_metadata() {
+    let world = World {
+        from: None,
+        to: None,
+        when: &["headers[x]", "headers[y]", "sni", "envoy"],
+        actions: DECIDING,
+    };
+    let mut joined = http();
+    joined.semantics.headers = HeaderMatching::Joined;
+    let contexts = [http(), joined, context(Engine::Grpc), context(Engine::EnvoyTcp)];
+    run(&world, &contexts, &Domain::default(), &Pool::headers(), 120, 14);
+}
+
+#[test]
+fn everything_together() {
+    let world = World { from: Some(&SOURCES), to: Some(&TEXTS), when: &["x]", "sni"], actions: DECIDING };
+    run(&world, &[http()], &Domain::default(), &Pool::mixed(), 30, 15);
+}
