@@ -6,6 +6,7 @@ use meshproof_ir::{
     WorkloadId,
 };
 use meshproof_resources::MtlsMode;
+use meshproof_transport::{ServerMode, server_side};
 
 use crate::answer::{Evidence, PointKind};
 
@@ -63,43 +64,31 @@ pub(crate) fn doubts(mesh: &Mesh, id: WorkloadId, port: u16) -> Option<String> {
 
 /// What makes the server take plaintext, or not.
 pub(crate) fn told(mesh: &Mesh, id: WorkloadId, port: u16) -> Vec<Evidence> {
+    let side = server_side(mesh, id, port);
+    let evidence = |text: String| Evidence { text, span: side.span };
+    let word = side.mode.as_str();
+    let first = match (&side.mode, side.decided_by) {
+        (ServerMode::Gateway | ServerMode::Tunnel, _) => return Vec::new(),
+        (ServerMode::Unknown(reason), _) => {
+            evidence(format!("it is not known whether a proxy stands before it: {reason}"))
+        }
+        (ServerMode::NoProxy, _) => {
+            evidence("no proxy, so no PeerAuthentication and no AuthorizationPolicy counts".to_owned())
+        }
+        (ServerMode::AroundProxy, _) => evidence("this port goes around the proxy".to_owned()),
+        (ServerMode::Mutual(_), Some(object)) => {
+            let resource = mesh.resource(object);
+            let namespace = mesh.placement[object.index()].1.map_or("?", |id| mesh.namespace_display(id));
+            evidence(format!("{word} by PeerAuthentication {namespace}/{}", resource.meta.name()))
+        }
+        (ServerMode::Mutual(_), None) => {
+            evidence(format!("{word} by default: no PeerAuthentication says otherwise"))
+        }
+    };
+    let mut told = vec![first];
     let workload = mesh.workload(id);
-    match &workload.capture {
-        Fact::Unknown(reason) => {
-            return vec![Evidence::new(format!(
-                "it is not known whether a proxy stands before it: {reason}"
-            ))];
-        }
-        Fact::Known(Capture::None, origin) => {
-            let text = "no proxy, so no PeerAuthentication and no AuthorizationPolicy counts";
-            return vec![Evidence { text: text.to_owned(), span: origin.span() }];
-        }
-        Fact::Known(Capture::Gateway | Capture::Waypoint, _) => return Vec::new(),
-        Fact::Known(..) => {}
-    }
-    if let PortCapture::Excluded { by } = port_capture(workload, port) {
-        return vec![Evidence { text: "this port goes around the proxy".to_owned(), span: *by }];
-    }
-    let effective = effective(workload, port);
-    let word = match effective.mode.known() {
-        Some(MtlsMode::Strict) => "STRICT",
-        Some(MtlsMode::Disable) => "DISABLE",
-        Some(MtlsMode::Permissive | MtlsMode::Unset) => "PERMISSIVE",
-        None => "mode not known",
-    };
-    let evidence = match effective.decided_by {
-        Some(id) => {
-            let resource = mesh.resource(id);
-            let namespace =
-                mesh.placement[id.index()].1.map_or("?", |namespace| mesh.namespace_display(namespace));
-            let text = format!("{word} by PeerAuthentication {namespace}/{}", resource.meta.name());
-            Evidence::at(text, effective.mode.span().unwrap_or(resource.meta.span))
-        }
-        None => Evidence::new(format!("{word} by default: no PeerAuthentication says otherwise")),
-    };
-    let mut told = vec![evidence];
     if let Some(ambient) = &workload.ambient {
-        told.extend(at_ztunnel(mesh, ambient, effective));
+        told.extend(at_ztunnel(mesh, ambient, effective(workload, port)));
     }
     told
 }

@@ -105,10 +105,14 @@ impl Cluster<'_, '_> {
             Some((Fact::Known(..), _)) | None => {}
         }
         if self.original_destination {
-            say(None, None, "automatic mutual TLS, for all endpoints alike".to_owned());
+            say(
+                None,
+                None,
+                "auto mTLS, as no DestinationRule sets TLS for this port: to all endpoints alike".to_owned(),
+            );
             return ClusterWire::Same(Wire::IstioMtls);
         }
-        say(None, None, "automatic mutual TLS, endpoint by endpoint".to_owned());
+        say(None, None, "auto mTLS, as no DestinationRule sets TLS for this port".to_owned());
         ClusterWire::Marked
     }
 
