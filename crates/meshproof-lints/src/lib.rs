@@ -35,8 +35,11 @@ mod split_rule;
 mod tls_without_mode;
 mod uncaptured_port;
 mod unenforced_policy;
+mod unenforced_target;
 mod unknown_principal;
 mod unverified_tls;
+mod waypoint_bypass;
+mod waypoint_calls;
 mod witnesses;
 
 pub use context::{Context, World};

@@ -101,6 +101,8 @@ pub static LINTS: &[Lint] = lints! {
         "a port whose traffic goes around the proxy although something is meant to guard it";
     "unenforced-policy" Error Hole Some(crate::unenforced_policy::check);
         "a policy for pods whose traffic meets nothing that could enforce it";
+    "unenforced-target" Error Hole Some(crate::unenforced_target::check);
+        "a policy whose targetRefs name something that no proxy enforces it for";
     "unknown-api-version" Error Invalid None;
         "a version that the kind does not have";
     "unknown-field" Warning Dead None;
@@ -117,6 +119,8 @@ pub static LINTS: &[Lint] = lints! {
         "a suppression that suppresses nothing";
     "unverified-tls" Warning Hole Some(crate::unverified_tls::check);
         "TLS to a server whose certificate nobody looks at";
+    "waypoint-bypass" Error Hole Some(crate::waypoint_bypass::check);
+        "calls that go around a waypoint, past the policies that stand there";
     "yaml-syntax" Error Invalid None;
         "a document that is no YAML";
 };

@@ -173,8 +173,13 @@ fn would_apply(ctx: &Context<'_>, namespace: NamespaceId, workload: &Workload) -
     let cluster = ctx.mesh.namespace(namespace).cluster;
     let root = ctx.mesh.namespace_by_name(cluster, ctx.mesh.settings_of(cluster).root());
     let lists = [Some(namespace), root.filter(|root| *root != namespace)];
-    let ids: Vec<ResourceId> =
-        lists.into_iter().flatten().flat_map(|id| &ctx.mesh.namespace(id).policies).copied().collect();
+    let ids: Vec<ResourceId> = lists
+        .into_iter()
+        .flatten()
+        .flat_map(|id| &ctx.mesh.namespace(id).policies)
+        .copied()
+        .take(MANY + 1)
+        .collect();
     if ids.len() > MANY {
         return None;
     }
