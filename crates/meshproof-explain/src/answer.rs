@@ -224,6 +224,8 @@ pub struct Authorization {
     pub is_http: bool,
     /// Whether the next hop still gets the token of the request.
     pub keeps_token: bool,
+    /// Headers that the proxy sets from claims of the token.
+    pub sets_headers: Vec<(String, String)>,
     /// In the order in which they run; those without policies are left out.
     pub phases: Vec<Phase>,
     /// What is worth knowing beside.

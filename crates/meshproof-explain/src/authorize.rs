@@ -37,7 +37,7 @@ pub(crate) struct Desk<'a> {
 }
 
 /// What of the client is left when the request reaches a hop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arriving {
     /// The address at the other end of the connection.
     pub source: Option<IpAddr>,
@@ -45,6 +45,8 @@ pub(crate) struct Arriving {
     pub remote: Option<IpAddr>,
     /// Whether the token of the client is still there.
     pub token: bool,
+    /// Headers that proxies on the way have set.
+    pub headers: Vec<(String, String)>,
 }
 
 /// The answer of a desk, and what it depends on that the input does not tell.
@@ -61,6 +63,7 @@ pub(crate) fn ask(mesh: &Mesh, desk: &Desk<'_>, question: &Question) -> (Authori
         true => token::judge(mesh, &desk.request_authentications, &question.http),
         false => token::Judged::default(),
     };
+    let set = [desk.arriving.headers.as_slice(), &judged.headers].concat();
     let mut context = desk.context.clone();
     doubts::assume_providers(mesh, &policies, &mut context);
     context.semantics.space_delimited_claims.extend(judged.space_delimited);
@@ -71,11 +74,11 @@ pub(crate) fn ask(mesh: &Mesh, desk: &Desk<'_>, question: &Question) -> (Authori
         proxied_source: desk.arriving.remote,
         destination: SocketAddr::new(NOT_GIVEN, desk.port),
         metadata: Default::default(),
-        http: is_http.then(|| token::http_request(&question.http, &desk.host, judged.token)),
+        http: is_http.then(|| token::http_request(&question.http, &desk.host, judged.token, &set)),
     };
     let evaluation = evaluate(&policies, &request, &context);
     let mut unknowns = doubts::of_attachment(&read, &evaluation, &request, &context);
-    unknowns.extend(doubts::of_question(&policies, desk.arriving, &request, &context));
+    unknowns.extend(doubts::of_question(&policies, &desk.arriving, &request, &context));
     unknowns.extend(doubts::of_providers(mesh, &policies, &evaluation));
     let known: Vec<Known<'_>> = read
         .iter()
@@ -100,6 +103,7 @@ pub(crate) fn ask(mesh: &Mesh, desk: &Desk<'_>, question: &Question) -> (Authori
         reason: reason::sentence(&evaluation, deciding.as_ref(), &policies, &context),
         deciding,
         keeps_token: judged.kept,
+        sets_headers: judged.headers,
         asked: evaluation.delegated.iter().map(|asked| asked.provider.clone()).collect(),
         is_http,
         phases: told::phases(&evaluation.trace, &known, letting_in(&evaluation, &policies)),

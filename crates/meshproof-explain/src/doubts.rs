@@ -37,7 +37,7 @@ pub(crate) fn of_attachment(
 /// What rules look at and nothing tells, where it makes a difference.
 pub(crate) fn of_question(
     policies: &[Policy<'_>],
-    arriving: Arriving,
+    arriving: &Arriving,
     request: &Request,
     context: &Context,
 ) -> Vec<String> {

@@ -7,6 +7,7 @@
 mod answer;
 mod arrival;
 mod authorize;
+mod bystanders;
 mod called;
 mod client;
 mod doubts;

@@ -1,6 +1,6 @@
 //! From the names of a question to what the mesh has of that name.
 
-use meshproof_ir::{Fact, Mesh, ServiceId, WorkloadId, WorkloadPort};
+use meshproof_ir::{Fact, GatewayId, Mesh, ServiceId, WorkloadId, WorkloadPort};
 
 use crate::question::Destination;
 
@@ -27,6 +27,13 @@ pub(crate) fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<
         workload.name == name && mesh.namespace(workload.namespace).name.as_deref() == Some(namespace)
     };
     let found: Vec<WorkloadId> = mesh.workloads_with_ids().map(|(id, _)| id).filter(same).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // A Gateway of the Gateway API is called by its own name; the pods have another one.
+    let is_gateway = |id: &GatewayId| mesh.gateway_display(*id) == format!("{namespace}/{name}");
+    let gateways = mesh.gateways_with_ids().map(|(id, _)| id).filter(is_gateway);
+    let found: Vec<WorkloadId> = gateways.flat_map(|id| mesh.gateway_pods(id).collect::<Vec<_>>()).collect();
     if !found.is_empty() {
         return Ok(found);
     }

@@ -14,6 +14,8 @@ pub(crate) struct Judged {
     pub token: Token,
     /// Whether the next hop gets it too.
     pub kept: bool,
+    /// Headers that claims are copied to (`outputClaimToHeaders`).
+    pub headers: Vec<(String, String)>,
     /// `spaceDelimitedClaims` of the rule that takes it.
     pub space_delimited: Vec<String>,
     /// What is worth knowing.
@@ -23,7 +25,13 @@ pub(crate) struct Judged {
 impl Default for Judged {
     /// Nobody looked.
     fn default() -> Self {
-        Judged { token: Token::None, kept: true, space_delimited: Vec::new(), notes: Vec::new() }
+        Judged {
+            token: Token::None,
+            kept: true,
+            headers: Vec::new(),
+            space_delimited: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -79,6 +87,7 @@ pub(crate) fn judge(mesh: &Mesh, attached: &[ResourceId], parts: &HttpParts) -> 
     }
     judged.space_delimited = taken.space_delimited_claims.iter().map(|claim| claim.value.clone()).collect();
     judged.kept = taken.forward_original_token;
+    judged.headers = copied(taken, &claims);
     judged.token = Token::Verified { claims, forwarded: taken.forward_original_token };
     judged
 }
@@ -103,9 +112,30 @@ fn audience_refused(rule: &JwtRule, claims: &Map<String, Value>) -> Option<Strin
     })
 }
 
-/// The HTTP request that reaches a hop.
-pub(crate) fn http_request(parts: &HttpParts, host: &str, token: Token) -> HttpRequest {
-    let mut headers = parts.headers.clone();
+/// Claims as headers; lists and objects are encoded, which no rule would look for.
+fn copied(rule: &JwtRule, claims: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    };
+    let copied = rule.output_claim_to_headers.iter();
+    copied
+        .filter_map(|(header, claim)| Some((header.value.clone(), text(claims.get(&claim.value)?)?)))
+        .collect()
+}
+
+/// The HTTP request that reaches a hop, with the headers that proxies set, which replace those of the client.
+pub(crate) fn http_request(
+    parts: &HttpParts,
+    host: &str,
+    token: Token,
+    set: &[(String, String)],
+) -> HttpRequest {
+    let is_set = |name: &str| set.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    let mut headers: Vec<(String, String)> =
+        parts.headers.iter().filter(|(name, _)| !is_set(name)).cloned().collect();
+    headers.extend(set.iter().cloned());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         headers.insert(0, ("Host".to_owned(), parts.host.as_deref().unwrap_or(host).to_owned()));
     }

@@ -44,6 +44,8 @@ pub struct JwtRule {
     pub space_delimited_claims: Field<Text>,
     /// `forwardOriginalToken`.
     pub forward_original_token: bool,
+    /// `outputClaimToHeaders[]`: header and claim.
+    pub output_claim_to_headers: Vec<(Text, Text)>,
 }
 
 impl RequestAuthentication {
@@ -82,6 +84,7 @@ fn jwt_rule(item: NodeRef<'_>) -> JwtRule {
         from_cookies: Field::default(),
         space_delimited_claims: Field::default(),
         forward_original_token: false,
+        output_claim_to_headers: Vec::new(),
     };
     for (key, value) in item.entries() {
         match key_name(key) {
@@ -92,6 +95,10 @@ fn jwt_rule(item: NodeRef<'_>) -> JwtRule {
             "fromHeaders" => {
                 let header = |item| Some((text_at(item, "name")?, text_at(item, "prefix")));
                 rule.from_headers = items(value, header);
+            }
+            "outputClaimToHeaders" => {
+                let copied = |item| Some((text_at(item, "header")?, text_at(item, "claim")?));
+                rule.output_claim_to_headers = items(value, copied);
             }
             "fromParams" => rule.from_params = texts(key, value),
             "fromCookies" => rule.from_cookies = texts(key, value),

@@ -42,15 +42,14 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
         identity: None,
         host: journey.host(),
         sni: (tls != ClientTls::None).then(|| journey.host()),
-        arriving: journey.arriving,
+        arriving: journey.arriving.clone(),
     };
     let (authorization, unknowns) = authorize::ask(journey.mesh, &desk, journey.question);
     answer.unknowns.extend(unknowns);
-    let keeps_token = authorization.keeps_token;
-    hop.authorization = Some(authorization);
+    hop.authorization = Some(authorization.clone());
     answer.hops.push(hop);
     let proxy = Client::proxy(journey.mesh, Some(id), name, None);
-    journey.send_on(proxy, keeps_token, answer);
+    journey.send_on(proxy, &authorization, answer);
 }
 
 /// The port on which the request comes in: one with a route to the service, else one that takes it, else the one

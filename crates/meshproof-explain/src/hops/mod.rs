@@ -8,7 +8,7 @@ use meshproof_ir::{Called as Addressed, Capture, Mesh, WorkloadId};
 use meshproof_network::Network;
 use meshproof_transport::Transport;
 
-use crate::answer::{Answer, Evidence, Hop};
+use crate::answer::{Answer, Authorization, Evidence, Hop};
 use crate::authorize::Arriving;
 use crate::called::Called;
 use crate::client::Client;
@@ -53,7 +53,7 @@ impl<'a> Journey<'a> {
         service: Option<Called>,
     ) -> Self {
         let source = question.source_ip.or(client.address);
-        let arriving = Arriving { source, remote: question.remote_ip, token: true };
+        let arriving = Arriving { source, remote: question.remote_ip, token: true, headers: Vec::new() };
         Journey {
             mesh: transport.mesh(),
             transport,
@@ -100,15 +100,17 @@ impl<'a> Journey<'a> {
     }
 
     /// A hop let the request in and sends it on: from now on it is the client.
-    fn send_on(&mut self, proxy: Client, keeps_token: bool, answer: &mut Answer) {
+    fn send_on(&mut self, proxy: Client, told: &Authorization, answer: &mut Answer) {
         let has_token = !self.question.http.claims.is_empty();
-        if self.arriving.token && !keeps_token && has_token {
+        if self.arriving.token && !told.keeps_token && has_token {
             let text = format!("{} does not send the token on (forwardOriginalToken)", proxy.display);
             answer.notes.push(Evidence::new(text));
         }
         self.client = proxy;
         let remote = self.arriving.remote.or(self.arriving.source);
-        self.arriving = Arriving { source: None, remote, token: self.arriving.token && keeps_token };
+        let headers = [self.arriving.headers.as_slice(), &told.sets_headers].concat();
+        let token = self.arriving.token && told.keeps_token;
+        self.arriving = Arriving { source: None, remote, token, headers };
     }
 }
 

@@ -83,11 +83,10 @@ fn around_service(journey: &Journey<'_>) -> Option<Evidence> {
 /// Sends the request through a waypoint.
 fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Authorization, way: Evidence) {
     let name = journey.mesh.gateway_display(id);
-    let keeps_token = told.keeps_token;
     let pods = journey.mesh.gateway_pods(id).next();
     let network = pods.map(|pods| network::ask(journey.network, &journey.client, pods, HBONE_PORT));
     let authorization =
-        Some(told).filter(|_| network.as_ref().is_none_or(|told| told.passage != Passage::Denied));
+        Some(told.clone()).filter(|_| network.as_ref().is_none_or(|told| told.passage != Passage::Denied));
     answer.hops.push(Hop {
         kind: PointKind::Waypoint,
         name: name.clone(),
@@ -103,7 +102,7 @@ fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Au
         authorization,
     });
     let proxy = Client::proxy(journey.mesh, pods, name, journey.mesh.gateway_identity(id));
-    journey.send_on(proxy, keeps_token, answer);
+    journey.send_on(proxy, &told, answer);
 }
 
 /// Why the service has no waypoint although its labels ask for one.
@@ -200,7 +199,7 @@ fn at(journey: &Journey<'_>, id: GatewayId, answer: &mut Answer) -> Authorizatio
         identity: journey.client.identity.clone(),
         host: journey.host(),
         sni: None,
-        arriving: journey.arriving,
+        arriving: journey.arriving.clone(),
     };
     let (authorization, unknowns) = authorize::ask(mesh, &desk, journey.question);
     answer.unknowns.extend(unknowns);

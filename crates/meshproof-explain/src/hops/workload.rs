@@ -8,6 +8,7 @@ use meshproof_transport::Target;
 use super::{HBONE_PORT, Journey};
 use crate::answer::{Answer, Hop, PointKind};
 use crate::authorize::{self, Desk};
+use crate::bystanders;
 use crate::network;
 use crate::routes::Routed;
 use crate::transport::{self, Asked, Goal};
@@ -71,10 +72,13 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
             identity: hop.transport.identity.clone(),
             host,
             sni: leg.sni,
-            arriving: journey.arriving,
+            arriving: journey.arriving.clone(),
         };
         let (authorization, unknowns) = authorize::ask(journey.mesh, &desk, journey.question);
         answer.unknowns.extend(unknowns);
+        if authorization.phases.is_empty() {
+            answer.notes.extend(bystanders::of(journey.mesh, journey.target, hop.kind));
+        }
         hop.authorization = Some(authorization);
     }
     answer.hops.push(hop);
