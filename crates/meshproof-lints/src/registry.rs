@@ -67,6 +67,8 @@ pub static LINTS: &[Lint] = lints! {
         "a field of `tls` that its mode does not read";
     "incomplete-type" Warning Invalid None;
         "a document with only one of apiVersion and kind";
+    "ineffective-injection" Warning Hole Some(crate::ineffective_injection::check);
+        "a label or annotation that looks as if it put pods into the mesh";
     "internal-error" Error Invalid None;
         "meshproof itself failed on something";
     "invalid-object" Error Invalid None;
@@ -85,6 +87,8 @@ pub static LINTS: &[Lint] = lints! {
         "a port that takes plaintext although identity rules or a STRICT say otherwise";
     "plaintext-client" Warning Hole Some(crate::plaintext_client::check);
         "mesh clients that send plaintext to a server that takes mTLS as well";
+    "refused-probe" Error Outage Some(crate::refused_probe::check);
+        "an HTTP probe at a port that refuses plaintext";
     "render-failed" Warning Invalid None;
         "a folder that Kustomize or Helm refused";
     "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
@@ -115,6 +119,8 @@ pub static LINTS: &[Lint] = lints! {
         "a file that is no text or cannot be opened";
     "unreadable-list" Warning Invalid None;
         "a List whose items are no list";
+    "unrequired-token" Warning Hole Some(crate::unrequired_token::check);
+        "a RequestAuthentication beside which no policy asks for a token";
     "unused-suppression" Warning Hygiene None;
         "a suppression that suppresses nothing";
     "unverified-tls" Warning Hole Some(crate::unverified_tls::check);

@@ -80,29 +80,30 @@ fn gap(ctx: &Context<'_>, gateways: &Gateways, id: ResourceId, reference: &Targe
     match (reference.group.as_str(), reference.kind.value.as_str()) {
         ("gateway.networking.k8s.io", "GatewayClass") => of_class(ctx, id, name),
         ("gateway.networking.k8s.io", "Gateway") => match ctx.mesh.gateway_named(namespace, name) {
-            None => Some(missing("Gateway", gateways.namespaces.contains(&namespace))),
+            None => missing("Gateway", gateways.namespaces.contains(&namespace)),
             Some(gateway) => of_gateway(ctx, gateway),
         },
         ("" | "core", "Service") => match ctx.mesh.service_called(namespace, name) {
-            None => Some(missing("Service", !ctx.mesh.namespace(namespace).services.is_empty())),
+            None => missing("Service", !ctx.mesh.namespace(namespace).services.is_empty()),
             Some(called) => of_service(ctx, gateways, called),
         },
         ("networking.istio.io", "ServiceEntry") => match ctx.mesh.target(id, reference) {
-            None => Some(missing("ServiceEntry", true)),
+            None => missing("ServiceEntry", true),
             Some(entry) => of_service(ctx, gateways, Called::ServiceEntry(entry)),
         },
         _ => None,
     }
 }
 
-fn missing(kind: &str, likely: bool) -> Gap {
-    Gap {
+/// Where the input has nothing of the kind, it has it elsewhere.
+fn missing(kind: &str, has_others: bool) -> Option<Gap> {
+    has_others.then(|| Gap {
         why: format!("no {kind} of this name is in its namespace"),
         help: "targetRefs name objects of the policy's own namespace, by their metadata.name",
         place: None,
-        sureness: if likely { Sureness::Likely } else { Sureness::Open },
+        sureness: Sureness::Likely,
         called: None,
-    }
+    })
 }
 
 /// Only policies of the root namespace reach a class, and only the class of waypoints.
