@@ -61,10 +61,9 @@ fn may_differ(ctx: &Context<'_>, host: &Host<'_>) -> bool {
 fn client(ctx: &Context<'_>, at: usize, host: &Host<'_>) -> Option<WorkloadId> {
     let clients = ctx.clients();
     let own = clients.samples.get(&host.namespace).into_iter().flatten();
-    let others = clients.samples.iter().filter(|(namespace, _)| {
-        **namespace != host.namespace && ctx.mesh.namespace(**namespace).cluster == host.cluster
-    });
-    let candidates = own.chain(others.flat_map(|(_, samples)| samples)).filter(|sample| !sample.is_gateway);
+    let others =
+        clients.samples_in(host.cluster).iter().filter(|(namespace, _)| *namespace != host.namespace);
+    let candidates = own.chain(others.map(|(_, sample)| sample)).filter(|sample| !sample.is_gateway);
     let mut candidates = candidates.filter_map(|sample| sample.other_than(host.workloads)).take(TRIED);
     if clients.rules_of_host[at].is_empty() {
         return candidates.next();

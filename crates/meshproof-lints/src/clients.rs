@@ -52,6 +52,8 @@ pub(crate) struct ClientRule<'c> {
     pub(crate) namespace: NamespaceId,
     /// The full name, or a wildcard.
     pub(crate) host: String,
+    /// The name of its namespace is known; otherwise nothing is said of hosts and clients.
+    pub(crate) is_placed: bool,
     /// Indexes of the hosts that it covers.
     pub(crate) covers: Vec<u32>,
     /// Those of them that somebody calls by this rule.
@@ -85,7 +87,11 @@ pub(crate) struct Clients<'c> {
     pub(crate) rules_of_host: Vec<Vec<u32>>,
     /// Clients with a proxy that follows rules, by namespace.
     pub(crate) samples: BTreeMap<NamespaceId, Vec<Sample>>,
+    /// The same by cluster.
+    everywhere: Map<ClusterId, Vec<(NamespaceId, Sample)>>,
     by_name: Map<&'c str, Vec<u32>>,
+    /// The Service of a short name; none for names that several have.
+    by_short_name: Map<&'c str, Option<u32>>,
     /// Hosts that routes of the mesh send elsewhere, or to subsets.
     routed: Set<(ClusterId, String)>,
     /// Subsets that routes name.
@@ -96,20 +102,31 @@ impl<'c> Clients<'c> {
     pub(crate) fn new(ctx: &Context<'c>) -> Self {
         let hosts = hosts(ctx);
         let mut by_name: Map<&'c str, Vec<u32>> = Map::default();
+        let mut by_short_name: Map<&'c str, Option<u32>> = Map::default();
         for (at, host) in hosts.iter().enumerate() {
             by_name.entry(host.name).or_default().push(at as u32);
+            if matches!(ctx.resource(host.resource).spec, Spec::Service(_)) {
+                let short = ctx.resource(host.resource).meta.name();
+                by_short_name.entry(short).and_modify(|known| *known = None).or_insert(Some(at as u32));
+            }
         }
         let mut clients = Clients {
             rules_of_host: vec![Vec::new(); hosts.len()],
             hosts,
             rules: rules(ctx),
             samples: BTreeMap::new(),
+            everywhere: Map::default(),
             by_name,
+            by_short_name,
             routed: Set::default(),
             subsets: Map::default(),
         };
         clients.add_routes(ctx);
         clients.samples = samples(ctx);
+        for (namespace, list) in &clients.samples {
+            let everywhere = clients.everywhere.entry(ctx.mesh.namespace(*namespace).cluster).or_default();
+            everywhere.extend(list.iter().map(|sample| (*namespace, *sample)));
+        }
         clients.follow(ctx);
         clients
     }
@@ -118,6 +135,16 @@ impl<'c> Clients<'c> {
     pub(crate) fn named(&self, cluster: ClusterId, host: &str) -> impl Iterator<Item = u32> {
         let found = self.by_name.get(host).map_or(&[][..], Vec::as_slice);
         found.iter().copied().filter(move |at| self.hosts[*at as usize].cluster == cluster)
+    }
+
+    /// The one Service of a short name, when no other has it.
+    pub(crate) fn service_named(&self, short: &str) -> Option<u32> {
+        self.by_short_name.get(short).copied().flatten()
+    }
+
+    /// Clients of a cluster, by namespace.
+    pub(crate) fn samples_in(&self, cluster: ClusterId) -> &[(NamespaceId, Sample)] {
+        self.everywhere.get(&cluster).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a route of the mesh takes calls to a host and may send them elsewhere.
@@ -163,7 +190,11 @@ impl<'c> Clients<'c> {
         }
         let mut pairs = 0;
         let mut rules = std::mem::take(&mut self.rules);
-        for (at, rule) in rules.iter_mut().enumerate() {
+        for (at, rule) in rules.iter_mut().enumerate().filter(|(_, rule)| rule.is_placed) {
+            if pairs > PAIRS {
+                rule.is_cut = true;
+                continue;
+            }
             rule.covers = self.covered(rule, &endings);
             for host in rule.covers.iter().copied() {
                 if pairs > PAIRS {
@@ -206,13 +237,10 @@ impl<'c> Clients<'c> {
         let own = self.samples.get(&rule.namespace).map_or(&[][..], Vec::as_slice);
         let is_shared = rule.rule.workload_selector.is_none()
             && (rule.namespace == host.namespace || ctx.is_root(rule.namespace));
-        let elsewhere = self
-            .samples
-            .iter()
-            .filter(|(namespace, _)| is_shared && **namespace != rule.namespace)
-            .filter(|(namespace, _)| ctx.mesh.namespace(**namespace).cluster == rule.cluster)
-            .flat_map(|(_, samples)| samples);
-        let is_cut = own.len() > OWN || elsewhere.clone().nth(OTHERS).is_some();
+        let everywhere = if is_shared { self.samples_in(rule.cluster) } else { &[] };
+        let elsewhere = everywhere.iter().filter(|(namespace, _)| *namespace != rule.namespace);
+        let is_cut = own.len() > OWN || everywhere.len() > OTHERS + own.len();
+        let elsewhere = elsewhere.map(|(_, sample)| sample);
         let mut found = Found::Nobody;
         for sample in own.iter().take(OWN).chain(elsewhere.take(OTHERS)) {
             *pairs += 1;
@@ -328,13 +356,14 @@ fn rules<'c>(ctx: &Context<'c>) -> Vec<ClientRule<'c>> {
         let Spec::DestinationRule(rule) = &resource.spec else { return None };
         let (cluster, namespace) = ctx.mesh.placement[at];
         let namespace = namespace?;
-        let own = ctx.mesh.namespace(namespace).name.as_deref()?;
+        let own = ctx.mesh.namespace(namespace).name.as_deref();
         Some(ClientRule {
             id: ResourceId(at as u32),
             rule,
             cluster,
             namespace,
-            host: resolve(&rule.host.as_ref()?.value, own, "cluster.local"),
+            host: resolve(&rule.host.as_ref()?.value, own.unwrap_or_default(), "cluster.local"),
+            is_placed: own.is_some(),
             covers: Vec::new(),
             uses: Vec::new(),
             is_cut: false,

@@ -49,6 +49,8 @@ pub static LINTS: &[Lint] = lints! {
         "a server that mesh clients cannot reach, since they send what it does not take";
     "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);
         "two objects that cannot both have their way, where one silently loses";
+    "dangling-setting" Warning Dead Some(crate::dangling_setting::check);
+        "a port or subset of a DestinationRule that its host does not have";
     "default-open" Warning Hole Some(crate::default_open::check);
         "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);
@@ -61,6 +63,8 @@ pub static LINTS: &[Lint] = lints! {
         "a port entry that takes back the TLS above it by not repeating it";
     "http-deny-at-ztunnel" Error Hole Some(crate::http_deny_at_ztunnel::check);
         "a DENY about HTTP that ztunnel leaves out or widens";
+    "identity-over-plaintext" Error Outage Some(crate::identity_over_plaintext::check);
+        "a rule that lets a caller in by its identity while its connections are plaintext";
     "ignored-credential" Warning Hole Some(crate::ignored_credential::check);
         "`credentialName` for sidecars, which then send plaintext";
     "ignored-tls-field" Info Dead Some(crate::ignored_tls_field::check);
@@ -93,6 +97,8 @@ pub static LINTS: &[Lint] = lints! {
         "a folder that Kustomize or Helm refused";
     "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
         "a selector that finds no pod";
+    "shadowed-destination-rule" Warning Hole Some(crate::shadowed_destination_rule::check);
+        "TLS or subsets that some clients do not get, since they follow another rule";
     "spiffe-prefix" Warning Dead None;
         "a principal written with `spiffe://`";
     "split-rule" Error Hole Some(crate::split_rule::check);
@@ -121,6 +127,8 @@ pub static LINTS: &[Lint] = lints! {
         "a List whose items are no list";
     "unrequired-token" Warning Hole Some(crate::unrequired_token::check);
         "a RequestAuthentication beside which no policy asks for a token";
+    "unused-destination-rule" Warning Dead Some(crate::unused_destination_rule::check);
+        "a DestinationRule that no client follows";
     "unused-suppression" Warning Hygiene None;
         "a suppression that suppresses nothing";
     "unverified-tls" Warning Hole Some(crate::unverified_tls::check);
@@ -148,6 +156,7 @@ pub fn run(ctx: &Context<'_>) -> Vec<Finding> {
 /// Lints that say of one token what `deny-all-gap` says better, with its consequence and a proof.
 const WEAKER: &[&str] = &[
     "conflicting-rules",
+    "identity-over-plaintext",
     "method-case",
     "misplaced-wildcard",
     "never-matching-value",

@@ -41,7 +41,8 @@ fn finding(ctx: &Context<'_>, rule: &ClientRule<'_>, tls: &ClientTls) -> Option<
         return None;
     };
     let name = ctx.resource(rule.id).meta.resource_name();
-    let message = format!("{name} takes any server for {}: {why}", rule.host);
+    let host = &rule.rule.host.as_ref()?.value;
+    let message = format!("{name} takes any server for {host}: {why}");
     let label = Label::new(tls_span(tls), "encrypted, but to whoever answers");
     Some(Finding::new(ID, Level::Warning, Category::Hole, message, label).with_resource(name).with_help(help))
 }
