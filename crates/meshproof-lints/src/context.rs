@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{EnforcementPoint, Mesh, NamespaceId, PortCapture, ResourceId, Workload, WorkloadPort};
+use meshproof_network::Network;
 use meshproof_resources::Resource;
 use meshproof_source::{SourceId, SourceMap, Span};
 use meshproof_transport::Transport;
@@ -47,6 +48,7 @@ pub struct Context<'a> {
     pub(crate) network_policies: NetworkPolicies<'a>,
     incomplete_namespaces: HashSet<NamespaceId>,
     transport: OnceLock<Transport<'a>>,
+    network: OnceLock<Network<'a>>,
     clients: OnceLock<Clients<'a>>,
     automatic: OnceLock<Vec<AutomaticCall>>,
 }
@@ -69,6 +71,7 @@ impl<'a> Context<'a> {
             network_policies,
             incomplete_namespaces,
             transport: OnceLock::new(),
+            network: OnceLock::new(),
             clients: OnceLock::new(),
             automatic: OnceLock::new(),
         }
@@ -77,6 +80,11 @@ impl<'a> Context<'a> {
     /// What clients send and what servers make of it; built when it is first asked.
     pub(crate) fn transport(&self) -> &Transport<'a> {
         self.transport.get_or_init(|| Transport::new(self.mesh))
+    }
+
+    /// What network policies let through; built when it is first asked.
+    pub(crate) fn network(&self) -> &Network<'a> {
+        self.network.get_or_init(|| Network::new(self.mesh))
     }
 
     /// Who follows which DestinationRule; found out when it is first asked.

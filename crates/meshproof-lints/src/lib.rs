@@ -6,6 +6,7 @@
 mod accounts;
 mod ambient_mtls_mismatch;
 mod automatic;
+mod blocked_tunnel;
 mod calls;
 mod client_tls_mismatch;
 mod clients;
@@ -38,6 +39,8 @@ mod shadowed_destination_rule;
 mod similar;
 mod split_rule;
 mod tls_without_mode;
+mod tunnel_around_ports;
+mod tunnels;
 mod uncaptured_port;
 mod unenforced_policy;
 mod unenforced_target;

@@ -45,6 +45,8 @@ pub static LINTS: &[Lint] = lints! {
         "a port where ztunnel enforces another mode than the PeerAuthentications say";
     "ambiguous-separator" Warning Hygiene None;
         "a line that ends a document for some tools and not for others";
+    "blocked-tunnel" Error Outage Some(crate::blocked_tunnel::check);
+        "a network policy that opens a port and not the tunnel through which it is reached";
     "client-tls-mismatch" Error Outage Some(crate::client_tls_mismatch::check);
         "a server that mesh clients cannot reach, since they send what it does not take";
     "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);
@@ -107,6 +109,8 @@ pub static LINTS: &[Lint] = lints! {
         "a suppression that does not say why";
     "tls-without-mode" Error Hole Some(crate::tls_without_mode::check);
         "`tls` without `mode`, which makes clients send plaintext";
+    "tunnel-around-ports" Warning Hole Some(crate::tunnel_around_ports::check);
+        "a port closed by a network policy that a tunnel leads to all the same";
     "uncaptured-port" Error Hole Some(crate::uncaptured_port::check);
         "a port whose traffic goes around the proxy although something is meant to guard it";
     "unenforced-policy" Error Hole Some(crate::unenforced_policy::check);

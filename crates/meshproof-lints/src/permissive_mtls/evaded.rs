@@ -14,6 +14,7 @@ use crate::network::may_be_shielded;
 use crate::never_matches::RuleFacts;
 use crate::peers::{is_protected, takes_plaintext};
 use crate::policies::Policy;
+use crate::proof::fate_at;
 use crate::witnesses::request;
 
 /// How plaintext fares at a port.
@@ -213,7 +214,6 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<F
     } else {
         "everybody without an identity passes this"
     };
-    let level = if sure.is_some() { Level::Error } else { Level::Warning };
     let because = vec![
         format!("{name}:{} is {mode}, so plaintext is accepted and carries no identity", port.number),
         if deny {
@@ -230,33 +230,30 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<F
             )
         },
     ];
+    // What the DENY is about, else what the ALLOW takes.
+    let admitting = match place.passes {
+        Plaintext::Passes(Some((policy, rule))) => {
+            ctx.policies.get(policy).and_then(|policy| policy.rules.get(rule))
+        }
+        _ => None,
+    };
+    let wanted = Some(admitting.map_or(rule.rule, |admitting| admitting.rule));
+    let from = "plaintext".to_owned();
+    let witness = request(ctx, from, workload, Some(port), wanted, Decision::Allow, because);
+    let is_let_in = || fate_at(ctx, workload, Some(port), &witness) == Some(Decision::Allow);
+    let is_sure = sure.is_some() && is_let_in();
+    let level = if is_sure { Level::Error } else { Level::Warning };
     let mut finding = Finding::new(ID, level, Category::Hole, message, Label::new(span, label))
         .with_resource(policy.meta.resource_name())
-        .with_confidence(if sure.is_some() { Confidence::High } else { Confidence::Low })
+        .with_confidence(if is_sure { Confidence::High } else { Confidence::Low })
         .with_help("set mTLS to STRICT for the workload (PeerAuthentication), or add a DENY rule with notPrincipals: [\"*\"]");
     if let Some(decider) = port.mode.decided_by {
         let span = port.mode.mode.span().unwrap_or_else(|| ctx.resource(decider).meta.name_span());
         finding = finding.with_related(span, format!("{mode} is set here"));
     }
     finding = finding.with_related(ctx.workload_span(workload), "this workload takes plaintext");
-    if sure.is_some() {
-        // What the DENY is about, else what the ALLOW takes.
-        let admitting = match place.passes {
-            Plaintext::Passes(Some((policy, rule))) => {
-                ctx.policies.get(policy).and_then(|policy| policy.rules.get(rule))
-            }
-            _ => None,
-        };
-        let wanted = Some(admitting.map_or(rule.rule, |admitting| admitting.rule));
-        finding = finding.with_witness(request(
-            ctx,
-            "plaintext".to_owned(),
-            workload,
-            Some(port),
-            wanted,
-            Decision::Allow,
-            because,
-        ));
+    if is_sure {
+        finding = finding.with_witness(witness);
     }
     Some(finding)
 }
