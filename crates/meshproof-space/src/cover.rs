@@ -4,13 +4,15 @@
 //! left, the values are a request that escapes. When a living box asks nothing of the variables that remain, the branch
 //! is covered.
 
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use std::rc::Rc;
+
+use foldhash::{HashMap, HashSet, HashSetExt};
 
 use crate::bits::Bits;
 use crate::index::Index;
 use crate::limit::Limit;
+use crate::prepared::{Choices, Prepared, PreparedId};
 use crate::value::Value;
-use crate::values::{Against, Values};
 use crate::vocabulary::{Column, VariableId, Vocabulary};
 
 /// A request as values, the rest of it at will.
@@ -23,66 +25,85 @@ const MOST_DEPTH: usize = 200;
 
 /// Answers questions about one union of boxes.
 pub(crate) struct Cover<'a> {
-    vocabulary: &'a Vocabulary,
-    index: Index,
-    values: Values,
+    pub prepared: Prepared<'a>,
     /// Boxes that covered the last target, each needed for some branch.
     pub touched: Vec<usize>,
 }
 
 impl<'a> Cover<'a> {
     pub fn new(index: Index, vocabulary: &'a Vocabulary) -> Cover<'a> {
-        Cover { vocabulary, index, values: Values::new(), touched: Vec::new() }
+        Cover { prepared: Prepared::new(index, vocabulary), touched: Vec::new() }
+    }
+
+    /// How many boxes there are.
+    pub fn len(&self) -> usize {
+        self.prepared.index.cubes.len()
     }
 
     /// A request of the target that none of the living boxes holds; nothing when they cover it. The boxes that covered
-    /// it are left in `touched`.
+    /// it are left in `touched`. The target is one prepared column per variable.
     ///
     /// # Errors
     /// A limit was hit.
-    pub fn escape(&mut self, target: &[Column], alive: Bits) -> Result<Option<Point>, Limit> {
+    pub fn escape(&mut self, target: &[PreparedId], alive: Bits) -> Result<Option<Point>, Limit> {
         self.touched.clear();
-        if self.is_empty(target)? {
-            return Ok(None);
+        for column in target {
+            if self.prepared.takes_nothing(*column)? {
+                return Ok(None);
+            }
         }
-        let mut columns: HashMap<VariableId, &Column> = HashMap::new();
-        columns.extend(target.iter().map(|column| (column.variable, column)));
-        let mut todo: Vec<VariableId> = columns.keys().copied().collect();
-        todo.extend(self.index.variables().filter(|variable| !columns.contains_key(variable)));
+        let own: HashMap<VariableId, PreparedId> =
+            target.iter().map(|column| (self.prepared.column(*column).variable, *column)).collect();
+        let mut todo: Vec<(VariableId, PreparedId)> = own.iter().map(|(at, column)| (*at, *column)).collect();
+        for at in 0..self.prepared.free.len() {
+            let (variable, free) = self.prepared.free[at];
+            if !own.contains_key(&variable) {
+                todo.push((variable, free));
+            }
+        }
         todo.sort_unstable();
-        let mut search = Search { cover: self, columns, steps: 0, dead: HashSet::new(), chosen: Vec::new() };
+        let mut search = Search { cover: self, steps: 0, dead: HashSet::new(), chosen: Vec::new() };
         let escaped = search.go(todo, alive, 0)?;
         Ok(escaped.then(|| search.chosen.into_iter().collect()))
     }
 
-    /// Whether no request is in the target.
-    fn is_empty(&mut self, target: &[Column]) -> Result<bool, Limit> {
-        let nothing = Bits::none(self.index.cubes.len());
-        for column in target {
-            let against = Against { vocabulary: self.vocabulary, index: &self.index, alive: &nothing };
-            if self.values.of(column, against)?.is_empty() {
-                return Ok(true);
+    /// The boxes that hold one request of the target; nothing when the target has none.
+    ///
+    /// # Errors
+    /// A limit was hit.
+    pub fn holding(&mut self, target: &[PreparedId]) -> Result<Option<Bits>, Limit> {
+        let mut holding = Bits::all(self.len());
+        let own: Vec<VariableId> =
+            target.iter().map(|column| self.prepared.column(*column).variable).collect();
+        let free: Vec<PreparedId> =
+            self.prepared.free.iter().filter(|(at, _)| !own.contains(at)).map(|(_, id)| *id).collect();
+        for column in target.iter().chain(&free) {
+            let choices = self.prepared.plain(*column)?;
+            let Some((_, accepting)) = choices.first() else { return Ok(None) };
+            if let Some(accepting) = accepting {
+                holding.keep(accepting);
             }
         }
-        Ok(false)
+        Ok(Some(holding))
     }
 }
 
 struct Search<'s, 'a> {
     cover: &'s mut Cover<'a>,
-    columns: HashMap<VariableId, &'s Column>,
     steps: usize,
     /// Situations that are known to be covered.
-    dead: HashSet<(Vec<VariableId>, Bits)>,
+    dead: HashSet<(Vec<(VariableId, PreparedId)>, Bits)>,
     /// The values on the way to here.
     chosen: Vec<(VariableId, Value)>,
 }
 
 /// A value with the boxes that it leaves alive.
 type Choice = (Value, Bits);
+/// The variables that are left, with what the target asks of them.
+type Todo = Vec<(VariableId, PreparedId)>;
 
 impl Search<'_, '_> {
-    fn go(&mut self, mut todo: Vec<VariableId>, mut alive: Bits, depth: usize) -> Result<bool, Limit> {
+    fn go(&mut self, mut todo: Todo, mut alive: Bits, depth: usize) -> Result<bool, Limit> {
         let start = self.chosen.len();
         loop {
             if self.is_covered(&todo, &alive) {
@@ -90,7 +111,7 @@ impl Search<'_, '_> {
                 return Ok(false);
             }
             let Some((at, mut choices)) = self.next(&todo, &alive)? else { return Ok(true) };
-            let variable = todo.swap_remove(at);
+            let (variable, _) = todo.swap_remove(at);
             if choices.len() == 1
                 && let Some((value, left)) = choices.pop()
             {
@@ -121,10 +142,10 @@ impl Search<'_, '_> {
     }
 
     /// Whether a living box asks nothing more.
-    fn is_covered(&mut self, todo: &[VariableId], alive: &Bits) -> bool {
+    fn is_covered(&mut self, todo: &Todo, alive: &Bits) -> bool {
         let mut free = alive.clone();
-        for variable in todo {
-            if let Some(of_variable) = self.cover.index.free(*variable) {
+        for (variable, _) in todo {
+            if let Some(of_variable) = self.cover.prepared.index.free(*variable) {
                 free.keep(of_variable);
             }
         }
@@ -135,64 +156,65 @@ impl Search<'_, '_> {
         true
     }
 
-    /// The variable to choose next, with its choices, the most promising first: one without refused tests has a single
-    /// choice and goes first. Nothing when no variable is left.
-    fn next(&mut self, todo: &[VariableId], alive: &Bits) -> Result<Option<(usize, Vec<Choice>)>, Limit> {
-        let index = &self.cover.index;
-        let cost = |variable: &VariableId| {
-            let column = self.columns.get(variable);
-            let own: usize = column.map_or(1, |column| column.any_of.iter().map(Vec::len).product());
-            let refused = if index.refuses(*variable, alive) {
-                1 + index.live_refused(*variable, alive, self.cover.vocabulary).len()
-            } else {
-                1
+    /// The place in `todo` of the variable to choose next, with its choices, the most promising first: one without
+    /// refused tests and with a single value goes first. Nothing when no variable is left.
+    fn next(&mut self, todo: &Todo, alive: &Bits) -> Result<Option<(usize, Vec<Choice>)>, Limit> {
+        let mut best: Option<(usize, usize)> = None;
+        for (at, (variable, column)) in todo.iter().enumerate() {
+            let prepared = &mut self.cover.prepared;
+            let refuses = prepared.index.refuses(*variable, alive);
+            let own = prepared.width(*column)?;
+            // One value, whatever is alive: nothing can be better.
+            let cost = match refuses {
+                false => own,
+                true => own.saturating_mul(2 + prepared.index.refusing(*variable, alive)),
             };
-            own.saturating_mul(refused).saturating_add(column_weight(self.cover.vocabulary, *variable))
-        };
-        let Some((at, variable)) = todo.iter().enumerate().min_by_key(|(_, variable)| cost(variable)) else {
-            return Ok(None);
-        };
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, at));
+            }
+            if cost <= 1 {
+                break;
+            }
+        }
+        let Some((_, at)) = best else { return Ok(None) };
         self.steps += 1;
         if self.steps > MOST_STEPS {
             return Err(Limit::Steps);
         }
-        Ok(Some((at, self.choices(*variable, alive)?)))
+        let (variable, column) = todo[at];
+        Ok(Some((at, self.choices(variable, column, alive)?)))
     }
 
-    fn choices(&mut self, variable: VariableId, alive: &Bits) -> Result<Vec<Choice>, Limit> {
-        let free = Column::free(variable);
-        let column = self.columns.get(&variable).copied().unwrap_or(&free);
-        let vocabulary = self.cover.vocabulary;
-        let against = Against { vocabulary, index: &self.cover.index, alive };
-        let values = self.cover.values.of(column, against)?;
-        let floor = self.cover.index.free(variable).map(|free| alive.and(free));
+    fn choices(
+        &mut self,
+        variable: VariableId,
+        column: PreparedId,
+        alive: &Bits,
+    ) -> Result<Vec<Choice>, Limit> {
+        let prepared = &mut self.cover.prepared;
+        let candidates: Rc<Choices> = prepared.against(column, alive)?;
+        let floor = prepared.index.free(variable).map(|free| alive.and(free));
         let mut choices: Vec<Choice> = Vec::new();
-        for value in values {
-            let left = match self.cover.index.accepting(variable, &value, vocabulary) {
+        for (value, accepting) in candidates.iter() {
+            let left = match accepting {
                 Some(accepting) => alive.and(accepting),
                 None => alive.clone(),
             };
             // Boxes that ask nothing of the variable stay whatever the value.
             if floor.as_ref().is_none_or(|floor| left == *floor) {
-                return Ok(vec![(value, left)]);
+                return Ok(vec![(value.clone(), left)]);
             }
-            choices.push((value, left));
+            choices.push((value.clone(), left));
         }
         Ok(minimal(choices))
     }
 }
 
-/// Numbers have a choice for every border, so they come late.
-fn column_weight(vocabulary: &Vocabulary, variable: VariableId) -> usize {
-    match vocabulary.kinds[variable] {
-        crate::kind::Kind::Numbers(_) | crate::kind::Kind::Words(_) => 2,
-        _ => 0,
-    }
-}
-
 /// Choices that no other one beats, those with the fewest boxes first.
 fn minimal(mut choices: Vec<Choice>) -> Vec<Choice> {
-    choices.sort_by_key(|(_, left)| left.len());
+    if choices.len() > 1 {
+        choices.sort_by_cached_key(|(_, left)| left.len());
+    }
     let mut kept: Vec<Choice> = Vec::new();
     for (value, left) in choices {
         if !kept.iter().any(|(_, smaller)| smaller.is_subset(&left)) {
@@ -200,4 +222,18 @@ fn minimal(mut choices: Vec<Choice>) -> Vec<Choice> {
         }
     }
     kept
+}
+
+impl Column {
+    /// What both ask, variable by variable.
+    pub fn merged(own: &[Column], other: &[Column]) -> Vec<Column> {
+        let mut columns = own.to_vec();
+        for more in other {
+            match columns.iter_mut().find(|column| column.variable == more.variable) {
+                Some(column) => *column = column.and(more),
+                None => columns.push(more.clone()),
+            }
+        }
+        columns
+    }
 }

@@ -75,7 +75,8 @@ impl Index {
 
     /// The tests that living boxes refuse.
     pub fn live_refused(&self, variable: VariableId, alive: &Bits, vocabulary: &Vocabulary) -> Vec<TestId> {
-        let Some(lists) = self.variables.get(&variable) else { return Vec::new() };
+        let lists = self.variables.get(&variable).filter(|lists| lists.refusing.meets(alive));
+        let Some(lists) = lists else { return Vec::new() };
         let mut tests: Vec<TestId> = alive
             .and(&lists.refusing)
             .iter()
@@ -90,6 +91,18 @@ impl Index {
     /// Whether a living box refuses a test of the variable.
     pub fn refuses(&self, variable: VariableId, alive: &Bits) -> bool {
         self.variables.get(&variable).is_some_and(|lists| lists.refusing.meets(alive))
+    }
+
+    /// How many living boxes refuse a test of the variable.
+    pub fn refusing(&self, variable: VariableId, alive: &Bits) -> usize {
+        let lists = self.variables.get(&variable);
+        lists.map_or(0, |lists| lists.refusing.and(alive).len() as usize)
+    }
+
+    /// How many tests of the variable the boxes have.
+    pub fn tests_of(&self, variable: VariableId) -> usize {
+        let lists = self.variables.get(&variable);
+        lists.map_or(0, |lists| lists.wanting.len() + lists.refused.len() + lists.several.len())
     }
 
     /// Whether a living box wants the test.

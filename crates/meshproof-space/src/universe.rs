@@ -11,6 +11,7 @@ use crate::domain::Domain;
 use crate::index::Index;
 use crate::limit::Limit;
 use crate::lower::{Effect, LoweredRule, RuleBoxes, lower, remote_is_source};
+use crate::prepared::PreparedId;
 use crate::vocabulary::{Collector, Column, CubeId, Vocabulary};
 use crate::witness;
 
@@ -88,15 +89,11 @@ impl Universe {
         cover: &mut Cover<'_>,
         alive: &Bits,
     ) -> Result<Option<Point>, Limit> {
-        let mut own: Vec<Column> = Vec::new();
-        for cube in cubes {
-            let columns: Vec<Column> = self.vocabulary.columns_of(*cube).cloned().collect();
-            own = merged(&own, &columns);
-        }
         let mut touched = Vec::new();
         let mut limit = None;
-        for kind in self.kinds.as_ref().map_err(|limit| *limit)? {
-            match cover.escape(&merged(&own, kind), alive.clone()) {
+        for at in 0..self.kinds.as_ref().map_err(|limit| *limit)?.len() {
+            let target = self.target(cubes, at, cover);
+            match cover.escape(&target, alive.clone()) {
                 Ok(Some(point)) => return Ok(Some(point)),
                 Ok(None) => touched.append(&mut cover.touched),
                 Err(hit) => limit = Some(hit),
@@ -106,6 +103,44 @@ impl Universe {
         touched.dedup();
         cover.touched = touched;
         limit.map_or(Ok(None), Err)
+    }
+
+    /// The boxes of the cover that hold some request of the box; nothing when it has none.
+    ///
+    /// # Errors
+    /// A limit was hit.
+    pub fn holding(&self, cube: CubeId, cover: &mut Cover<'_>) -> Result<Option<Bits>, Limit> {
+        for at in 0..self.kinds.as_ref().map_err(|limit| *limit)?.len() {
+            let target = self.target(&[cube], at, cover);
+            if let Some(bits) = cover.holding(&target)? {
+                return Ok(Some(bits));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The boxes together, in one kind of requests.
+    fn target(&self, cubes: &[CubeId], kind: usize, cover: &mut Cover<'_>) -> Vec<PreparedId> {
+        let of_kind = self.kinds.as_ref().map_or(&[][..], |kinds| &kinds[kind]);
+        if let [cube] = cubes {
+            let own = self.vocabulary.cube(*cube);
+            let mut target: Vec<PreparedId> = Vec::with_capacity(own.len() + of_kind.len());
+            for column in own {
+                let variable = self.vocabulary.column(*column).variable;
+                let more = of_kind.iter().find(|column| column.variable == variable);
+                target.push(cover.prepared.add_of_kind(*column, kind, more));
+            }
+            let asks = |variable| own.iter().any(|own| self.vocabulary.column(*own).variable == variable);
+            for column in of_kind.iter().filter(|column| !asks(column.variable)) {
+                target.push(cover.prepared.add(column.clone()));
+            }
+            return target;
+        }
+        let joined = cubes.iter().fold(of_kind.to_vec(), |joined, cube| {
+            let columns: Vec<Column> = self.vocabulary.columns_of(*cube).cloned().collect();
+            Column::merged(&joined, &columns)
+        });
+        joined.into_iter().map(|column| cover.prepared.add(column)).collect()
     }
 
     /// The point as a request.
@@ -123,18 +158,6 @@ pub(crate) fn are_comparable(a: &Context, b: &Context) -> bool {
         && semantics.0.headers == semantics.1.headers
         && semantics.0.client_address == semantics.1.client_address
         && semantics.0.space_delimited_claims == semantics.1.space_delimited_claims
-}
-
-/// What both ask, variable by variable.
-fn merged(own: &[Column], kind: &[Column]) -> Vec<Column> {
-    let mut columns = own.to_vec();
-    for other in kind {
-        match columns.iter_mut().find(|column| column.variable == other.variable) {
-            Some(column) => *column = column.and(other),
-            None => columns.push(other.clone()),
-        }
-    }
-    columns
 }
 
 /// A union of conjunctions of boxes, without a union of boxes.

@@ -188,6 +188,14 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
+    pub fn column(&self, id: ColumnId) -> &Column {
+        &self.columns[id]
+    }
+
+    pub fn cube(&self, id: CubeId) -> &Cube {
+        &self.cubes[id]
+    }
+
     pub fn columns_of(&self, cube: CubeId) -> impl Iterator<Item = &Column> {
         self.cubes[cube].iter().map(|column| &self.columns[*column])
     }

@@ -1,0 +1,173 @@
+//! What a target asks of one variable, with the values to try and the boxes that accept them, worked out once.
+
+use std::rc::Rc;
+
+use foldhash::{HashMap, HashMapExt};
+
+use crate::bits::Bits;
+use crate::index::Index;
+use crate::kind::Kind;
+use crate::limit::Limit;
+use crate::value::Value;
+use crate::values::{Against, Values};
+use crate::vocabulary::{Column, ColumnId, VariableId, Vocabulary};
+
+/// The place of a prepared column.
+pub(crate) type PreparedId = usize;
+
+/// Values, each with the boxes that accept it; nothing when no box looks at the variable. The fewest boxes first.
+pub(crate) type Choices = Vec<(Value, Option<Bits>)>;
+
+/// Bytes that remembered choices may take.
+const ROOM: usize = 128 << 20;
+/// Numbers are tried at the borders of all boxes up to so many borders, and of the living ones beyond.
+const FEW_BORDERS: usize = 64;
+
+/// The columns of targets against one union of boxes.
+pub(crate) struct Prepared<'a> {
+    pub index: Index,
+    /// What is asked of the variables that a target does not mention: nothing.
+    pub free: Vec<(VariableId, PreparedId)>,
+    vocabulary: &'a Vocabulary,
+    values: Values,
+    columns: Vec<Entry>,
+    ids: HashMap<Column, PreparedId>,
+    /// Columns of boxes in the kinds of requests.
+    of_kind: HashMap<(ColumnId, usize), PreparedId>,
+    room: usize,
+}
+
+struct Entry {
+    column: Column,
+    /// What to try while no living box refuses a test of the variable.
+    plain: Option<Rc<Choices>>,
+    takes_nothing: Option<bool>,
+}
+
+impl<'a> Prepared<'a> {
+    pub fn new(index: Index, vocabulary: &'a Vocabulary) -> Prepared<'a> {
+        let mut prepared = Prepared {
+            index,
+            free: Vec::new(),
+            vocabulary,
+            values: Values::new(),
+            columns: Vec::new(),
+            ids: HashMap::new(),
+            of_kind: HashMap::new(),
+            room: ROOM,
+        };
+        let mut variables: Vec<VariableId> = prepared.index.variables().collect();
+        variables.sort_unstable();
+        for variable in variables {
+            let id = prepared.add(Column::free(variable));
+            prepared.free.push((variable, id));
+        }
+        prepared
+    }
+
+    pub fn add(&mut self, column: Column) -> PreparedId {
+        if let Some(id) = self.ids.get(&column) {
+            return *id;
+        }
+        self.columns.push(Entry { column: column.clone(), plain: None, takes_nothing: None });
+        self.ids.insert(column, self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+
+    /// A column of a box, joined with what a kind of requests asks of its variable.
+    pub fn add_of_kind(&mut self, column: ColumnId, kind: usize, of_kind: Option<&Column>) -> PreparedId {
+        if let Some(id) = self.of_kind.get(&(column, kind)) {
+            return *id;
+        }
+        let own = self.vocabulary.column(column);
+        let joined = of_kind.map_or_else(|| own.clone(), |more| own.and(more));
+        let id = self.add(joined);
+        self.of_kind.insert((column, kind), id);
+        id
+    }
+
+    pub fn column(&self, id: PreparedId) -> &Column {
+        &self.columns[id].column
+    }
+
+    /// Whether no value meets the column.
+    pub fn takes_nothing(&mut self, id: PreparedId) -> Result<bool, Limit> {
+        if let Some(known) = self.columns[id].takes_nothing {
+            return Ok(known);
+        }
+        let nothing = Bits::none(self.index.cubes.len());
+        let against = Against { vocabulary: self.vocabulary, index: &self.index, alive: &nothing };
+        let found = self.values.of(&self.columns[id].column, against)?.is_empty();
+        self.columns[id].takes_nothing = Some(found);
+        Ok(found)
+    }
+
+    /// An estimate of how many values there are to try.
+    pub fn width(&mut self, id: PreparedId) -> Result<usize, Limit> {
+        if let Some(plain) = &self.columns[id].plain {
+            return Ok(plain.len());
+        }
+        let column = &self.columns[id].column;
+        let own: usize = column.any_of.iter().map(Vec::len).product();
+        Ok(match self.vocabulary.kinds[column.variable] {
+            Kind::Numbers(_) | Kind::Words(_) => own.saturating_add(2),
+            _ => own,
+        })
+    }
+
+    /// The values to try while no living box refuses anything.
+    pub fn plain(&mut self, id: PreparedId) -> Result<Rc<Choices>, Limit> {
+        if let Some(known) = &self.columns[id].plain {
+            return Ok(Rc::clone(known));
+        }
+        let nothing = Bits::none(self.index.cubes.len());
+        self.choices(id, &nothing).map(Rc::new)
+    }
+
+    /// The values to try against the living boxes.
+    pub fn against(&mut self, id: PreparedId, alive: &Bits) -> Result<Rc<Choices>, Limit> {
+        let variable = self.columns[id].column.variable;
+        let kind = &self.vocabulary.kinds[variable];
+        let everything;
+        let (is_plain, alive) = match kind {
+            // Languages that living boxes want lead to values too.
+            Kind::Words(_) => (false, alive),
+            Kind::Numbers(_) if self.index.tests_of(variable) <= FEW_BORDERS => {
+                everything = Bits::all(self.index.cubes.len());
+                (true, &everything)
+            }
+            Kind::Numbers(_) => (false, alive),
+            _ => (!self.index.refuses(variable, alive), alive),
+        };
+        if !is_plain {
+            return self.choices(id, alive).map(Rc::new);
+        }
+        if let Some(known) = &self.columns[id].plain {
+            return Ok(Rc::clone(known));
+        }
+        let found = Rc::new(self.choices(id, alive)?);
+        let size = found.len() * (self.index.cubes.len() / 8 + 64);
+        if self.room < size {
+            self.columns.iter_mut().for_each(|entry| entry.plain = None);
+            self.room = ROOM;
+        }
+        self.room = self.room.saturating_sub(size);
+        self.columns[id].plain = Some(Rc::clone(&found));
+        Ok(found)
+    }
+
+    fn choices(&mut self, id: PreparedId, alive: &Bits) -> Result<Choices, Limit> {
+        let column = &self.columns[id].column;
+        let against = Against { vocabulary: self.vocabulary, index: &self.index, alive };
+        let values = self.values.of(column, against)?;
+        let mut choices: Choices = Vec::with_capacity(values.len());
+        for value in values {
+            let accepting = self.index.accepting(column.variable, &value, self.vocabulary).cloned();
+            choices.push((value, accepting));
+        }
+        if choices.len() > 1 {
+            choices.sort_by_cached_key(|(_, accepting)| accepting.as_ref().map_or(0, Bits::len));
+        }
+        Ok(choices)
+    }
+}
