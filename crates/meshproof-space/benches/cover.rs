@@ -58,6 +58,15 @@ fn others(criterion: &mut Criterion) {
         let new = policies(shape, 10, 0, "ALLOW", 2);
         let old = old.list();
         let new: Vec<Policy<'_>> = new.list().into_iter().chain(old.iter().skip(1).copied()).collect();
+        group.bench_function(
+            BenchmarkId::new("change of 10 rules, first", format!("{shape:?}")),
+            |bencher| {
+                bencher.iter(|| {
+                    let comparison = Comparison::new((&old, &context), (&new, &context), &Domain::default());
+                    (comparison.gained(), comparison.lost())
+                });
+            },
+        );
         group.bench_function(BenchmarkId::new("change of 10 rules", format!("{shape:?}")), |bencher| {
             bencher.iter(|| {
                 let comparison = Comparison::new((&old, &context), (&new, &context), &Domain::default());

@@ -78,10 +78,9 @@ impl<'a> Cover<'a> {
         let free: Vec<PreparedId> =
             self.prepared.free.iter().filter(|(at, _)| !own.contains(at)).map(|(_, id)| *id).collect();
         for column in target.iter().chain(&free) {
-            let choices = self.prepared.plain(*column)?;
-            let Some((_, accepting)) = choices.first() else { return Ok(None) };
+            let Some((_, accepting)) = self.prepared.some(*column)? else { return Ok(None) };
             if let Some(accepting) = accepting {
-                holding.keep(accepting);
+                holding.keep(&accepting);
             }
         }
         Ok(Some(holding))

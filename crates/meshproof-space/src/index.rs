@@ -10,6 +10,8 @@ use crate::vocabulary::{CubeId, TestId, VariableId, Vocabulary};
 #[derive(Debug)]
 pub(crate) struct Index {
     pub cubes: Vec<CubeId>,
+    /// All boxes alive.
+    pub all: Bits,
     variables: HashMap<VariableId, Lists>,
     /// Bytes that remembered answers may take.
     room: usize,
@@ -60,7 +62,7 @@ impl Index {
                 column.none_of.iter().for_each(|test| refused.entry(*test).or_default().push(number));
             }
         }
-        Index { cubes, variables, room: 64 << 20 }
+        Index { all: Bits::all(bound), cubes, variables, room: 64 << 20 }
     }
 
     /// The variables that the boxes look at.

@@ -20,7 +20,7 @@ pub(crate) type Choices = Vec<(Value, Option<Bits>)>;
 
 /// Bytes that remembered choices may take.
 const ROOM: usize = 128 << 20;
-/// Numbers are tried at the borders of all boxes up to so many borders, and of the living ones beyond.
+/// Numbers are tried at the borders of all boxes up to so many tests, and of the living ones beyond.
 const FEW_BORDERS: usize = 64;
 
 /// The columns of targets against one union of boxes.
@@ -39,7 +39,8 @@ pub(crate) struct Prepared<'a> {
 
 struct Entry {
     column: Column,
-    /// What to try while no living box refuses a test of the variable.
+    /// What to try while no living box refuses a test of the variable. Of many numbers only the one that the fewest boxes
+    /// accept.
     plain: Option<Rc<Choices>>,
     takes_nothing: Option<bool>,
 }
@@ -104,10 +105,11 @@ impl<'a> Prepared<'a> {
 
     /// An estimate of how many values there are to try.
     pub fn width(&mut self, id: PreparedId) -> Result<usize, Limit> {
-        if let Some(plain) = &self.columns[id].plain {
+        let column = &self.columns[id].column;
+        let is_number = matches!(self.vocabulary.kinds[column.variable], Kind::Numbers(_));
+        if let Some(plain) = self.columns[id].plain.as_ref().filter(|_| !is_number) {
             return Ok(plain.len());
         }
-        let column = &self.columns[id].column;
         let own: usize = column.any_of.iter().map(Vec::len).product();
         Ok(match self.vocabulary.kinds[column.variable] {
             Kind::Numbers(_) | Kind::Words(_) => own.saturating_add(2),
@@ -115,38 +117,49 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// The values to try while no living box refuses anything.
-    pub fn plain(&mut self, id: PreparedId) -> Result<Rc<Choices>, Limit> {
-        if let Some(known) = &self.columns[id].plain {
-            return Ok(Rc::clone(known));
-        }
+    /// Some value that the column takes, with the boxes that accept it; nothing when there is none.
+    pub fn some(&mut self, id: PreparedId) -> Result<Option<(Value, Option<Bits>)>, Limit> {
         let nothing = Bits::none(self.index.cubes.len());
-        self.choices(id, &nothing).map(Rc::new)
+        Ok(self.against(id, &nothing)?.first().cloned())
     }
 
     /// The values to try against the living boxes.
     pub fn against(&mut self, id: PreparedId, alive: &Bits) -> Result<Rc<Choices>, Limit> {
         let variable = self.columns[id].column.variable;
-        let kind = &self.vocabulary.kinds[variable];
-        let everything;
-        let (is_plain, alive) = match kind {
+        match &self.vocabulary.kinds[variable] {
             // Languages that living boxes want lead to values too.
-            Kind::Words(_) => (false, alive),
-            Kind::Numbers(_) if self.index.tests_of(variable) <= FEW_BORDERS => {
-                everything = Bits::all(self.index.cubes.len());
-                (true, &everything)
+            Kind::Words(_) => self.choices(id, alive).map(Rc::new),
+            Kind::Numbers(_) => {
+                let few = self.index.tests_of(variable) <= FEW_BORDERS;
+                let known = self.remembered(id, if few { usize::MAX } else { 1 })?;
+                let is_enough = few || known.is_empty() || self.is_least(variable, &known[0], alive);
+                if is_enough { Ok(known) } else { self.choices(id, alive).map(Rc::new) }
             }
-            Kind::Numbers(_) => (false, alive),
-            _ => (!self.index.refuses(variable, alive), alive),
-        };
-        if !is_plain {
-            return self.choices(id, alive).map(Rc::new);
+            _ if self.index.refuses(variable, alive) => self.choices(id, alive).map(Rc::new),
+            _ => self.remembered(id, usize::MAX),
         }
+    }
+
+    /// Whether only living boxes that ask nothing of the variable accept the value.
+    fn is_least(&self, variable: VariableId, (_, accepting): &(Value, Option<Bits>), alive: &Bits) -> bool {
+        match (accepting, self.index.free(variable)) {
+            (Some(accepting), Some(free)) => alive.and(accepting).is_subset(free),
+            _ => true,
+        }
+    }
+
+    /// The choices against all boxes, or against none for texts, the first `most` of them.
+    fn remembered(&mut self, id: PreparedId, most: usize) -> Result<Rc<Choices>, Limit> {
         if let Some(known) = &self.columns[id].plain {
             return Ok(Rc::clone(known));
         }
-        let found = Rc::new(self.choices(id, alive)?);
-        let size = found.len() * (self.index.cubes.len() / 8 + 64);
+        let bound = self.index.cubes.len();
+        let is_number = matches!(self.vocabulary.kinds[self.columns[id].column.variable], Kind::Numbers(_));
+        let alive = if is_number { Bits::all(bound) } else { Bits::none(bound) };
+        let mut found = self.choices(id, &alive)?;
+        found.truncate(most);
+        let found = Rc::new(found);
+        let size = found.len() * (bound / 8 + 64);
         if self.room < size {
             self.columns.iter_mut().for_each(|entry| entry.plain = None);
             self.room = ROOM;

@@ -239,10 +239,15 @@ impl Universe {
     /// Up to `most` requests of the region that the check confirms, one for each conjunction at most.
     pub fn find_each(&self, region: &Region, most: usize, confirm: impl Fn(&Request) -> bool) -> Found {
         let mut found = Found { limit: region.is_partial.then_some(Limit::Boxes), ..Found::default() };
+        let except: HashSet<CubeId> = region.except.iter().copied().collect();
+        let covered = |cubes: &&Vec<CubeId>| cubes.iter().any(|cube| except.contains(cube));
+        let within: Vec<&Vec<CubeId>> = region.within.iter().filter(|cubes| !covered(cubes)).collect();
+        if within.is_empty() {
+            return found;
+        }
         let mut cover = self.cover(region.except.clone());
         let alive = Bits::all(region.except.len());
-        let except: HashSet<CubeId> = region.except.iter().copied().collect();
-        for cubes in region.within.iter().filter(|cubes| !cubes.iter().any(|cube| except.contains(cube))) {
+        for cubes in within {
             match self.escape(cubes, &mut cover, &alive) {
                 Ok(None) => {}
                 Ok(Some(point)) => {

@@ -15,7 +15,7 @@ use meshproof_authz::{
     ClientAddress, Context, Decision, Engine, HeaderMatching, IdentityFlavour, PathNormalization, Policy,
     RuleVerdict, evaluate,
 };
-use meshproof_space::{Domain, Limit, Outcome, RuleId, Space, Tokens};
+use meshproof_space::{Among, Domain, Limit, Outcome, RuleId, RuleState, Space, Tokens};
 use pool::Pool;
 use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, SOURCES, TEXTS, World};
 
@@ -27,6 +27,38 @@ struct Tally {
 }
 
 const OUTCOMES: [Outcome; 4] = [Outcome::Allowed, Outcome::Denied, Outcome::Delegated, Outcome::Audited];
+
+/// Rules in relation to each other, against the rules that each request of the pool matches.
+fn check_rules(space: &Space<'_>, matched: &[Vec<RuleId>], text: &str) {
+    let effect = |rule: RuleId| &space.rules().iter().find(|known| known.id == rule).unwrap().effect;
+    for (rule, state) in space.rule_states(Among::SameEffect) {
+        let alone = matched.iter().any(|rules| {
+            rules.contains(&rule)
+                && !rules.iter().any(|other| *other != rule && effect(*other) == effect(rule))
+        });
+        match state {
+            RuleState::Adds => {
+                assert!(!matches!(space.find_decided_by(rule), Ok(None)), "{rule:?} adds\n{text}");
+            }
+            RuleState::NeverMatches => {
+                assert!(!matched.iter().any(|rules| rules.contains(&rule)), "{rule:?} never matches\n{text}");
+            }
+            RuleState::CoveredBy(_) => {
+                assert!(!alone, "{rule:?} is covered\n{text}");
+                if let Ok(Some(cover)) = space.necessary_cover(rule, Among::SameEffect) {
+                    let held = matched.iter().filter(|rules| rules.contains(&rule));
+                    let mut missed = held.filter(|rules| !rules.iter().any(|other| cover.contains(other)));
+                    assert!(missed.next().is_none(), "{rule:?} is covered by {cover:?}\n{text}");
+                }
+            }
+            RuleState::Unknown(_) => {}
+        }
+    }
+    for (inner, outer) in space.contained_rules().pairs {
+        let mut missed = matched.iter().filter(|rules| rules.contains(&inner) && !rules.contains(&outer));
+        assert!(missed.next().is_none(), "{inner:?} lies in {outer:?}\n{text}");
+    }
+}
 
 fn check(text: &str, context: &Context, domain: &Domain, pool: &Pool, tally: &mut Tally) {
     let policies = Policies::read(text);
@@ -65,6 +97,7 @@ fn check(text: &str, context: &Context, domain: &Domain, pool: &Pool, tally: &mu
             matched.map(|(policy, rule)| RuleId { policy, rule: rule.rule }).collect()
         })
         .collect();
+    check_rules(&space, &matched, text);
     let mut rules: Vec<RuleId> = space.rules().iter().map(|rule| rule.id).collect();
     rules.dedup();
     for rule in rules {
