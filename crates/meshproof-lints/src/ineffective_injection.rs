@@ -20,7 +20,14 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
         ctx.mesh.namespaces.iter().filter_map(|namespace| Some((namespace, namespace.resource?)));
     let mut findings: Vec<Finding> =
         namespaces.flat_map(|(namespace, id)| of_namespace(ctx, namespace, id)).collect();
-    findings.extend(ctx.mesh.workloads.iter().filter_map(|workload| of_workload(ctx, workload)));
+    for workload in &ctx.mesh.workloads {
+        let Some(mut finding) = of_workload(ctx, workload) else { continue };
+        // A patch may add the label.
+        if ctx.is_incomplete(workload.namespace) {
+            finding.level = Level::Info;
+        }
+        findings.push(finding);
+    }
     findings
 }
 
@@ -84,10 +91,14 @@ fn both(
     mode: Option<&Text>,
     namespace: &Namespace,
 ) -> Option<Finding> {
-    let injection = injection.filter(|choice| is_choice(choice))?;
+    // What is switched off is no second wish.
+    let injection = match injection {
+        Some(choice) if choice.value == "enabled" => Some(choice),
+        Some(_) => return None,
+        None => None,
+    };
     let name = namespace.name.as_deref().unwrap_or_default();
-    if let Some(revision) =
-        revision.filter(|revision| revision.value != "default" || injection.value != "enabled")
+    if let (Some(injection), Some(revision)) = (injection, revision.filter(|label| label.value != "default"))
     {
         let message = format!("{REVISION} of namespace {name} has no effect: {INJECTION} comes before it");
         let finding = warning(meta, Category::Conflict, message, revision.span, "not looked at");
@@ -95,14 +106,15 @@ fn both(
             finding.with_related(injection.span, "decides alone").with_help("keep one of the two labels"),
         );
     }
-    let mode = mode.filter(|mode| mode.value == "ambient" && injection.value == "enabled")?;
+    let (sidecars, mode) = injection.or(revision).zip(mode.filter(|mode| mode.value == "ambient"))?;
     let message = format!(
         "namespace {name} asks for sidecars and for ambient mode; pods with a sidecar are not ambient"
     );
-    let finding =
-        warning(meta, Category::Conflict, message, mode.span, "holds only for pods without a sidecar");
+    let text = "holds only for pods without a sidecar";
     Some(
-        finding.with_related(injection.span, "sidecars are injected").with_help("keep one of the two labels"),
+        warning(meta, Category::Conflict, message, mode.span, text)
+            .with_related(sidecars.span, "sidecars are injected")
+            .with_help("keep one of the two labels"),
     )
 }
 

@@ -61,6 +61,8 @@ pub static LINTS: &[Lint] = lints! {
         "a document too large to be read";
     "duplicate-key" Warning Conflict None;
         "a mapping with one key twice";
+    "envoy-filter" Info Hygiene Some(crate::envoy_filter::check);
+        "an EnvoyFilter because of which nothing said of a workload is verified";
     "erased-tls" Warning Hole Some(crate::erased_tls::check);
         "a port entry that takes back the TLS above it by not repeating it";
     "http-deny-at-ztunnel" Error Hole Some(crate::http_deny_at_ztunnel::check);
@@ -89,10 +91,14 @@ pub static LINTS: &[Lint] = lints! {
         "a value that no request can have";
     "null-field" Warning Dead None;
         "a field without a value";
+    "open-passthrough" Info Hole Some(crate::open_passthrough::check);
+        "an east-west gateway that passes calls to every service";
     "permissive-mtls" Error Hole Some(crate::permissive_mtls::check);
         "a port that takes plaintext although identity rules or a STRICT say otherwise";
     "plaintext-client" Warning Hole Some(crate::plaintext_client::check);
         "mesh clients that send plaintext to a server that takes mTLS as well";
+    "protocol-conflict" Warning Conflict Some(crate::protocol_conflict::check);
+        "two Services that send different protocols to one port";
     "refused-probe" Error Outage Some(crate::refused_probe::check);
         "an HTTP probe at a port that refuses plaintext";
     "render-failed" Warning Invalid None;
@@ -101,6 +107,8 @@ pub static LINTS: &[Lint] = lints! {
         "a selector that finds no pod";
     "shadowed-destination-rule" Warning Hole Some(crate::shadowed_destination_rule::check);
         "TLS or subsets that some clients do not get, since they follow another rule";
+    "shared-account" Warning Hole Some(crate::shared_account::check);
+        "a rule that names a service account of several applications";
     "spiffe-prefix" Warning Dead None;
         "a principal written with `spiffe://`";
     "split-rule" Error Hole Some(crate::split_rule::check);
@@ -131,6 +139,8 @@ pub static LINTS: &[Lint] = lints! {
         "a List whose items are no list";
     "unrequired-token" Warning Hole Some(crate::unrequired_token::check);
         "a RequestAuthentication beside which no policy asks for a token";
+    "untrusted-alias" Warning Outage Some(crate::untrusted_alias::check);
+        "a caller of an aliased trust domain, whom ztunnel refuses";
     "unused-destination-rule" Warning Dead Some(crate::unused_destination_rule::check);
         "a DestinationRule that no client follows";
     "unused-suppression" Warning Hygiene None;
