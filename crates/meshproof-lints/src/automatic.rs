@@ -2,7 +2,7 @@
 
 use meshproof_ir::{Fact, WorkloadId};
 use meshproof_resources::{MtlsMode, Spec};
-use meshproof_transport::Outcome;
+use meshproof_transport::{Outcome, Path};
 
 use crate::Context;
 use crate::calls::{is_lost, is_unencrypted};
@@ -30,7 +30,9 @@ pub(crate) fn find(ctx: &Context<'_>) -> Vec<AutomaticCall> {
         for port in &host.ports {
             let outcome = clients.call(ctx, client, host, *port, None);
             let is_odd = |endpoint| is_lost(endpoint) || is_unencrypted(ctx, endpoint);
-            if outcome.endpoints.iter().any(is_odd) {
+            // What a client does not know passes through as it is, whatever it would choose.
+            let is_chosen = matches!(outcome.path, Path::Cluster | Path::OriginalDestination);
+            if is_chosen && outcome.endpoints.iter().any(is_odd) {
                 found.push(AutomaticCall { host: at as u32, client, outcome });
             }
         }

@@ -110,8 +110,12 @@ fn names<'c>(ctx: &Context<'c>, policy: &Policy<'c>) -> Vec<Named<'c>> {
         let identities = ctx.mesh.accounts_named(namespace, account);
         let callers: Vec<WorkloadId> =
             identities.flat_map(|identity| identity.workloads.iter().copied()).take(CALLERS + 1).collect();
-        if !callers.is_empty() && callers.len() <= CALLERS {
-            found.push(Named { rule, name, account: format!("{namespace}/{account}"), callers });
+        let account = format!("{namespace}/{account}");
+        // Elsewhere others may run under it.
+        let is_external = ctx.world.external_accounts.contains(&account)
+            || ctx.world.external_namespaces.iter().any(|name| name == namespace);
+        if !callers.is_empty() && callers.len() <= CALLERS && !is_external {
+            found.push(Named { rule, name, account, callers });
         }
     };
     for (at, facts) in policy.rules.iter().enumerate().filter(|(_, facts)| facts.dead.is_empty()) {
@@ -216,7 +220,10 @@ fn finding(
     let certain = outcome.unknown.is_empty()
         && is_settled(ctx, server)
         && server.envoy_filters.is_empty()
-        && name.callers.iter().all(|caller| is_settled_client(ctx, ctx.mesh.workload(*caller)))
+        && name.callers.iter().all(|caller| {
+            let caller = ctx.mesh.workload(*caller);
+            is_settled_client(ctx, caller) && !ctx.has_operators(caller.namespace)
+        })
         && !policy.namespace.is_some_and(|namespace| ctx.is_incomplete(namespace));
     let mut because = reasons(&outcome, &endpoint);
     because.push(format!("{} rule {} asks for {}", policy.name(), name.rule + 1, name.name.value));

@@ -4,20 +4,19 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
+use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{
     Capture, ClusterId, Fact, Layer, Origin, ResourceId, ServiceId, Workload, WorkloadId, WorkloadPort,
     service_port_class,
 };
 use meshproof_resources::{ClientTls, ClientTlsMode, DestinationRule, MtlsMode, Spec, Subset, TrafficPolicy};
-
-use meshproof_transport::{Call, Client, Target};
+use meshproof_transport::{Call, Client, EndpointOutcome, Outcome, Target};
 
 use super::client_rules::{ClientRules, host, rules};
 use super::{ID, revision};
 use crate::Context;
-use crate::calls::{first_line, is_all_lost, sets_tls};
+use crate::calls::{connection, first_line, is_all_lost, is_decided_by, is_lost, sets_tls, workload_of};
 use crate::hash::Map;
 
 /// Steps taken for wildcards, over all rules: Services they are for, namespaces looked at for a client, workloads behind
@@ -191,16 +190,16 @@ impl<'c> Follow<'_, 'c> {
         self.clients.client(self.ctx, self.id, self.rule, self.host, (service, server))
     }
 
-    /// Whether the connection of a client is lost at every endpoint, all told.
-    fn is_lost(&self, broken: &Broken<'c>, client: &Workload, fqdn: &str) -> bool {
+    /// What becomes of the call of a client.
+    fn outcome(&self, broken: &Broken<'c>, client: &Workload, fqdn: &str) -> Option<(WorkloadId, Outcome)> {
         let ctx = self.ctx;
-        let at = ctx.mesh.workloads.binary_search_by_key(&client.resource, |workload| workload.resource);
-        let binding = broken.clash.port.bindings.iter().find(|binding| binding.service == broken.service);
-        let service = ctx.mesh.service_spec(broken.service);
-        let port = binding.zip(service).and_then(|(binding, service)| service.ports.get(binding.port));
-        let (Ok(at), Some(port)) = (at, port) else { return false };
+        let at =
+            ctx.mesh.workloads.binary_search_by_key(&client.resource, |workload| workload.resource).ok()?;
+        let client = WorkloadId(at as u32);
+        let binding = broken.clash.port.bindings.iter().find(|binding| binding.service == broken.service)?;
+        let port = ctx.mesh.service_spec(broken.service)?.ports.get(binding.port)?;
         let outcome = ctx.transport().call(&Call {
-            client: Client::Workload(WorkloadId(at as u32)),
+            client: Client::Workload(client),
             target: Target::Host(fqdn),
             port: port.port.value,
             subset: broken.subset.and_then(|subset| subset.name.as_ref()).map(|name| name.value.as_str()),
@@ -209,7 +208,7 @@ impl<'c> Follow<'_, 'c> {
                 _ => Layer::Http,
             },
         });
-        is_all_lost(&outcome) && outcome.unknown.is_empty()
+        Some((client, outcome))
     }
 
     fn finding(&self, broken: &Broken<'c>, every: bool) -> Option<Finding> {
@@ -219,6 +218,21 @@ impl<'c> Follow<'_, 'c> {
         let client = self.client(broken.service, clash.server);
         let fqdn = ctx.mesh.services[broken.service.index()].fqdn.as_deref()?;
         let meta = &ctx.resource(id).meta;
+        let asked = client.and_then(|client| self.outcome(broken, client, fqdn));
+        let outcome = asked.as_ref().map(|(_, outcome)| outcome);
+        // The client may look elsewhere than it seems, as by its Sidecar, or follow another rule.
+        let is_told = |outcome: &&Outcome| {
+            let is_known = |endpoint: &EndpointOutcome| endpoint.result.known().is_some();
+            outcome.unknown.is_empty()
+                && !outcome.endpoints.is_empty()
+                && outcome.endpoints.iter().all(is_known)
+        };
+        let is_here = |outcome: &Outcome| {
+            outcome.endpoints.iter().any(|endpoint| is_lost(endpoint) && is_decided_by(outcome, endpoint, id))
+        };
+        if outcome.filter(is_told).is_some_and(|outcome| !is_here(outcome)) {
+            return None;
+        }
         // Which of several rules for one host counts is another finding. Callers may be routed to subsets that send
         // something else, and control planes of other revisions do not read the rule.
         let certain = every
@@ -229,11 +243,19 @@ impl<'c> Follow<'_, 'c> {
             && revision(meta).is_none()
             && !ctx.is_incomplete(own)
             && !ctx.is_incomplete(clash.server.namespace)
-            && client.is_some_and(|client| self.is_lost(broken, client, fqdn));
+            && outcome.filter(is_told).is_some_and(is_all_lost);
         let level = if certain { Level::Error } else { Level::Warning };
         let name = meta.resource_name();
-        let mode = clash.tls.effective_mode();
-        let word = mode.as_str();
+        let mode = sent(clash.tls);
+        let word = match mode == clash.tls.effective_mode() {
+            true => mode.as_str().to_owned(),
+            false => {
+                format!(
+                    "{} with credentialName, which sidecars leave out,",
+                    clash.tls.effective_mode().as_str()
+                )
+            }
+        };
         let to = format!("{}:{}", ctx.workload_name(clash.server), clash.port.number);
         let whom = match broken.subset.and_then(|subset| subset.name.as_ref()) {
             Some(subset) => format!("are routed to subset {} of {name}", subset.value),
@@ -241,7 +263,7 @@ impl<'c> Follow<'_, 'c> {
         };
         let message = format!("clients that {whom} cannot reach {to}: {word} meets {}", clash.why);
         let (span, label) = match &clash.tls.mode {
-            Some(mode) => (mode.span, format!("clients send {}", sends(mode.value))),
+            Some(written) => (written.span, format!("clients send {}", sends(mode))),
             None => (clash.tls.span, "`tls` without `mode` means DISABLE: clients send plaintext".to_owned()),
         };
         let mut finding = Finding::new(ID, level, Category::Outage, message, Label::new(span, label))
@@ -252,22 +274,29 @@ impl<'c> Follow<'_, 'c> {
             finding = finding.with_related(first_line(ctx, place), "the server's side is decided here");
         }
         finding = finding.with_related(ctx.workload_span(clash.server), "the server");
-        if let Some(client) = client {
-            finding = finding.with_witness(Witness {
-                from: ctx.workload_name(client),
-                to: ctx.workload_name(clash.server),
-                port: Some(clash.port.number),
-                transport: Some(if mode == ClientTlsMode::Disable { "plaintext" } else { "mtls" }),
-                method: None,
-                path: None,
-                decision: Decision::Deny,
-                because: vec![
-                    format!("{name} makes the client send {}", sends(mode)),
-                    format!("the server has {}, so the connection is refused", clash.why),
-                ],
-            });
+        if let Some((client, outcome)) = &asked
+            && let Some(endpoint) = outcome.endpoints.iter().find(|endpoint| is_lost(endpoint))
+            && let Some(server) = workload_of(endpoint)
+        {
+            let because = vec![
+                format!("{name} makes the client send {}", sends(mode)),
+                format!("the server has {}, so the connection is refused", clash.why),
+            ];
+            let server = ctx.mesh.workload(server);
+            let witness = connection(ctx, *client, server, endpoint, Decision::Deny, because);
+            finding = finding.with_witness(witness);
         }
         Some(finding)
+    }
+}
+
+/// What sidecars send: certificates by name do not reach them.
+fn sent(tls: &ClientTls) -> ClientTlsMode {
+    match tls.effective_mode() {
+        ClientTlsMode::Simple | ClientTlsMode::Mutual if tls.credential_name.is_some() => {
+            ClientTlsMode::Disable
+        }
+        mode => mode,
     }
 }
 
@@ -298,7 +327,7 @@ fn clash<'c>(
         let binding = port.bindings.iter().find(|binding| binding.service == service)?;
         let number = spec.ports.get(binding.port)?.port.value;
         let tls = tls_for(rule, subset, number)?;
-        let (why, explicit) = refusal(workload, port, tls.effective_mode())?;
+        let (why, explicit) = refusal(workload, port, sent(tls))?;
         Some(Clash { server: workload, port, tls, why, explicit })
     })
 }
