@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use meshproof_grammar::spiffe::SpiffeId;
-use meshproof_ir::{ClusterId, Identity, Mesh, WorkloadId};
+use meshproof_ir::{ClusterId, GatewayId, Identity, Mesh, WorkloadId};
 
 use crate::names::{self, Unclear};
 use crate::question::Subject;
@@ -15,6 +15,8 @@ pub(crate) struct Client {
     pub display: String,
     /// The workload, when the question names one or the account has one.
     pub workload: Option<WorkloadId>,
+    /// The Gateway that it is the waypoint of.
+    pub waypoint: Option<GatewayId>,
     /// The identity that its proxy proves, without scheme.
     pub identity: Option<String>,
     /// Its address.
@@ -32,6 +34,7 @@ impl Client {
         let mut client = Client {
             display: subject.to_string(),
             workload: None,
+            waypoint: None,
             identity: None,
             address: None,
             notes: Vec::new(),
@@ -71,7 +74,15 @@ impl Client {
     ) -> Client {
         let of_workload = || workload.and_then(|id| mesh.identity_of(id));
         let identity = identity.or_else(of_workload).and_then(Identity::principal);
-        Client { display, workload, identity, address: None, notes: Vec::new(), doubts: Vec::new() }
+        Client {
+            display,
+            workload,
+            waypoint: None,
+            identity,
+            address: None,
+            notes: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 
     /// The identity of a client of which nothing else is known.

@@ -19,6 +19,7 @@ mod question;
 mod reason;
 mod routes;
 mod server;
+pub mod tls;
 mod token;
 mod told;
 mod transport;

@@ -69,9 +69,7 @@ pub(crate) fn told(mesh: &Mesh, id: WorkloadId, port: u16) -> Vec<Evidence> {
     let word = side.mode.as_str();
     let first = match (&side.mode, side.decided_by) {
         (ServerMode::Gateway | ServerMode::Tunnel, _) => return Vec::new(),
-        (ServerMode::Unknown(reason), _) => {
-            evidence(format!("it is not known whether a proxy stands before it: {reason}"))
-        }
+        (ServerMode::Unknown(reason), _) => evidence(format!("its mode is not known: {reason}")),
         (ServerMode::NoProxy, _) => {
             evidence("no proxy, so no PeerAuthentication and no AuthorizationPolicy counts".to_owned())
         }
@@ -85,6 +83,11 @@ pub(crate) fn told(mesh: &Mesh, id: WorkloadId, port: u16) -> Vec<Evidence> {
             evidence(format!("{word} by default: no PeerAuthentication says otherwise"))
         }
     };
+    // Without a known proxy there is nothing to tell but that.
+    if let Some(doubt) = &side.doubt {
+        let text = format!("it is not known whether a proxy stands before it: {doubt}");
+        return vec![Evidence::new(text)];
+    }
     let mut told = vec![first];
     let workload = mesh.workload(id);
     if let Some(ambient) = &workload.ambient {

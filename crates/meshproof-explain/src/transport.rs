@@ -226,6 +226,9 @@ fn sender<'q>(
     cluster: ClusterId,
     bare: Option<&'q Identity>,
 ) -> meshproof_transport::Client<'q> {
+    if let Some(waypoint) = client.waypoint {
+        return meshproof_transport::Client::Waypoint(waypoint);
+    }
     match (client.workload, bare) {
         (Some(id), _) => meshproof_transport::Client::Workload(id),
         (None, Some(identity)) => meshproof_transport::Client::Identity(cluster, identity),

@@ -35,8 +35,7 @@ pub(crate) struct Asked<'n, 'm> {
 impl Asked<'_, '_> {
     /// The leg for what may become of the packet.
     pub(crate) fn leg(&self, outcomes: Outcomes) -> Leg {
-        let may_pass = outcomes.allow.is_some() || outcomes.unselected;
-        match (may_pass, &outcomes.deny) {
+        match (outcomes.may_pass(), &outcomes.deny) {
             (true, Some(denied)) => self.unknown(&outcomes, denied),
             (_, None) => self.allowed(&outcomes),
             (false, Some(denied)) => self.denied(denied),

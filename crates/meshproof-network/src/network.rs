@@ -25,13 +25,13 @@ use crate::{calico, kubernetes};
 /// Built in one pass over its objects. A question costs as much as there are policies that select one of the two ends
 /// (and policies whose selectors ask for no label at all).
 pub struct Network<'m> {
-    mesh: &'m Mesh,
+    pub(crate) mesh: &'m Mesh,
     policies: Vec<Policy>,
     index: Index,
     /// By cluster.
-    tiers: Vec<Tiers>,
+    pub(crate) tiers: Vec<Tiers>,
     /// Whether a cluster has a GlobalNetworkPolicy of Calico, which may concern its nodes too.
-    has_global: Vec<bool>,
+    pub(crate) has_global: Vec<bool>,
     sets: NetworkSets<'m>,
     pod_networks: Vec<IpNet>,
     classes: Classes,
@@ -95,6 +95,24 @@ impl<'m> Network<'m> {
         self.classes.of(workload)
     }
 
+    /// Whether any policy may have a say in what a workload receives. Without one, nothing is denied there.
+    pub fn restricts_receiver(&self, workload: WorkloadId) -> bool {
+        self.restricts(workload, Direction::Ingress)
+    }
+
+    /// Whether any policy may have a say in what a workload sends. Without one, it may send everything.
+    pub fn restricts_sender(&self, workload: WorkloadId) -> bool {
+        self.restricts(workload, Direction::Egress)
+    }
+
+    fn restricts(&self, workload: WorkloadId, direction: Direction) -> bool {
+        let endpoint = Endpoint::of(self.mesh, End::Workload(workload));
+        let Some(pod) = endpoint.pod().filter(|_| !self.policies.is_empty()) else { return false };
+        let on_node = pod.host_network && self.has_global[pod.cluster.index()];
+        let selecting = self.index.selecting(self.mesh, &self.policies, pod);
+        on_node || selecting.iter().any(|(at, _)| self.policies[*at].rules(direction).is_some())
+    }
+
     /// May these packets pass?
     pub fn verdict(&self, flow: &Flow) -> Verdict {
         let source = Endpoint::of(self.mesh, flow.from);
@@ -111,6 +129,13 @@ impl<'m> Network<'m> {
         }
     }
 
+    /// Whether the sender of these packets may send them.
+    pub fn sends(&self, flow: &Flow) -> Passage {
+        let source = Endpoint::of(self.mesh, flow.from);
+        let destination = Endpoint::of(self.mesh, flow.to);
+        self.leg(Direction::Egress, source, destination, (flow.protocol, flow.port)).passage
+    }
+
     /// The pod that is on both ends.
     fn calls_itself(&self, flow: &Flow) -> Option<Pod<'m>> {
         let End::Workload(id) = flow.from else { return None };
@@ -119,7 +144,7 @@ impl<'m> Network<'m> {
         Endpoint::of(self.mesh, flow.from).pod().copied().filter(|_| is_pod)
     }
 
-    fn leg(
+    pub(crate) fn leg(
         &self,
         direction: Direction,
         source: Endpoint<'m>,
@@ -165,7 +190,7 @@ impl<'m> Network<'m> {
         asked.leg(outcomes)
     }
 
-    fn outcomes(
+    pub(crate) fn outcomes(
         &self,
         applying: &mut [Applying<'_>],
         direction: Direction,
@@ -177,7 +202,7 @@ impl<'m> Network<'m> {
     }
 
     /// Policies in force at pods in one direction, and whether others select them for the other one.
-    fn applying(&self, pod: &Pod<'m>, direction: Direction) -> (Vec<Applying<'_>>, bool) {
+    pub(crate) fn applying(&self, pod: &Pod<'m>, direction: Direction) -> (Vec<Applying<'_>>, bool) {
         let mut selected_otherwise = false;
         let mut applying = Vec::new();
         for (at, selected) in self.index.selecting(self.mesh, &self.policies, pod) {

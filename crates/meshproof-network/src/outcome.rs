@@ -49,6 +49,11 @@ pub(crate) struct Outcomes {
 }
 
 impl Outcomes {
+    /// Whether anything may let the packet pass.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.allow.is_some() || self.unselected
+    }
+
     /// Before any policy.
     pub(crate) fn start() -> Self {
         Outcomes { unselected: true, ..Outcomes::default() }

@@ -137,4 +137,20 @@ proptest! {
             }
         });
     }
+
+    #[test]
+    fn a_receiver_that_is_asked_by_many_answers_as_each_flow(cluster in cluster(), of_calico: bool, knows: bool) {
+        let policies = if of_calico { cluster.calico(true) } else { cluster.kubernetes() };
+        let mesh = mesh(&(cluster.world(knows) + &policies));
+        let network = Network::new(&mesh);
+        for_each_flow(&cluster, &mesh, |(flow, ..)| {
+            let End::Workload(to) = flow.to else { return };
+            let verdict = network.verdict(&flow);
+            let received = network.receiver(to, flow.protocol, flow.port).receives(flow.from);
+            assert_eq!((received, network.sends(&flow)), (verdict.ingress.passage, verdict.egress.passage));
+            assert!(network.restricts_receiver(to) || received == Passage::Allowed);
+            let End::Workload(from) = flow.from else { return };
+            assert!(network.restricts_sender(from) || verdict.egress.passage == Passage::Allowed);
+        });
+    }
 }

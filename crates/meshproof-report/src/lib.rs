@@ -17,6 +17,7 @@ mod position;
 mod style;
 mod summary;
 pub mod text;
+pub mod tls;
 mod window;
 
 pub use style::Style;

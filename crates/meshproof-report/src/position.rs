@@ -12,12 +12,18 @@ pub(crate) struct Positions(Vec<((SourceId, u32), LineColumn)>);
 impl Positions {
     /// The positions of all labels and edits of `findings`.
     pub(crate) fn of(findings: &[Finding], sources: &SourceMap) -> Self {
-        let mut places = Vec::with_capacity(findings.len() * 4);
-        for finding in findings {
+        let spans = findings.iter().flat_map(|finding| {
             let labels = std::iter::once(&finding.primary).chain(&finding.related).map(|label| label.span);
-            for span in labels.chain(finding.edits.iter().map(|edit| edit.span)) {
-                places.extend([(span.source, span.start), (span.source, span.end)]);
-            }
+            labels.chain(finding.edits.iter().map(|edit| edit.span))
+        });
+        Positions::of_spans(spans, sources)
+    }
+
+    /// The positions of these spans.
+    pub(crate) fn of_spans(spans: impl Iterator<Item = Span>, sources: &SourceMap) -> Self {
+        let mut places = Vec::new();
+        for span in spans {
+            places.extend([(span.source, span.start), (span.source, span.end)]);
         }
         places.sort_unstable();
         places.dedup();

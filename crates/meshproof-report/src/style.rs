@@ -54,6 +54,15 @@ impl Style {
         self.paint(code, text)
     }
 
+    /// A text in the colour of something that works, that fails, or that is neither.
+    pub(crate) fn result(self, works: Option<bool>, text: &str) -> String {
+        match works {
+            Some(true) => self.paint("32;1", text),
+            Some(false) => self.paint("31;1", text),
+            None => self.paint("33;1", text),
+        }
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }

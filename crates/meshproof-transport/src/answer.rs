@@ -177,7 +177,7 @@ impl<'q, 'm> Answer<'q, 'm> {
 
 /// What the proxy of a Gateway proves to be. istiod makes its account with the name of its Service, unless the input
 /// holds the pods (Istio 1.32, config/kube/gatewaycommon/deploymentcontroller.go).
-fn gateway_id(mesh: &Mesh, id: GatewayId) -> Option<String> {
+pub(crate) fn gateway_id(mesh: &Mesh, id: GatewayId) -> Option<String> {
     if let Some(identity) = mesh.gateway_identity(id) {
         return identity.spiffe_id();
     }

@@ -15,6 +15,8 @@ pub struct ServerSide {
     pub decided_by: Option<ResourceId>,
     /// The deciding text.
     pub span: Option<Span>,
+    /// Why it is not certain that a proxy is there to ask for it.
+    pub doubt: Option<String>,
 }
 
 /// In which way a port takes connections.
@@ -53,22 +55,14 @@ impl ServerMode {
 /// What a port of a workload asks of its clients (mutual-TLS reference §1.6, §4.5).
 pub fn server_side(mesh: &Mesh, id: WorkloadId, port: u16) -> ServerSide {
     let workload = mesh.workload(id);
-    let of = |mode, span| ServerSide { mode, decided_by: Some(workload.resource), span };
-    let unknown = |reason: &String| ServerSide {
-        mode: ServerMode::Unknown(reason.clone()),
-        decided_by: None,
-        span: None,
+    let of = |mode, span| ServerSide { mode, decided_by: Some(workload.resource), span, doubt: None };
+    let (capture, doubt) = match &workload.capture {
+        Fact::Unknown(reason) => (None, Some(reason.clone())),
+        Fact::Known(Capture::None, origin) => return of(ServerMode::NoProxy, origin.span()),
+        Fact::Known(Capture::Gateway, origin) => return of(ServerMode::Gateway, origin.span()),
+        Fact::Known(Capture::Waypoint, origin) => return of(ServerMode::Tunnel, origin.span()),
+        Fact::Known(capture, _) => (Some(*capture), None),
     };
-    let (capture, origin) = match &workload.capture {
-        Fact::Unknown(reason) => return unknown(reason),
-        Fact::Known(capture, origin) => (*capture, *origin),
-    };
-    match capture {
-        Capture::None => return of(ServerMode::NoProxy, origin.span()),
-        Capture::Gateway => return of(ServerMode::Gateway, origin.span()),
-        Capture::Waypoint => return of(ServerMode::Tunnel, origin.span()),
-        Capture::Sidecar | Capture::SidecarHbone | Capture::Ambient | Capture::ProxylessGrpc => {}
-    }
     let at = workload.ports.binary_search_by_key(&port, |port| port.number).ok();
     let own = at.and_then(|at| workload.ports.get(at));
     if let PortCapture::Excluded { by } = own.map_or(&workload.other_ports, |port| &port.capture) {
@@ -76,12 +70,15 @@ pub fn server_side(mesh: &Mesh, id: WorkloadId, port: u16) -> ServerSide {
     }
     let effective = own.map_or(&workload.mode, |port| &port.mode);
     let mode = match &effective.mode {
-        Fact::Unknown(reason) => return unknown(reason),
         Fact::Known(mode, _) => *mode,
+        Fact::Unknown(reason) => {
+            let mode = ServerMode::Unknown(reason.clone());
+            return ServerSide { mode, decided_by: None, span: None, doubt };
+        }
     };
     // gRPC without a proxy takes one or the other (Istio 1.32, networking/grpcgen/lds.go).
     let mode = match (capture, mode) {
-        (Capture::ProxylessGrpc, MtlsMode::Permissive | MtlsMode::Unset) => {
+        (Some(Capture::ProxylessGrpc), MtlsMode::Permissive | MtlsMode::Unset) => {
             if tls_mode(mesh, id).is(&TlsMode::Istio) { MtlsMode::Strict } else { MtlsMode::Disable }
         }
         _ => mode,
@@ -90,5 +87,6 @@ pub fn server_side(mesh: &Mesh, id: WorkloadId, port: u16) -> ServerSide {
         mode: ServerMode::Mutual(mode),
         decided_by: effective.decided_by,
         span: effective.mode.span(),
+        doubt,
     }
 }

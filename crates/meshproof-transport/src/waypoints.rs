@@ -3,11 +3,16 @@
 use meshproof_ir::{Called, Fact, GatewayId, IngressRoute};
 
 use crate::Transport;
-use crate::answer::Answer;
+use crate::answer::{Answer, gateway_id};
 use crate::clients::{Profile, Sender};
 use crate::registry::Written;
 
 impl<'m> Transport<'m> {
+    /// What the proxy of a Gateway proves to be, as a SPIFFE id, whether its pods are in the input or istiod makes them.
+    pub fn gateway_identity(&self, id: GatewayId) -> Option<String> {
+        gateway_id(self.mesh, id)
+    }
+
     /// Whether a client is the waypoint that a host is reached through.
     pub(crate) fn serves(&self, profile: &Profile, service: u32) -> bool {
         let Sender::Waypoint(Some(gateway)) = profile.sender else { return false };

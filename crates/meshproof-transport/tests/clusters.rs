@@ -70,7 +70,8 @@ fn plaintext_does_not_leave_the_network() {
 fn the_table_has_the_callers_of_other_clusters() {
     let mesh = pair(["one", "two"], "");
     let transport = Transport::new(&mesh);
-    let wanted = Wanted { to: Some(find(&mesh, "a/x-west")), port: None };
+    let west = [find(&mesh, "a/x-west")];
+    let wanted = Wanted { to: Some(&west), port: None };
     let table = transport.table(&Callers::Workloads(&[find(&mesh, "a/c")]), wanted, |_| 0);
     let [row] = table.rows.as_slice() else { panic!("{table:#?}") };
     assert!(row.groups.iter().any(|group| group.reception.identified), "{row:#?}");

@@ -127,7 +127,7 @@ fn a_filter_leaves_the_answers_as_they_are() {
         let transport = Transport::new(&mesh);
         let all = transport.table(&Callers::Everybody, Wanted::default(), |_| 0);
         for row in &all.rows {
-            let wanted = Wanted { to: Some(row.workload), port: Some(row.port) };
+            let wanted = Wanted { to: Some(&[row.workload]), port: Some(row.port) };
             assert_eq!(&transport.table(&Callers::Everybody, wanted, |_| 0).rows, std::slice::from_ref(row));
         }
         for (client, _) in mesh.workloads_with_ids() {

@@ -101,7 +101,12 @@ fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Au
         network,
         authorization,
     });
-    let proxy = Client::proxy(journey.mesh, pods, name, journey.mesh.gateway_identity(id));
+    let mut proxy = Client::proxy(journey.mesh, pods, name, journey.mesh.gateway_identity(id));
+    proxy.waypoint = Some(id);
+    if proxy.identity.is_none() {
+        let id = journey.transport.gateway_identity(id);
+        proxy.identity = id.map(|id| id.trim_start_matches("spiffe://").to_owned());
+    }
     journey.send_on(proxy, &told, answer);
 }
 

@@ -46,7 +46,7 @@ pub enum GatewayPods {
 }
 
 /// What all gateways listen on, or that of one workload.
-pub(super) fn listeners(transport: &Transport<'_>, wanted: Wanted) -> Vec<GatewayListener> {
+pub(super) fn listeners(transport: &Transport<'_>, wanted: Wanted<'_>) -> Vec<GatewayListener> {
     let mesh = transport.mesh();
     let mut found = Vec::new();
     let mut with_pods: HashSet<ResourceId, RandomState> = HashSet::default();
@@ -55,7 +55,7 @@ pub(super) fn listeners(transport: &Transport<'_>, wanted: Wanted) -> Vec<Gatewa
             continue;
         }
         let gateways = transport.gateways.of_pods(mesh, id);
-        if wanted.to.is_none_or(|wanted| wanted == id) {
+        if wanted.to.is_none_or(|wanted| wanted.contains(&id)) {
             let listening = Listening::new(mesh, id, &gateways);
             for port in &listening.ports {
                 let servers = port.servers.iter().map(|at| &listening.servers[*at]);
@@ -91,7 +91,8 @@ pub(super) fn listeners(transport: &Transport<'_>, wanted: Wanted) -> Vec<Gatewa
             Some(pods) => GatewayPods::Workload(pods),
             None => GatewayPods::Deployed(id),
         };
-        let is_wanted = wanted.to.is_none_or(|wanted| pods == GatewayPods::Workload(wanted));
+        let is_wanted =
+            wanted.to.is_none_or(|wanted| wanted.iter().any(|id| pods == GatewayPods::Workload(*id)));
         if let (true, Some(spec)) = (is_wanted, mesh.gateway_spec(id)) {
             found.extend(of_gateway_api(pods, gateway.resource, spec));
         }

@@ -52,7 +52,7 @@ impl<'a, 'm> Asking<'a, 'm> {
         transport: &'a Transport<'m>,
         roster: &'a Roster,
         callers: &'a Callers<'a>,
-        wanted: Wanted,
+        wanted: Wanted<'_>,
     ) -> Self {
         let mesh = transport.mesh();
         let unnamed = mesh.namespaces.iter().enumerate().filter(|(_, namespace)| namespace.name.is_none());
@@ -330,10 +330,12 @@ pub(super) fn receptions(outcome: Outcome, behind: &[Place]) -> Vec<(Place, Rece
         let reception = nothing_sent(result, evidence);
         return behind.iter().map(|place| (*place, reception.clone())).collect();
     }
+    // Two Services of one name have each endpoint twice.
+    let mut told: HashSet<Place, RandomState> = HashSet::default();
     let here = endpoints.into_iter().filter_map(|endpoint| {
         let EndpointAddress::Workload(id) = endpoint.endpoint else { return None };
         let place: (WorkloadId, u16) = (id, endpoint.port);
-        behind.binary_search(&place).ok()?;
+        behind.binary_search(&place).ok().filter(|_| told.insert(place))?;
         let reception = Reception {
             sends: Some(endpoint.wire),
             result: endpoint.result,

@@ -24,10 +24,10 @@ use hosts::Asking;
 
 /// Which rows are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Only those of this workload.
-    pub to: Option<WorkloadId>,
-    /// Only this port of it; it need not be declared.
+pub struct Wanted<'q> {
+    /// Only those of these workloads.
+    pub to: Option<&'q [WorkloadId]>,
+    /// Only this port of them; it need not be declared.
     pub port: Option<u16>,
 }
 
@@ -45,7 +45,12 @@ pub struct Table {
 impl Transport<'_> {
     /// The table of all ports, or of those that are wanted, for these callers. `refine` splits classes further: parts of
     /// the roster hold clients with equal values.
-    pub fn table(&self, callers: &Callers<'_>, wanted: Wanted, refine: impl Fn(WorkloadId) -> u32) -> Table {
+    pub fn table(
+        &self,
+        callers: &Callers<'_>,
+        wanted: Wanted<'_>,
+        refine: impl Fn(WorkloadId) -> u32,
+    ) -> Table {
         let roster = Roster::new(self, callers, refine);
         let mut asking = Asking::new(self, &roster, callers, wanted);
         asking.hosts();

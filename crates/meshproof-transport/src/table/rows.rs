@@ -42,7 +42,7 @@ struct Answered {
 
 impl Rows {
     /// A row for each port that is wanted. Mutual TLS says nothing of datagrams, and gateways have listeners instead.
-    pub(super) fn new(mesh: &Mesh, wanted: Wanted) -> Self {
+    pub(super) fn new(mesh: &Mesh, wanted: Wanted<'_>) -> Self {
         let mut rows = Rows::default();
         let mut add = |id: WorkloadId| {
             if is_gateway(mesh, id) {
@@ -58,7 +58,7 @@ impl Rows {
             }
         };
         match wanted.to {
-            Some(id) => add(id),
+            Some(ids) => ids.iter().for_each(|id| add(*id)),
             None => mesh.workloads_with_ids().for_each(|(id, _)| add(id)),
         }
         rows

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// List the lints, or explain one
     Lint(LintArgs),
+    /// Tell which TLS every port takes, and what becomes of each client
+    Tls(Box<TlsArgs>),
 }
 
 /// Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage, configuration or an internal error, 3
@@ -206,6 +208,37 @@ pub(crate) struct ExplainArgs {
     pub color: Color,
 
     /// Show every rule
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 told; 2 wrong usage, a name that does not exist, configuration or an internal error; 3 \
+                  nothing to analyse."
+)]
+pub(crate) struct TlsArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+
+    /// Only calls of this client: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id, `plaintext` or
+    /// plaintext:IP
+    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Subject>)]
+    pub from: Option<Subject>,
+
+    /// Only this workload, or one port of its pods: NAMESPACE/NAME or NAMESPACE/NAME:PORT
+    #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
+    pub to: Option<Destination>,
+
+    /// How to report: text or json; `json=tls.json` writes to a file. May be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
+    pub output: Vec<super::output::Output>,
+
+    /// Colours in text output
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+
+    /// Name every client, and everything that decides
     #[arg(short, long)]
     pub verbose: bool,
 }

@@ -8,6 +8,7 @@ mod folder;
 mod lint;
 mod output;
 mod read;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Compile(args) => compile::run(args),
             Command::Explain(args) => explain::run(args),
             Command::Lint(args) => lint::run(args),
+            Command::Tls(args) => tls::run(args),
         }
     };
     let code = std::panic::catch_unwind(run).unwrap_or_else(|payload| {

@@ -1,0 +1,122 @@
+//! `meshproof tls`: which TLS every port takes, and what becomes of each client.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
+
+use meshproof::{Outcome, Session};
+use meshproof_explain::Unclear;
+use meshproof_explain::tls::{TlsQuestion, tls};
+use meshproof_ir::Mesh;
+use meshproof_report::Style;
+use meshproof_report::tls::{self as report, SetUp};
+use meshproof_source::SourceId;
+
+use super::args::TlsArgs;
+use super::output::{self, Format};
+use super::{CLEAN, FAILED, NOTHING, read};
+
+/// Clients of a group that are named unless all are asked for.
+const NAMED: usize = 10;
+
+/// Runs the command and gives the exit code.
+pub(crate) fn run(args: &TlsArgs) -> u8 {
+    match tell(args) {
+        Ok(code) => code,
+        Err(message) => {
+            output::complain(&message);
+            FAILED
+        }
+    }
+}
+
+fn tell(args: &TlsArgs) -> Result<u8, String> {
+    let outputs = output::chosen(&args.output)?;
+    if let Some(other) = outputs.iter().find(|output| !matches!(output.format, Format::Text | Format::Json)) {
+        return Err(format!("the table has no format `{}`; use text or json", other.format.name()));
+    }
+    let options = read::options(&args.read).map_err(|error| error.to_string())?;
+    let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
+    if outcome.meshes.is_empty() {
+        output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
+        return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
+    }
+    let names = if args.verbose { usize::MAX } else { NAMED };
+    let question = TlsQuestion { from: args.from.clone(), to: args.to.clone(), names };
+    let set_ups = ask(&outcome, &question).map_err(|unclear| unclear.to_string())?;
+    let one = |out: &mut dyn Write, format: Format, style: Style| match format {
+        Format::Json => report::write_json(out, &set_ups, &outcome.sources),
+        _ => report::write_text(out, &set_ups, &outcome.sources, style),
+    };
+    outputs.iter().try_for_each(|output| output::write_to(output, args.color, args.verbose, one))?;
+    // The process ends here; giving a large mesh back piece by piece would take longer than the table.
+    std::mem::forget((outcome, set_ups));
+    Ok(CLEAN)
+}
+
+/// A table of every set-up of the input that knows the names and has ports.
+fn ask(outcome: &Outcome, question: &TlsQuestion) -> Result<Vec<SetUp>, Unclear> {
+    let names = folders(outcome);
+    let mut found: Vec<SetUp> = Vec::new();
+    let mut unclear: Option<Unclear> = None;
+    for (mesh, name) in outcome.meshes.iter().zip(names) {
+        match tls(mesh, question) {
+            Ok(mut table) => {
+                let left_out =
+                    outcome.incomplete.iter().map(|what| format!("not everything was read: {what}"));
+                table.notes.extend(left_out);
+                found.push(SetUp { name, table });
+            }
+            Err(problem) => {
+                unclear.get_or_insert(problem);
+            }
+        }
+    }
+    if found.len() > 1 {
+        let has_ports = |set_up: &SetUp| !set_up.table.rows.is_empty();
+        if found.iter().any(has_ports) {
+            found.retain(has_ports);
+        }
+    }
+    match unclear {
+        Some(unclear) if found.is_empty() => Err(unclear),
+        _ => Ok(found),
+    }
+}
+
+/// The folder of each mesh: what the texts have in common that are not part of all of them. Nothing where there is one.
+fn folders(outcome: &Outcome) -> Vec<Option<String>> {
+    let several = outcome.meshes.len();
+    if several < 2 {
+        return vec![None; several];
+    }
+    let sources = |mesh: &Mesh| -> BTreeSet<SourceId> {
+        mesh.resources.iter().map(|resource| resource.meta.span.source).collect()
+    };
+    let of_each: Vec<BTreeSet<SourceId>> = outcome.meshes.iter().map(sources).collect();
+    let mut uses: HashMap<SourceId, usize> = HashMap::new();
+    for source in of_each.iter().flatten() {
+        *uses.entry(*source).or_default() += 1;
+    }
+    let folder = |(at, own): (usize, &BTreeSet<SourceId>)| {
+        let own = own.iter().filter(|source| uses.get(source).is_some_and(|count| *count < several));
+        let names: Vec<&str> = own.map(|source| outcome.sources.get(*source).name.as_str()).collect();
+        Some(common(&names).unwrap_or_else(|| format!("set-up {}", at + 1)))
+    };
+    of_each.iter().enumerate().map(folder).collect()
+}
+
+/// The folder that all of these are in; the one name if there is but one.
+fn common(names: &[&str]) -> Option<String> {
+    let [first, others @ ..] = names else { return None };
+    if others.is_empty() {
+        return Some((*first).to_owned());
+    }
+    let mut shared: Vec<&str> = first.split('/').collect();
+    shared.pop();
+    for other in others {
+        let parts: Vec<&str> = other.split('/').collect();
+        let same = shared.iter().zip(&parts).take_while(|(own, other)| own == other).count();
+        shared.truncate(same);
+    }
+    (!shared.is_empty()).then(|| shared.join("/"))
+}
