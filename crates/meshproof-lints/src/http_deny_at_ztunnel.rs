@@ -1,17 +1,15 @@
 //! `http-deny-at-ztunnel`: DENY policies about HTTP where ztunnel, which sees connections only, enforces them
 //! (ambient reference, behaviours 10 and 11; authorization-policy reference §5.3).
 
-use std::collections::BTreeMap;
-
 use meshproof_authz::Engine;
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
-use meshproof_ir::{Capture, ResourceId, Workload, WorkloadPort};
+use meshproof_ir::{Capture, NamespaceId, Workload, WorkloadPort};
 use meshproof_resources::{Action, Rule};
 use meshproof_source::Span;
 
 use crate::Context;
 use crate::context::captured_ports;
-use crate::hash::Set;
+use crate::hash::Map;
 use crate::network::may_be_shielded;
 use crate::never_matches::RuleFacts;
 use crate::peers::takes_plaintext;
@@ -30,27 +28,46 @@ struct Place<'a> {
     port: &'a WorkloadPort,
 }
 
-/// Runs the lint: one finding per policy. Workloads with the same policies are looked at once.
+/// Workloads looked at per policy: one may show what another does not.
+const TRIED: usize = 4;
+
+/// Runs the lint: one finding per policy.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
-    let mut seen = Set::default();
-    let mut findings: BTreeMap<ResourceId, Finding> = BTreeMap::new();
+    let mut captured: Map<NamespaceId, Vec<&Workload>> = Map::default();
+    let mut everywhere = Vec::new();
     for workload in ctx.mesh.workloads.iter().filter(|workload| workload.capture.is(&Capture::Ambient)) {
-        if !seen.insert((workload.namespace, workload.policies.sharing_key())) {
-            continue;
-        }
-        for attachment in workload.policies.iter() {
-            let policy = ctx.policies.get(attachment.policy).filter(|policy| policy.enforces(Action::Deny));
-            let Some(policy) = policy else { continue };
-            // A workload without a proof may be followed by one with a proof.
-            if findings.get(&policy.id).is_some_and(|finding| finding.level == Level::Error) {
-                continue;
-            }
-            if let Some(finding) = at_workload(ctx, policy, workload) {
-                findings.insert(policy.id, finding);
-            }
-        }
+        captured.entry(workload.namespace).or_default().push(workload);
+        everywhere.push(workload);
     }
-    findings.into_values().collect()
+    if everywhere.is_empty() {
+        return Vec::new();
+    }
+    let about_http = |policy: &&Policy<'_>| {
+        policy.enforces(Action::Deny) && policy.rules.iter().any(|rule| rule.beyond_ztunnel().is_some())
+    };
+    let mut findings = Vec::new();
+    for policy in ctx.policies.iter().filter(about_http) {
+        let Some(namespace) = policy.namespace else { continue };
+        let guarded = match &policy.spec.selector {
+            _ if ctx.is_root(namespace) => everywhere.clone(),
+            Some(selector) if policy.has_selector() => {
+                let found = ctx.labels.find(ctx.mesh, namespace, &selector.match_labels);
+                found.into_iter().map(|id| ctx.mesh.workload(id)).collect()
+            }
+            _ => captured
+                .get(&namespace)
+                .map_or_else(Vec::new, |list| list.iter().copied().take(TRIED).collect()),
+        };
+        let guarded = guarded.into_iter().filter(|workload| {
+            workload.capture.is(&Capture::Ambient) && workload.policies.get(policy.id).is_some()
+        });
+        let mut found: Vec<Finding> =
+            guarded.take(TRIED).filter_map(|workload| at_workload(ctx, policy, workload)).collect();
+        // A proof at one of them is enough.
+        found.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+        findings.extend(found.into_iter().next());
+    }
+    findings
 }
 
 fn at_workload<'c>(ctx: &'c Context<'_>, policy: &'c Policy<'c>, workload: &'c Workload) -> Option<Finding> {

@@ -15,7 +15,7 @@ use meshproof_ir::{
 use crate::Context;
 
 /// With more policies than this at one place nothing is claimed: each would be asked about each request.
-pub(crate) const MANY: usize = 256;
+pub(crate) const MANY: usize = 64;
 
 /// What decides at a port of a workload; for one without a proxy, what a sidecar would be.
 pub(crate) fn engine_of(workload: &Workload, port: Option<&WorkloadPort>) -> Engine {
@@ -121,7 +121,7 @@ fn request(ctx: &Context<'_>, cluster: ClusterId, engine: Engine, witness: &Witn
 /// holds in the cluster too.
 pub(crate) fn is_settled(ctx: &Context<'_>, workload: &Workload) -> bool {
     matches!(&workload.capture, Fact::Known(_, Origin::Written(_) | Origin::Inherited(_)))
-        && workload.policies.iter().all(|attachment| attachment.certain.is_ok())
+        && certain(workload.policies.iter()).is_some()
         && !ctx.is_incomplete(workload.namespace)
         && !ctx.has_external_policies(workload.namespace)
 }
