@@ -15,18 +15,32 @@ pub(crate) fn ask(network: &Network<'_>, client: &Client, to: WorkloadId, wire_p
     let from = client.workload.map_or(End::External(client.address), End::Workload);
     let flow = Flow { from, to: End::Workload(to), protocol: Transport::Tcp, port: wire_port };
     let verdict = network.verdict(&flow);
-    let mut passage = verdict.passage();
-    // Somebody of whom nothing is known may be a pod that the policies admit.
-    if client.workload.is_none() && client.address.is_none() && passage == Passage::Denied {
-        passage = Passage::Unknown;
-    }
-    let legs = match verdict.passage() {
+    let passage = verdict.passage();
+    let legs = match passage {
         Passage::Allowed => vec![&verdict.ingress, &verdict.egress],
         _ => vec![verdict.deciding_leg()],
     };
     let mut evidence: Vec<Evidence> = legs.into_iter().map(told).collect();
     evidence.dedup();
     NetworkTold { passage, evidence }
+}
+
+/// What leaves the answer open: the policies themselves, or that somebody of whom nothing is known may be a pod that they
+/// admit.
+pub(crate) fn doubt(told: &NetworkTold, client: &Client) -> Option<String> {
+    let is_anybody = client.workload.is_none() && client.address.is_none();
+    match told.passage {
+        Passage::Unknown => {
+            let why = told.evidence.first().map_or("", |evidence| evidence.text.as_str());
+            Some(format!("whether the network lets it pass: {why}"))
+        }
+        Passage::Denied if is_anybody => Some(
+            "where the client stands: the network would let a pod pass that its policies admit; name a workload, or an \
+             address with plaintext:IP"
+                .to_owned(),
+        ),
+        Passage::Denied | Passage::Allowed => None,
+    }
 }
 
 fn told(leg: &Leg) -> Evidence {

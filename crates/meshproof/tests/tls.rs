@@ -1,96 +1,217 @@
-//! `meshproof tls` over the scenarios: what the articles observe with curl, as a table.
+//! `meshproof tls`: the tables of the scenarios, the same answers as `explain`, names that do not exist, set-ups, JSON.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
+use support::{Project, Run};
+
+const SCENARIOS: &str = "testdata/scenarios";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_meshproof")).current_dir(root()).args(arguments).output().unwrap()
+/// Runs the command from the root of the project.
+fn run(arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshproof"));
+    let output = command.current_dir(root()).args(arguments).output().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
 }
 
-/// Holds the table against the expectation.
-fn table(name: &str, arguments: &[&str]) {
-    let output = run(&[&["tls", "--render", "never", "--color", "never"], arguments].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(root().join("testdata/scenarios/expected"));
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, String::from_utf8(output.stdout).unwrap()));
+/// What to read for a scenario.
+fn inputs(scenario: &str) -> Vec<String> {
+    let folder = format!("{SCENARIOS}/{scenario}");
+    if scenario != "two-clusters" {
+        return vec![folder];
+    }
+    let cluster = |name: &str| ["--cluster".to_owned(), format!("{name}={folder}/{name}")];
+    [cluster("gke"), cluster("aks")].concat()
 }
 
-/// The outcome for the group of `who` at a port, through its Service.
-fn outcome(folder: &str, to: &str, who: &str) -> String {
-    let output = run(&["tls", "-o", "json", "--render", "never", folder]);
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let row = answer["rows"].as_array().unwrap().iter().find(|row| row["to"] == to).unwrap();
-    let groups = row["clients"].as_array().unwrap();
-    let has = |group: &&Value| group["who"].as_str().is_some_and(|text| text.contains(who));
-    groups.iter().find(has).unwrap()["outcome"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn from_permissive_to_strict() {
-    let step = |step: &str, who: &str| {
-        outcome(&format!("testdata/scenarios/workshop/{step}"), "default/web-api", who)
-    };
-    let anybody = "whoever has no proxy";
-    let (mesh, outside) = ("default/articles", anybody);
-    assert_eq!(
-        (step("1-permissive", mesh), step("1-permissive", outside)),
-        ("mtls".into(), "plaintext".into())
-    );
-    assert_eq!((step("2-strict", mesh), step("2-strict", outside)), ("refused".into(), "refused".into()));
-    assert_eq!((step("3-closed", mesh), step("3-closed", outside)), ("mtls".into(), "refused".into()));
+fn with_inputs<'a>(arguments: &[&'a str], inputs: &'a [String]) -> Vec<&'a str> {
+    arguments.iter().copied().chain(inputs.iter().map(String::as_str)).collect()
 }
 
 #[test]
-fn tables_of_the_scenarios() {
-    table("tls-workshop-1-permissive", &["testdata/scenarios/workshop/1-permissive"]);
-    table("tls-workshop-2-strict", &["testdata/scenarios/workshop/2-strict"]);
-    table("tls-dgraph", &["testdata/scenarios/dgraph"]);
-    let clusters = [
-        "--cluster",
-        "gke=testdata/scenarios/two-clusters/gke",
-        "--cluster",
-        "aks=testdata/scenarios/two-clusters/aks",
-    ];
-    table("tls-two-clusters", &clusters);
+fn the_scenarios_as_tables() {
+    for (name, scenario) in [
+        ("workshop-1-permissive", "workshop/1-permissive"),
+        ("workshop-2-strict", "workshop/2-strict"),
+        ("two-clusters", "two-clusters"),
+        ("dgraph", "dgraph"),
+        ("federation", "federation"),
+    ] {
+        let inputs = inputs(scenario);
+        let told = run(&with_inputs(&["tls", "--render", "never"], &inputs));
+        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{scenario}");
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(root().join(SCENARIOS).join("expected"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(format!("tls-{name}"), told.stdout));
+    }
 }
 
-/// `explain` and `tls` say the same of one call.
+/// What one observes with `curl` from a client, in each step of each scenario: the connection works over mutual TLS, works
+/// as plaintext, or does not come about.
+const OBSERVED: &[(&str, &str, &str, &str)] = &[
+    ("workshop/1-permissive", "default/web-api", "default/articles:8080", "mtls"),
+    ("workshop/1-permissive", "plaintext", "default/articles:8080", "plaintext"),
+    ("workshop/2-strict", "default/web-api", "default/articles:8080", "mtls"),
+    ("workshop/2-strict", "plaintext", "default/articles:8080", "refused"),
+    ("workshop/2-strict", "default/articles", "default/web-api:9080", "refused"),
+    ("workshop/4-allowed", "default/web-api", "default/articles:8080", "mtls"),
+    ("two-clusters", "multi-cluster/sleep-aks", "multi-cluster/helloworld-v1:5000", "mtls"),
+    ("two-clusters", "multi-cluster/sleep-aks", "multi-cluster/helloworld-v2:5000", "mtls"),
+    ("two-clusters", "plaintext", "multi-cluster/helloworld-v1:5000", "refused"),
+    ("dgraph", "workload:pydgraph-allow/pydgraph-client", "dgraph/dgraph-alpha:8080", "mtls"),
+    ("dgraph", "workload:pydgraph-deny/pydgraph-client", "dgraph/dgraph-alpha:8080", "refused"),
+    ("dgraph", "plaintext", "dgraph/dgraph-alpha:8080", "refused"),
+    ("dgraph", "workload:pydgraph-deny/pydgraph-client", "dgraph/dgraph-zero:5080", "plaintext"),
+];
+
 #[test]
-fn explain_agrees() {
-    let explained = |folder: &str, from: &str, to: &str| {
-        let output = run(&["explain", "-o", "json", "--render", "never", "--from", from, "--to", to, folder]);
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-        answer["transport"].as_str().unwrap().to_owned()
-    };
-    for step in ["1-permissive", "2-strict", "3-closed", "4-allowed"] {
-        let folder = format!("testdata/scenarios/workshop/{step}");
-        for (from, who) in
-            [("workload:default/articles", "default/articles"), ("plaintext", "whoever has no proxy")]
-        {
-            assert_eq!(
-                explained(&folder, from, "default/web-api:9080"),
-                outcome(&folder, "default/web-api", who),
-                "{step} {from}"
-            );
+fn the_scenarios_as_one_observes_them() {
+    for (scenario, from, to, observed) in OBSERVED {
+        let inputs = inputs(scenario);
+        let question = ["--from", from, "--to", to, "-o", "json"];
+        let told = run(&with_inputs(&[&["tls"], &question[..]].concat(), &inputs));
+        let group = &told.json()["rows"][0]["clients"][0];
+        assert!(group["via"][0].as_str().is_some_and(|via| via != "address"), "{scenario}: {group:#}");
+        assert_eq!(group["outcome"], *observed, "tls: {scenario}, {from} to {to}: {group:#}");
+        let methods = ["--method", "HEAD"];
+        let question = [&["explain"], &question[..], &methods[..]].concat();
+        let explained = run(&with_inputs(&question, &inputs)).json();
+        match *observed {
+            "refused" => assert_eq!(explained["decision"], "deny", "explain: {scenario}, {from} to {to}"),
+            _ => assert_eq!(explained["transport"], *observed, "explain: {scenario}, {from} to {to}"),
         }
     }
 }
 
 #[test]
-fn names_that_do_not_exist_get_a_suggestion() {
-    let output = run(&["tls", "--to", "default/articls", "testdata/scenarios/workshop/2-strict"]);
-    assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("did you mean default/articles?"), "{said}");
+fn what_decides_is_told_with_its_place() {
+    let folder = format!("{SCENARIOS}/workshop/2-strict");
+    let told = run(&["tls", "--to", "default/web-api", "-o", "json", &folder]).json();
+    let row = &told["rows"][0];
+    assert_eq!((told["format"].as_u64(), row["mode"].as_str()), (Some(1), Some("STRICT")));
+    assert_eq!(row["decidedBy"], "PeerAuthentication default/default");
+    assert_eq!(row["place"]["line"], 8);
+    let group = &row["clients"][0];
+    assert_eq!((group["wire"].as_str(), group["outcome"].as_str()), (Some("plain"), Some("refused")));
+    let rule = &group["because"][0];
+    assert_eq!(
+        (rule["object"].as_str(), rule["place"]["line"].as_u64()),
+        (Some("DestinationRule default/web-api"), Some(19))
+    );
+    let file = rule["place"]["file"].as_str().unwrap();
+    assert!(file.ends_with("workshop/2-strict/mtls.yaml"), "{file}");
+}
+
+#[test]
+fn identities_are_told_of_one_client_and_of_many() {
+    let folder = format!("{SCENARIOS}/workshop/2-strict");
+    let identity = |more: &[&str]| {
+        let arguments =
+            [&["tls", "--to", "default/articles", "-o", "json"], more, &[folder.as_str()][..]].concat();
+        run(&arguments).json()["rows"][0]["clients"][0]["identity"].clone()
+    };
+    assert_eq!(identity(&["--from", "default/web-api"]), "spiffe://cluster.local/ns/default/sa/web-api");
+    assert_eq!(identity(&[]), "own");
+    assert_eq!(identity(&["--from", "plaintext"]), Value::Null);
+    assert_eq!(identity(&["--from", "cluster.local/ns/x/sa/y"]), "spiffe://cluster.local/ns/x/sa/y");
+}
+
+#[test]
+fn names_that_do_not_exist_are_errors_with_a_suggestion() {
+    let folder = format!("{SCENARIOS}/workshop/2-strict");
+    for (arguments, meant) in [
+        (["--to", "default/web-apo"], "did you mean default/web-api?"),
+        (["--from", "default/articels"], "did you mean default/articles?"),
+        (["--from", "workload:default/web"], "there is no workload default/web"),
+    ] {
+        let told = run(&[&["tls"], &arguments[..], &[folder.as_str()][..]].concat());
+        assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(told.stderr.contains(meant), "{}", told.stderr);
+    }
+    assert_eq!(run(&["tls", "-o", "concise", &folder]).code, 2);
+    assert_eq!(run(&["tls", "no/such/path"]).code, 2);
+    assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["tls"]).code, 3);
+}
+
+#[test]
+fn a_port_that_nobody_declares_can_be_asked_for() {
+    let folder = format!("{SCENARIOS}/workshop/2-strict");
+    let told = run(&["tls", "--to", "default/articles:9999", "-o", "json", &folder]).json();
+    assert_eq!(
+        (told["rows"].as_array().unwrap().len(), &told["rows"][0]["mode"]),
+        (1, &Value::from("STRICT"))
+    );
+}
+
+const NAMESPACE: &str =
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}}\n---\n";
+
+fn pods(name: &str, count: usize) -> String {
+    let of = |at: usize| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}-{at}, namespace: shop}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  \
+             template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      serviceAccountName: {name}\n      \
+             containers: [{{name: a, image: a, ports: [{{containerPort: 8080}}]}}]\n---\n"
+        )
+    };
+    (0..count).map(of).collect()
+}
+
+#[test]
+fn long_lists_are_counted_unless_all_is_asked_for() {
+    let project = Project::new(&[("a.yaml", &(NAMESPACE.to_owned() + &pods("cart", 14)))]);
+    let group = |more: &[&str]| {
+        let told = project.run(&[&["tls", "--to", "shop/cart-0", "-o", "json"], more].concat()).json();
+        let groups = told["rows"][0]["clients"].as_array().unwrap().clone();
+        groups.into_iter().find(|group| group["count"] == 14).unwrap_or_else(|| panic!("{told:#}"))
+    };
+    assert_eq!(group(&[])["names"].as_array().unwrap().len(), 10);
+    assert_eq!(group(&["-v"])["names"].as_array().unwrap().len(), 14);
+    let text = project.run(&["tls", "--to", "shop/cart-0"]).stdout;
+    assert!(text.contains("14 sidecar workloads") && !text.contains("shop/cart-13"), "{text}");
+    assert!(project.run(&["tls", "-v", "--to", "shop/cart-0"]).stdout.contains("shop/cart-13"));
+}
+
+#[test]
+fn set_ups_have_a_table_each_with_the_name_of_their_folder() {
+    let strict = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: shop}\nspec: {mtls: {mode: STRICT}}\n---\n";
+    let app = NAMESPACE.to_owned() + &pods("cart", 1);
+    let (dev, prod) = (app.clone(), app + strict);
+    let project = Project::new(&[("overlays/dev/app.yaml", &dev), ("overlays/prod/app.yaml", &prod)]);
+    let told = project.run(&["tls"]);
+    let headings: Vec<&str> = told.stdout.lines().filter(|line| line.starts_with("== ")).collect();
+    assert_eq!(headings, ["== overlays/dev", "== overlays/prod"], "{}", told.stdout);
+    let rows = project.run(&["tls", "-o", "json"]).json()["rows"].clone();
+    let modes: Vec<String> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", support::text(&row["setUp"]), support::text(&row["mode"])))
+        .collect();
+    assert_eq!(modes, ["overlays/dev PERMISSIVE", "overlays/prod STRICT"]);
+}
+
+#[test]
+fn lines_fit_and_hostile_names_do_no_harm() {
+    let long = "x".repeat(200);
+    let text = NAMESPACE.to_owned() + &pods("cart", 1).replace("cart-0", &format!("\"{long}\\x1b[31m\""));
+    let project = Project::new(&[("a.yaml", &text)]);
+    let told = project.run(&["tls"]);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(!told.stdout.contains('\u{1b}'), "{}", told.stdout);
 }

@@ -85,6 +85,7 @@ fn enter(journey: &mut Journey<'_>, answer: &mut Answer, id: GatewayId, told: Au
     let name = journey.mesh.gateway_display(id);
     let pods = journey.mesh.gateway_pods(id).next();
     let network = pods.map(|pods| network::ask(journey.network, &journey.client, pods, HBONE_PORT));
+    answer.unknowns.extend(network.as_ref().and_then(|told| network::doubt(told, &journey.client)));
     let authorization =
         Some(told.clone()).filter(|_| network.as_ref().is_none_or(|told| told.passage != Passage::Denied));
     answer.hops.push(Hop {

@@ -2,7 +2,6 @@
 
 use meshproof_authz::{Context, Engine, IdentityFlavour, context_of, gateway_context_of};
 use meshproof_ir::Layer;
-use meshproof_network::Passage;
 use meshproof_transport::Target;
 
 use super::{HBONE_PORT, Journey};
@@ -40,13 +39,7 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     answer.unknowns.extend(leg.unknowns);
     let wire_port = if leg.tunnelled { HBONE_PORT } else { journey.port };
     let network = network::ask(journey.network, &journey.client, journey.target, wire_port);
-    if network.passage == Passage::Unknown {
-        let open = network
-            .evidence
-            .iter()
-            .map(|evidence| format!("whether the network lets it pass: {}", evidence.text));
-        answer.unknowns.extend(open.take(1));
-    }
+    answer.unknowns.extend(network::doubt(&network, &journey.client));
     let mut hop = Hop {
         kind: leg.kind,
         name: journey.mesh.workload_display(journey.target),

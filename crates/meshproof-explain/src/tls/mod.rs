@@ -76,8 +76,11 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
     };
     let mut rows: Vec<TlsRow> = table.rows.iter().map(|row| telling.row(row)).collect();
     // What gateways take does not depend on who of the mesh calls.
-    if question.from.is_none() {
+    if question.from.is_none() || question.to.is_some() {
         rows.extend(table.listeners.iter().map(|listener| listeners::row(mesh, listener)));
+    }
+    if question.to.is_none() && question.from.is_some() {
+        rows.retain(|row| !row.clients.is_empty());
     }
     if let (true, Some(to)) = (rows.is_empty(), &question.to) {
         let hint = format!("say which one is meant: {to}:8080");

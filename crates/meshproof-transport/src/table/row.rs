@@ -77,10 +77,12 @@ impl Reception {
 
     /// Whether the same sentences say why, whatever the objects.
     pub(super) fn reads_like(&self, other: &Reception) -> bool {
-        let texts = |one: &Reception| -> Vec<String> {
-            one.client.iter().chain(&one.server).map(|evidence| evidence.text.clone()).collect()
+        let says_same = |one: &[Evidence], other: &[Evidence]| {
+            one.iter().map(|evidence| &evidence.text).eq(other.iter().map(|evidence| &evidence.text))
         };
-        self.has_effect_of(other) && texts(self) == texts(other)
+        self.has_effect_of(other)
+            && says_same(&self.client, &other.client)
+            && says_same(&self.server, &other.server)
     }
 }
 

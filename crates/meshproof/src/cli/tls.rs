@@ -9,7 +9,7 @@ use meshproof_explain::tls::{TlsQuestion, tls};
 use meshproof_ir::Mesh;
 use meshproof_report::Style;
 use meshproof_report::tls::{self as report, SetUp};
-use meshproof_source::SourceId;
+use meshproof_source::{Origin, Source, SourceId};
 
 use super::args::TlsArgs;
 use super::output::{self, Format};
@@ -99,24 +99,24 @@ fn folders(outcome: &Outcome) -> Vec<Option<String>> {
     }
     let folder = |(at, own): (usize, &BTreeSet<SourceId>)| {
         let own = own.iter().filter(|source| uses.get(source).is_some_and(|count| *count < several));
-        let names: Vec<&str> = own.map(|source| outcome.sources.get(*source).name.as_str()).collect();
-        Some(common(&names).unwrap_or_else(|| format!("set-up {}", at + 1)))
+        let folders = own.map(|source| folder_of(outcome.sources.get(*source)));
+        let common = folders.reduce(shared).filter(|folder| !folder.is_empty());
+        Some(common.map_or_else(|| format!("set-up {}", at + 1), |folder| folder.join("/")))
     };
     of_each.iter().enumerate().map(folder).collect()
 }
 
-/// The folder that all of these are in; the one name if there is but one.
-fn common(names: &[&str]) -> Option<String> {
-    let [first, others @ ..] = names else { return None };
-    if others.is_empty() {
-        return Some((*first).to_owned());
+/// Where a text stands; what was rendered goes by its folder.
+fn folder_of(source: &Source) -> Vec<&str> {
+    let mut parts: Vec<&str> = source.name.split('/').collect();
+    if !matches!(source.origin, Origin::Rendered { .. }) {
+        parts.pop();
     }
-    let mut shared: Vec<&str> = first.split('/').collect();
-    shared.pop();
-    for other in others {
-        let parts: Vec<&str> = other.split('/').collect();
-        let same = shared.iter().zip(&parts).take_while(|(own, other)| own == other).count();
-        shared.truncate(same);
-    }
-    (!shared.is_empty()).then(|| shared.join("/"))
+    parts
+}
+
+/// The folder that two folders are in.
+fn shared<'s>(one: Vec<&'s str>, other: Vec<&'s str>) -> Vec<&'s str> {
+    let same = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    one.into_iter().take(same).collect()
 }
