@@ -59,7 +59,7 @@ pub(crate) fn told(arrival: &Arrival, tls: ClientTls) -> Told {
         Taken::Terminated(..) => (Outcome::Mtls, None),
         Taken::Plaintext(_) => (Outcome::Plaintext, None),
         Taken::Redirected => (Outcome::Refused, Some("the gateway sends the client to HTTPS (301)")),
-        Taken::Refused(why) => (Outcome::Refused, Some(refusal(why))),
+        Taken::Refused(why) => (Outcome::Refused, Some(why.explanation())),
     };
     let sends = match tls {
         ClientTls::None => "somebody without a certificate of the mesh, in plaintext",
@@ -75,15 +75,5 @@ pub(crate) fn told(arrival: &Arrival, tls: ClientTls) -> Told {
         client: vec![Evidence::new(sends)],
         server: arrival.evidence.iter().map(evidence).collect(),
         refusal: refusal.map(str::to_owned),
-    }
-}
-
-fn refusal(why: GatewayRefusal) -> &'static str {
-    match why {
-        GatewayRefusal::NoListener => "the gateway listens on no such port",
-        GatewayRefusal::NoChain => "no server of the gateway is for this host name",
-        GatewayRefusal::TlsRequired => "the gateway takes TLS only",
-        GatewayRefusal::CertificateRequired => "the gateway asks for a client certificate",
-        GatewayRefusal::NotHttp => "the gateway takes HTTP only on this port",
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use meshproof_authz::{
-    Attribute, Context, Evaluation, Policy, Provider, ProviderAnswer, ProviderKind, Request, attributes_of,
-    evaluate,
+    Attribute, By, Context, Evaluation, Policy, Provider, ProviderAnswer, ProviderKind, Request,
+    attributes_of, evaluate,
 };
 use meshproof_grammar::cidr::Cidr;
 use meshproof_ir::{Attachment, Mesh};
@@ -13,22 +13,33 @@ use meshproof_resources::Action;
 
 use crate::authorize::{Arriving, NOT_GIVEN};
 
-/// Addresses that are tried where the question gives none.
-const TRIED: usize = 32;
+/// Addresses that are tried where the question gives none; where rules tell more apart, one of them is taken to differ.
+const TRIED: usize = 256;
 
-/// Policies that only may apply, where the answer would be another one without them.
+/// Policies that only may apply, where it makes a difference. Whether a rule matches does not hang on other policies, so two
+/// sets are enough to know: the one that lets most in, and the one that keeps most out.
 pub(crate) fn of_attachment(
     read: &[(&Attachment, Policy<'_>)],
     evaluation: &Evaluation,
     request: &Request,
     context: &Context,
 ) -> Vec<String> {
-    let certain: Vec<Policy<'_>> =
-        read.iter().filter(|(attached, _)| attached.certain.is_ok()).map(|(_, policy)| *policy).collect();
-    if certain.len() == read.len() || evaluate(&certain, request, context).decision == evaluation.decision {
+    let open = || read.iter().filter(|(attached, _)| attached.certain.is_err());
+    if open().next().is_none() {
         return Vec::new();
     }
-    read.iter()
+    let lets_in = |policy: &Policy<'_>| evaluate(&[*policy], request, context).by == By::Allow;
+    let with = |wanted: &dyn Fn(&Policy<'_>) -> bool| {
+        let chosen = read.iter().filter(|(attached, policy)| attached.certain.is_ok() || wanted(policy));
+        let chosen: Vec<Policy<'_>> = chosen.map(|(_, policy)| *policy).collect();
+        evaluate(&chosen, request, context).decision
+    };
+    let most = with(&lets_in);
+    let least = with(&|policy| !lets_in(policy));
+    if most == evaluation.decision && least == evaluation.decision {
+        return Vec::new();
+    }
+    open()
         .filter_map(|(attached, policy)| Some((attached.certain.as_ref().err()?, policy)))
         .map(|(why, policy)| format!("whether {} applies: {why}", policy.id()))
         .collect()
@@ -50,11 +61,13 @@ pub(crate) fn of_question(
     };
     let differs = |change: &dyn Fn(&mut Request, IpAddr)| {
         let decided = evaluate(policies, request, context).decision;
-        addresses(policies).into_iter().take(TRIED).any(|address| {
-            let mut other = request.clone();
-            change(&mut other, address);
-            evaluate(policies, &other, context).decision != decided
-        })
+        let addresses = addresses(policies);
+        addresses.len() > TRIED
+            || addresses.into_iter().any(|address| {
+                let mut other = request.clone();
+                change(&mut other, address);
+                evaluate(policies, &other, context).decision != decided
+            })
     };
     let mut open = Vec::new();
     let mut ask = |policy: Option<String>, what: &str, change: &dyn Fn(&mut Request, IpAddr)| {
@@ -80,7 +93,7 @@ pub(crate) fn of_question(
     open
 }
 
-/// Addresses that rules tell apart: one of each block that they name, and one that is in none of the usual ones.
+/// One address of each stretch that rules tell apart: where a block begins, and right behind its end.
 fn addresses(policies: &[Policy<'_>]) -> BTreeSet<IpAddr> {
     let rules = policies.iter().flat_map(|policy| policy.spec.rules.iter());
     let values = rules.flat_map(|rule| {
@@ -89,8 +102,16 @@ fn addresses(policies: &[Policy<'_>]) -> BTreeSet<IpAddr> {
             of_sources.map(|(_, lists)| lists).chain(rule.when.iter().map(|condition| &condition.values));
         lists.flat_map(|lists| lists.values.iter().chain(lists.not_values.iter()))
     });
-    let named = values.filter_map(|value| Some(Cidr::parse(&value.value).ok()?.network().addr()));
-    named.chain([NOT_GIVEN, IpAddr::from([192, 0, 2, 1])]).collect()
+    let blocks = values.filter_map(|value| Some(Cidr::parse(&value.value).ok()?.network()));
+    blocks.flat_map(|block| [block.network(), behind(block.broadcast())]).chain([NOT_GIVEN]).collect()
+}
+
+/// The next address; the first one behind the last.
+fn behind(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => IpAddr::V4(u32::from(address).wrapping_add(1).into()),
+        IpAddr::V6(address) => IpAddr::V6(u128::from(address).wrapping_add(1).into()),
+    }
 }
 
 /// Without any MeshConfig in the input, providers that policies name are taken to exist.

@@ -11,25 +11,18 @@ use crate::client::Client;
 use crate::hops::{self, Journey, Knowledge};
 use crate::names::{self, Unclear};
 use crate::question::Question;
-use crate::routes::Routes;
 
 /// A mesh that answers questions; what they share is worked out once.
 pub struct Explainer<'m> {
     mesh: &'m Mesh,
     transport: Transport<'m>,
     network: Network<'m>,
-    routes: Routes,
 }
 
 impl<'m> Explainer<'m> {
     /// Prepares a mesh for questions, in time linear in it.
     pub fn new(mesh: &'m Mesh) -> Self {
-        Explainer {
-            mesh,
-            transport: Transport::new(mesh),
-            network: Network::new(mesh),
-            routes: Routes::new(mesh),
-        }
+        Explainer { mesh, transport: Transport::new(mesh), network: Network::new(mesh) }
     }
 
     /// Answers a question: follows the request from hop to hop until one refuses it. Where several clusters have the
@@ -67,8 +60,7 @@ impl<'m> Explainer<'m> {
             notes: client.notes.iter().map(Evidence::new).collect(),
         };
         answer.notes.extend(called::note(mesh, question, target, port));
-        let knowledge =
-            Knowledge { transport: &self.transport, network: &self.network, routes: &self.routes };
+        let knowledge = Knowledge { transport: &self.transport, network: &self.network };
         let mut journey = Journey::new(knowledge, question, client, (target, port), service);
         hops::follow(&mut journey, &mut answer);
         conclude(&mut answer);
@@ -100,6 +92,9 @@ fn conclude(answer: &mut Answer) {
             return;
         }
         let Some(here) = &hop.authorization else { continue };
+        answer
+            .unknowns
+            .extend(here.asked.iter().map(|provider| format!("what the provider {provider} answers")));
         if here.verdict == Verdict::Deny {
             answer.verdict = Verdict::Deny;
             answer.reason.clone_from(&here.reason);
@@ -114,9 +109,6 @@ fn conclude(answer: &mut Answer) {
         Some(here) => {
             answer.reason.clone_from(&here.reason);
             answer.deciding.clone_from(&here.deciding);
-            for provider in &here.asked {
-                answer.unknowns.push(format!("what the provider {provider} answers"));
-            }
         }
         None => answer.reason = "nothing of the mesh stands before it".to_owned(),
     }

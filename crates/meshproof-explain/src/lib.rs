@@ -17,7 +17,6 @@ mod names;
 mod network;
 mod question;
 mod reason;
-mod routes;
 mod server;
 pub mod tls;
 mod token;

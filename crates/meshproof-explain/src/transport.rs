@@ -236,6 +236,6 @@ fn sender<'q>(
     }
 }
 
-fn told(evidence: &meshproof_transport::Evidence) -> Evidence {
+pub(crate) fn told(evidence: &meshproof_transport::Evidence) -> Evidence {
     Evidence { text: evidence.text.clone(), span: evidence.span }
 }

@@ -75,6 +75,19 @@ pub enum GatewayRefusal {
     NotHttp,
 }
 
+impl GatewayRefusal {
+    /// One clause for people, without a final stop.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            GatewayRefusal::NoListener => "the gateway listens on no such port",
+            GatewayRefusal::NoChain => "no server of the gateway is for this host name",
+            GatewayRefusal::TlsRequired => "the gateway takes TLS only on this port",
+            GatewayRefusal::CertificateRequired => "the gateway asks for a client certificate",
+            GatewayRefusal::NotHttp => "the gateway takes HTTP only on this port",
+        }
+    }
+}
+
 /// A destination of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTarget {

@@ -21,6 +21,7 @@ mod outcome;
 mod proxied;
 mod registry;
 mod remote;
+mod routed;
 mod routes;
 mod rules;
 mod scope;
@@ -37,6 +38,7 @@ pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };
+pub use routed::Routed;
 pub use server::{ServerMode, ServerSide, server_side};
 pub use servers::ServerClass;
 pub use table::{

@@ -1,4 +1,4 @@
-//! Routes of the mesh: VirtualServices for sidecars, by the hosts that they send to.
+//! Routes of the mesh: VirtualServices for sidecars, by the hosts that they are for and those that they send to.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,11 @@ const MESH: &str = "mesh";
 /// The domain of Kubernetes Services.
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 
-/// VirtualServices of sidecars by cluster and destination.
+/// VirtualServices of sidecars.
 #[derive(Debug, Default)]
 pub(crate) struct MeshRoutes<'m> {
     by_destination: HashMap<(ClusterId, String), Vec<(ResourceId, &'m VirtualService)>, RandomState>,
+    by_host: HashMap<(ClusterId, String), Vec<(ResourceId, &'m VirtualService)>, RandomState>,
 }
 
 impl<'m> MeshRoutes<'m> {
@@ -30,6 +31,10 @@ impl<'m> MeshRoutes<'m> {
             let (cluster, namespace) = mesh.placement[at];
             let Some(namespace) = namespace.filter(|_| is_for_mesh) else { continue };
             let own = mesh.namespace(namespace).name.as_deref().unwrap_or_default();
+            for host in service.hosts.iter() {
+                let host = resolve(&host.value, own, CLUSTER_DOMAIN);
+                routes.by_host.entry((cluster, host)).or_default().push((ResourceId(at as u32), service));
+            }
             for destination in destinations(service) {
                 let Some(host) = &destination.host else { continue };
                 let host = resolve(&host.value, own, CLUSTER_DOMAIN);
@@ -50,6 +55,15 @@ impl<'m> MeshRoutes<'m> {
         host: &str,
     ) -> impl Iterator<Item = (ResourceId, &'m VirtualService)> {
         self.by_destination.get(&(cluster, host.to_owned())).into_iter().flatten().copied()
+    }
+
+    /// Those that are for a host, by its whole name. One for `*.shop` does not count as one for `cart.shop`.
+    pub(crate) fn for_host(
+        &self,
+        cluster: ClusterId,
+        host: &str,
+    ) -> impl Iterator<Item = (ResourceId, &'m VirtualService)> {
+        self.by_host.get(&(cluster, host.to_owned())).into_iter().flatten().copied()
     }
 
     /// Whether a proxy in `from` sees it.

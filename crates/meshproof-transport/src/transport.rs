@@ -26,7 +26,7 @@ pub struct Transport<'m> {
     pub(crate) registry: Registry<'m>,
     pub(crate) endpoints: Endpoints<'m>,
     pub(crate) rules: Rules<'m>,
-    routes: MeshRoutes<'m>,
+    pub(crate) routes: MeshRoutes<'m>,
     pub(crate) clients: Clients,
     pub(crate) gateways: Gateways<'m>,
     pub(crate) gateway_routes: GatewayRoutes<'m>,

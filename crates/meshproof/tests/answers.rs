@@ -106,6 +106,30 @@ fn a_route_to_a_subset_is_followed() {
     assert!(unknown(&answer).contains("to cart2.shop.svc.cluster.local"), "{answer}");
 }
 
+/// A route that the client does not see sends nothing anywhere; one with conditions leaves the answer open.
+#[test]
+fn only_routes_that_the_client_sees_count() {
+    let route = |more: &str, matches: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v, namespace: shop}}\n\
+             spec: {{hosts: [cart], {more}http: [{{{matches}route: [{{destination: {{host: cart2}}}}]}}]}}\n"
+        )
+    };
+    assert!(unknown(&ask(&shop(&route("", "")), &[])).contains("cart2"));
+    assert_eq!(ask(&shop(&route("exportTo: ['.'], ", "")), &[])["certain"], true);
+    let conditional = route("", "match: [{uri: {prefix: /api}}], ").replace("cart2", "cart");
+    assert!(unknown(&ask(&shop(&conditional), &[])).contains("what one of its matches names"));
+    assert_eq!(ask(&shop(&conditional), &["--tcp"])["certain"], true);
+}
+
+/// The hole in a block matters although both begin at one address.
+#[test]
+fn addresses_are_told_apart_at_every_border() {
+    let spec = "{rules: [{from: [{source: {ipBlocks: [0.0.0.0/1], notIpBlocks: [0.0.0.0/24]}}]}]}";
+    let answer = ask(&shop(&policy("nested", spec)), &[]);
+    assert!(unknown(&answer).contains("give --source-ip"), "{answer}");
+}
+
 #[test]
 fn the_port_of_a_service_is_not_that_of_the_pods() {
     let run = shop("").run(&["explain", "--from", "workload:web/front", "--to", "shop/cart:80"]);

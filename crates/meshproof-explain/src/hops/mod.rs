@@ -4,16 +4,15 @@ mod gateway;
 mod waypoint;
 mod workload;
 
-use meshproof_ir::{Called as Addressed, Capture, Mesh, WorkloadId};
+use meshproof_ir::{Called as Addressed, Mesh, WorkloadId};
 use meshproof_network::Network;
-use meshproof_transport::Transport;
+use meshproof_transport::{Routed, Transport};
 
 use crate::answer::{Answer, Authorization, Evidence, Hop};
 use crate::authorize::Arriving;
 use crate::called::Called;
 use crate::client::Client;
 use crate::question::Question;
-use crate::routes::{Routed, Routes};
 
 /// Port of the tunnels of ambient mode.
 const HBONE_PORT: u16 = 15008;
@@ -23,7 +22,6 @@ const HBONE_PORT: u16 = 15008;
 pub(crate) struct Knowledge<'a> {
     pub transport: &'a Transport<'a>,
     pub network: &'a Network<'a>,
-    pub routes: &'a Routes,
 }
 
 /// A request on its way.
@@ -31,7 +29,6 @@ pub(crate) struct Journey<'a> {
     pub mesh: &'a Mesh,
     pub transport: &'a Transport<'a>,
     pub network: &'a Network<'a>,
-    pub routes: &'a Routes,
     pub question: &'a Question,
     /// Who sends it to the next hop.
     pub client: Client,
@@ -46,7 +43,7 @@ pub(crate) struct Journey<'a> {
 
 impl<'a> Journey<'a> {
     pub fn new(
-        Knowledge { transport, network, routes }: Knowledge<'a>,
+        Knowledge { transport, network }: Knowledge<'a>,
         question: &'a Question,
         client: Client,
         (target, port): (WorkloadId, u16),
@@ -58,7 +55,6 @@ impl<'a> Journey<'a> {
             mesh: transport.mesh(),
             transport,
             network,
-            routes,
             question,
             client,
             arriving,
@@ -73,15 +69,11 @@ impl<'a> Journey<'a> {
         self.service.as_ref().map_or(Addressed::Workload(self.target), |called| called.addressed)
     }
 
-    /// Where VirtualServices send the call, when it is a sidecar that makes it.
+    /// What VirtualServices make of the call.
     fn routed(&self) -> Routed {
-        let is_sidecar = self.client.workload.is_some_and(|id| {
-            let capture = &self.mesh.workload(id).capture;
-            capture.known().is_some_and(|capture| matches!(capture, Capture::Sidecar | Capture::SidecarHbone))
-        });
-        match self.service.as_ref().filter(|_| is_sidecar) {
-            Some(called) => self.routes.of(self.mesh, &called.host),
-            None => Routed::Straight,
+        match (self.client.workload, &self.service) {
+            (Some(id), Some(called)) => self.transport.routed(id, &called.host, self.question.speaks),
+            _ => Routed::default(),
         }
     }
 

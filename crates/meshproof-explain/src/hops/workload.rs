@@ -9,7 +9,6 @@ use crate::answer::{Answer, Hop, PointKind};
 use crate::authorize::{self, Desk};
 use crate::bystanders;
 use crate::network;
-use crate::routes::Routed;
 use crate::transport::{self, Asked, Goal};
 
 /// Adds the hop.
@@ -22,19 +21,13 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     let goal = Goal { dialled, workload: journey.target, port: journey.port };
     let host = journey.host();
     let routed = journey.routed();
-    let subset = match &routed {
-        Routed::Subset(subset, _) => Some(subset.as_str()),
-        Routed::Straight | Routed::Elsewhere(_) => None,
-    };
-    let asked = Asked { host: &host, speaks: journey.question.speaks, subset };
+    let asked = Asked { host: &host, speaks: journey.question.speaks, subset: routed.subset.as_deref() };
     let mut leg = transport::to_workload(journey.transport, &journey.client, goal, asked);
-    match routed {
-        Routed::Straight => {}
-        Routed::Subset(_, evidence) => leg.transport.client.insert(0, evidence),
-        Routed::Elsewhere(evidence) => {
+    if let Some(evidence) = &routed.evidence {
+        if routed.is_open {
             answer.unknowns.push(format!("where the call goes: {}", evidence.text));
-            leg.transport.client.insert(0, evidence);
         }
+        leg.transport.client.insert(0, transport::told(evidence));
     }
     answer.unknowns.extend(leg.unknowns);
     let wire_port = if leg.tunnelled { HBONE_PORT } else { journey.port };

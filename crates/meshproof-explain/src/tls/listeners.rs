@@ -2,7 +2,7 @@
 
 use meshproof_ir::Mesh;
 use meshproof_resources::ServerTlsMode;
-use meshproof_transport::{GatewayListener, GatewayPods};
+use meshproof_transport::{GatewayListener, GatewayPods, GatewayRefusal};
 
 use super::answer::{Because, TlsClients, TlsRow};
 use super::rows::{cluster, object};
@@ -112,7 +112,7 @@ fn clients(mesh: &Mesh, listener: &GatewayListener) -> Vec<TlsClients> {
         _ => of(wire, sends, outcome, None, what),
     }];
     if listener.tls.is_some() {
-        let reason = "the gateway takes TLS only on this port";
+        let reason = GatewayRefusal::TlsRequired.explanation();
         clients.push(of("plain", "plaintext", Outcome::Refused, Some(reason), reason));
     }
     clients
