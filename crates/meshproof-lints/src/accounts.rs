@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
 use meshproof_ir::{Mesh, NamespaceId};
-use meshproof_resources::Spec;
-use meshproof_source::SourceMap;
+use meshproof_resources::{Source, Spec};
+use meshproof_source::{SourceMap, Span};
 
 use crate::World;
 use crate::hash::{Map, Set};
@@ -282,4 +282,14 @@ pub(crate) fn principal(text: &str) -> Option<Principal<'_>> {
         namespace,
         account,
     })
+}
+
+/// Where a source names an account (`namespace/account`) one by one. Short names are of no namespace here.
+pub(crate) fn place_of_account(source: &Source, account: &str) -> Option<Span> {
+    let is_it = |value: &str| match principal(value) {
+        Some(parts) => Some((parts.namespace, parts.account)) == account.split_once('/'),
+        None => value == account,
+    };
+    let values = source.principals.values.iter().chain(&*source.service_accounts.values);
+    values.filter(|value| is_it(&value.value)).map(|value| value.span).next()
 }

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use meshproof_authz::{
-    Attribute, Context as Place, Engine, HttpRequest, Peer, Policy, Request, attributes_of, context_of,
+    Attribute, Context as Place, Engine, Evaluation, HttpRequest, Peer, Policy, Request, attributes_of, context_of,
     evaluate, policy_of, unknown_settings,
 };
 use meshproof_diagnostics::{Decision, Witness};
 use meshproof_grammar::protocol::ProtocolClass;
+use meshproof_grammar::spiffe::SCHEME;
 use meshproof_ir::{
     Attachment, ClusterId, EnforcementPoint, Fact, Origin, ResourceId, Workload, WorkloadPort,
 };
@@ -66,21 +67,7 @@ pub(crate) fn fate_of(
     cluster: ClusterId,
     witness: &Witness,
 ) -> Option<Decision> {
-    let settings = ctx.mesh.settings_of(cluster);
-    if policies.len() > MANY || unknown_settings(settings).next().is_some() {
-        return None;
-    }
-    let policies: Vec<Policy<'_>> = policies.iter().filter_map(|id| policy_of(ctx.mesh, *id)).collect();
-    let untold = |attribute: Attribute| {
-        use Attribute::{DestinationIp, Metadata, RemoteIp, Sni, SourceIp};
-        matches!(attribute, SourceIp | RemoteIp | DestinationIp | Sni | Metadata { .. })
-    };
-    let enforced = policies.iter().filter(|policy| !policy.is_dry_run());
-    if enforced.flat_map(|policy| policy.spec.rules.iter()).flat_map(attributes_of).any(untold) {
-        return None;
-    }
-    let place: Place = context_of(ctx.mesh, cluster, engine);
-    let evaluation = evaluate(&policies, &request(ctx, cluster, engine, witness)?, &place);
+    let evaluation = evaluated(ctx, policies, engine, cluster, witness)?;
     match evaluation.decision {
         _ if !evaluation.delegated.is_empty() => None,
         meshproof_authz::Decision::Allow => Some(Decision::Allow),
@@ -88,12 +75,59 @@ pub(crate) fn fate_of(
     }
 }
 
+/// Whether these policies refuse a request, or leave it to a provider; false when that is not certain.
+pub(crate) fn is_held_back(
+    ctx: &Context<'_>,
+    policies: &[ResourceId],
+    engine: Engine,
+    cluster: ClusterId,
+    witness: &Witness,
+) -> bool {
+    evaluated(ctx, policies, engine, cluster, witness).is_some_and(|evaluation| {
+        !evaluation.delegated.is_empty() || evaluation.decision != meshproof_authz::Decision::Allow
+    })
+}
+
+/// What these policies make of a request; none where it hangs on an address or metadata that manifests do not tell.
+fn evaluated(
+    ctx: &Context<'_>,
+    policies: &[ResourceId],
+    engine: Engine,
+    cluster: ClusterId,
+    witness: &Witness,
+) -> Option<Evaluation> {
+    let settings = ctx.mesh.settings_of(cluster);
+    if policies.len() > MANY || unknown_settings(settings).next().is_some() {
+        return None;
+    }
+    let policies: Vec<Policy<'_>> = policies.iter().filter_map(|id| policy_of(ctx.mesh, *id)).collect();
+    let is_address_told = told_address(&witness.from).is_some();
+    let untold = |attribute: Attribute| {
+        use Attribute::{DestinationIp, Metadata, RemoteIp, Sni, SourceIp};
+        matches!(attribute, RemoteIp | DestinationIp | Sni | Metadata { .. })
+            || (attribute == SourceIp && !is_address_told)
+    };
+    let enforced = policies.iter().filter(|policy| !policy.is_dry_run());
+    if enforced.flat_map(|policy| policy.spec.rules.iter()).flat_map(attributes_of).any(untold) {
+        return None;
+    }
+    let place: Place = context_of(ctx.mesh, cluster, engine);
+    Some(evaluate(&policies, &request(ctx, cluster, engine, witness)?, &place))
+}
+
+/// The address in a caller written as `plaintext:ADDRESS`.
+fn told_address(from: &str) -> Option<IpAddr> {
+    from.strip_prefix("plaintext:")?.parse().ok()
+}
+
 /// The request of a witness as it arrives.
 fn request(ctx: &Context<'_>, cluster: ClusterId, engine: Engine, witness: &Witness) -> Option<Request> {
     let somewhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let peer = match witness.from.split_once('/') {
-        None => Peer::Anonymous,
-        Some((namespace, account)) => {
+    let foreign = witness.from.strip_prefix(SCHEME);
+    let peer = match (foreign, witness.from.split_once('/')) {
+        (Some(principal), _) => Peer::workload(principal),
+        (None, None) => Peer::Anonymous,
+        (None, Some((namespace, account))) => {
             let domain = ctx.mesh.settings_of(cluster).trust_domain.known()?.replace('@', ".");
             Peer::workload(&format!("{domain}/ns/{namespace}/sa/{account}"))
         }
@@ -109,7 +143,7 @@ fn request(ctx: &Context<'_>, cluster: ClusterId, engine: Engine, witness: &Witn
     Some(Request {
         peer,
         sni: None,
-        source: somewhere,
+        source: told_address(&witness.from).unwrap_or(somewhere),
         proxied_source: None,
         destination: SocketAddr::new(somewhere, witness.port.unwrap_or_default()),
         metadata: Default::default(),

@@ -37,6 +37,8 @@ macro_rules! lints {
 /// Every lint, sorted by id.
 #[rustfmt::skip]
 pub static LINTS: &[Lint] = lints! {
+    "address-as-identity" Warning Hole Some(crate::address_as_identity::check);
+        "a rule that tells callers by address at a port that takes plaintext";
     "admission-warning" Warning Hygiene None;
         "istiod takes the object with a warning";
     "alias-bomb" Error Invalid None;
@@ -45,6 +47,8 @@ pub static LINTS: &[Lint] = lints! {
         "a port where ztunnel enforces another mode than the PeerAuthentications say";
     "ambiguous-separator" Warning Hygiene None;
         "a line that ends a document for some tools and not for others";
+    "anonymous-egress" Warning Hole Some(crate::anonymous_egress::check);
+        "an egress gateway that does not learn who calls";
     "blocked-tunnel" Error Outage Some(crate::blocked_tunnel::check);
         "a network policy that opens a port and not the tunnel through which it is reached";
     "client-tls-mismatch" Error Outage Some(crate::client_tls_mismatch::check);
@@ -65,12 +69,18 @@ pub static LINTS: &[Lint] = lints! {
         "an EnvoyFilter because of which nothing said of a workload is verified";
     "erased-tls" Warning Hole Some(crate::erased_tls::check);
         "a port entry that takes back the TLS above it by not repeating it";
+    "exposed-metrics" Warning Hole Some(crate::exposed_metrics::check);
+        "metrics that a guarded port keeps to itself and the sidecar gives to everybody";
+    "foreign-namesake" Warning Hole Some(crate::foreign_namesake::check);
+        "a rule that lets in a namespace or account of that name from another trust domain";
     "http-deny-at-ztunnel" Error Hole Some(crate::http_deny_at_ztunnel::check);
         "a DENY about HTTP that ztunnel leaves out or widens";
     "identity-over-plaintext" Error Outage Some(crate::identity_over_plaintext::check);
         "a rule that lets a caller in by its identity while its connections are plaintext";
     "ignored-credential" Warning Hole Some(crate::ignored_credential::check);
         "`credentialName` for sidecars, which then send plaintext";
+    "ignored-listener-tls" Warning Dead Some(crate::ignored_listener_tls::check);
+        "TLS of a Sidecar's own that is not read";
     "ignored-tls-field" Info Dead Some(crate::ignored_tls_field::check);
         "a field of `tls` that its mode does not read";
     "incomplete-type" Warning Invalid None;
@@ -83,6 +93,10 @@ pub static LINTS: &[Lint] = lints! {
         "an object that the API server or istiod refuses";
     "invisible-character" Warning Hygiene None;
         "a character that is not seen";
+    "label-less-pod" Error Outage Some(crate::label_less_pod::check);
+        "a pod without labels, for which policies of other pods hold";
+    "lost-at-ztunnel" Error Hole Some(crate::lost_at_ztunnel::check);
+        "a policy or field that ztunnel is never given";
     "method-case" Warning Dead None;
         "an HTTP method in lower case";
     "misplaced-wildcard" Warning Dead None;
@@ -91,12 +105,16 @@ pub static LINTS: &[Lint] = lints! {
         "a value that no request can have";
     "null-field" Warning Dead None;
         "a field without a value";
+    "open-ingress" Warning Hole Some(crate::open_ingress::check);
+        "a rule that lets an ingress gateway in, and with it everybody outside";
     "open-passthrough" Info Hole Some(crate::open_passthrough::check);
         "an east-west gateway that passes calls to every service";
     "permissive-mtls" Error Hole Some(crate::permissive_mtls::check);
         "a port that takes plaintext although identity rules or a STRICT say otherwise";
     "plaintext-client" Warning Hole Some(crate::plaintext_client::check);
         "mesh clients that send plaintext to a server that takes mTLS as well";
+    "plaintext-grpc" Warning Hole Some(crate::plaintext_grpc::check);
+        "gRPC without a proxy that takes PERMISSIVE for plaintext";
     "protocol-conflict" Warning Conflict Some(crate::protocol_conflict::check);
         "two Services that send different protocols to one port";
     "refused-probe" Error Outage Some(crate::refused_probe::check);
@@ -109,6 +127,8 @@ pub static LINTS: &[Lint] = lints! {
         "TLS or subsets that some clients do not get, since they follow another rule";
     "shared-account" Warning Hole Some(crate::shared_account::check);
         "a rule that names a service account of several applications";
+    "sniffed-port" Info Hygiene Some(crate::sniffed_port::check);
+        "a port with policies about HTTP whose protocol is guessed";
     "spiffe-prefix" Warning Dead None;
         "a principal written with `spiffe://`";
     "split-rule" Error Hole Some(crate::split_rule::check);
@@ -119,6 +139,8 @@ pub static LINTS: &[Lint] = lints! {
         "`tls` without `mode`, which makes clients send plaintext";
     "tunnel-around-ports" Warning Hole Some(crate::tunnel_around_ports::check);
         "a port closed by a network policy that a tunnel leads to all the same";
+    "uncaptured-call" Warning Hole Some(crate::uncaptured_call::check);
+        "calls that leave a pod around its own proxy";
     "uncaptured-port" Error Hole Some(crate::uncaptured_port::check);
         "a port whose traffic goes around the proxy although something is meant to guard it";
     "unenforced-policy" Error Hole Some(crate::unenforced_policy::check);
@@ -131,6 +153,8 @@ pub static LINTS: &[Lint] = lints! {
         "a field that the kind does not have";
     "unknown-principal" Warning Dead Some(crate::unknown_principal::check);
         "a principal, service account or namespace that names nobody";
+    "unlisted-waypoint" Error Outage Some(crate::unlisted_waypoint::check);
+        "rules behind a waypoint that do not let the waypoint in";
     "unquoted-scalar" Error Invalid None;
         "a number or boolean where a string belongs";
     "unreadable-file" Error Invalid None;
@@ -149,6 +173,8 @@ pub static LINTS: &[Lint] = lints! {
         "TLS to a server whose certificate nobody looks at";
     "waypoint-bypass" Error Hole Some(crate::waypoint_bypass::check);
         "calls that go around a waypoint, past the policies that stand there";
+    "weak-mesh-tls" Warning Hole Some(crate::weak_mesh_tls::check);
+        "a least TLS version for everything but the mesh";
     "yaml-syntax" Error Invalid None;
         "a document that is no YAML";
 };

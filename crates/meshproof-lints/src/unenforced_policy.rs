@@ -2,6 +2,7 @@
 
 mod namespace;
 mod selector;
+mod tcp;
 
 use meshproof_diagnostics::Finding;
 
@@ -13,5 +14,6 @@ const ID: &str = "unenforced-policy";
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = selector::findings(ctx);
     findings.extend(namespace::findings(ctx));
+    findings.extend(tcp::findings(ctx));
     findings
 }

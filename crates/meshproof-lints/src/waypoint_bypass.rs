@@ -58,7 +58,7 @@ fn refuses(ctx: &Context<'_>, id: ResourceId) -> bool {
 }
 
 /// Whether istiod makes a policy that admits only the waypoint.
-fn guards_pods(ctx: &Context<'_>, service: ServiceId) -> bool {
+pub(crate) fn guards_pods(ctx: &Context<'_>, service: ServiceId) -> bool {
     let namespace = ctx.mesh.services[service.index()].namespace;
     let settings = ctx.mesh.settings_of(ctx.mesh.namespace(namespace).cluster);
     let flag = settings.feature(AUTO_ALLOW).map(|flag| flag.known().map(|value| DryRun::parse(value)));

@@ -23,9 +23,27 @@ pub(crate) fn calls<'c>(
     policy: &'c Policy<'_>,
     workload: &'c Workload,
 ) -> impl Iterator<Item = (Witness, &'c WorkloadPort)> {
-    let ports = captured_ports(workload).filter(|port| !port.bindings.is_empty()).take(TRIED);
+    let ports = captured_ports(workload).filter(|port| !port.bindings.is_empty());
+    calls_at(ctx, policy, workload, ports)
+}
+
+/// The same to the pods themselves, whether a Service leads to a port or not.
+pub(crate) fn calls_to_pods<'c>(
+    ctx: &'c Context<'_>,
+    policy: &'c Policy<'_>,
+    workload: &'c Workload,
+) -> impl Iterator<Item = (Witness, &'c WorkloadPort)> {
+    calls_at(ctx, policy, workload, captured_ports(workload))
+}
+
+fn calls_at<'c>(
+    ctx: &'c Context<'_>,
+    policy: &'c Policy<'_>,
+    workload: &'c Workload,
+    ports: impl Iterator<Item = &'c WorkloadPort>,
+) -> impl Iterator<Item = (Witness, &'c WorkloadPort)> {
     let rules = || [None].into_iter().chain(policy.spec.rules.iter().take(TRIED).map(Some));
-    ports.flat_map(move |port| {
+    ports.take(TRIED).flat_map(move |port| {
         rules().flat_map(move |rule: Option<&Rule>| {
             let meant = rule.map(|rule| meant_caller(ctx, rule, &[]));
             let anonymous = takes_plaintext(port).then(|| "plaintext".to_owned());

@@ -89,6 +89,8 @@ impl MeshConfig {
             &mut self.trust_domain,
             &mut self.root_namespace,
             &mut self.interception_mode,
+            &mut self.default_tls_version,
+            &mut self.mesh_tls_version,
             &mut self.network,
             &mut self.cluster_name,
             &mut self.mesh_id,
@@ -115,6 +117,7 @@ impl MeshConfig {
             place_list(texts, span);
         }
         place(&mut self.enable_auto_mtls, span);
+        place(&mut self.prometheus_merge, span);
         place(&mut self.enable_namespaces_by_default, span);
         place(&mut self.rewrite_probes, span);
         place(&mut self.outbound, span);

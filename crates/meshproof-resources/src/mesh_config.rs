@@ -51,6 +51,12 @@ pub struct MeshConfig {
     pub num_trusted_proxies: Option<Spanned<u32>>,
     /// Environment of istiod: feature flags such as `PILOT_ENABLE_AMBIENT`. Of equal names the last counts.
     pub features: Vec<(Text, Text)>,
+    /// `tlsDefaults.minProtocolVersion`: for TLS that is not of the mesh.
+    pub default_tls_version: Option<Text>,
+    /// `meshMTLS.minProtocolVersion`: for mutual TLS between proxies.
+    pub mesh_tls_version: Option<Text>,
+    /// `enablePrometheusMerge`: sidecars serve the metrics of their applications along with their own.
+    pub prometheus_merge: Option<Spanned<bool>>,
     /// `global.network`.
     pub network: Option<Text>,
     /// `global.multiCluster.clusterName`.
@@ -140,6 +146,9 @@ impl MeshConfig {
             interception_mode: None,
             num_trusted_proxies: None,
             features: Vec::new(),
+            default_tls_version: None,
+            mesh_tls_version: None,
+            prometheus_merge: None,
             network: None,
             cluster_name: None,
             mesh_id: None,
@@ -168,6 +177,9 @@ impl MeshConfig {
                 "trustDomainAliases" => self.trust_domain_aliases = texts(key, value),
                 "rootNamespace" => self.root_namespace = text(value),
                 "enableAutoMtls" => self.enable_auto_mtls = boolean(value),
+                "enablePrometheusMerge" => self.prometheus_merge = boolean(value),
+                "tlsDefaults" => self.default_tls_version = text_at(value, "minProtocolVersion"),
+                "meshMTLS" => self.mesh_tls_version = text_at(value, "minProtocolVersion"),
                 "outboundTrafficPolicy" => self.outbound = outbound_mode(value),
                 "pathNormalization" => self.path_normalization = normalization(value),
                 "extensionProviders" => {

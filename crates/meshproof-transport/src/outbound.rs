@@ -42,12 +42,15 @@ impl Outbound {
         };
         let ranges = text(INCLUDE_RANGES, &settings.include_ip_ranges, "*");
         let but = text(EXCLUDE_RANGES, &settings.exclude_ip_ranges, "");
+        let included = ports(&text(INCLUDE_PORTS, &settings.include_outbound_ports, ""));
         let own_mode = annotations.and_then(|map| map.get(MODE)).map(|mode| mode.value == "NONE");
         Outbound {
             excluded: ports(&text(EXCLUDE_PORTS, &settings.exclude_outbound_ports, "")),
-            included: ports(&text(INCLUDE_PORTS, &settings.include_outbound_ports, "")),
             by_address: ranges != "*" || !but.is_empty(),
-            nothing: own_mode.unwrap_or_else(|| settings.interception_none.is(&true)),
+            // Without any range and any port no rule is left that redirects.
+            nothing: own_mode.unwrap_or_else(|| settings.interception_none.is(&true))
+                || (ranges.is_empty() && included.is_empty()),
+            included,
         }
     }
 
@@ -95,5 +98,10 @@ mod tests {
         settings.include_outbound_ports = known("443");
         assert_eq!(Outbound::new(None, &settings).of(80), Redirected::ByAddress);
         assert_eq!(Outbound::new(None, &settings).of(443), Redirected::Yes);
+        settings.include_ip_ranges = known("");
+        assert_eq!(Outbound::new(None, &settings).of(443), Redirected::Yes);
+        assert_eq!(Outbound::new(None, &settings).of(80), Redirected::ByAddress);
+        settings.include_outbound_ports = known("");
+        assert_eq!(Outbound::new(None, &settings).of(80), Redirected::No);
     }
 }

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level, Witness};
-use meshproof_ir::{Called, Fact, NamespaceId, Workload, WorkloadId};
+use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
+use meshproof_ir::{Called, Fact, GatewayId, NamespaceId, Workload, WorkloadId};
 
 use super::{Guarded, ID, guards_pods, refuses};
 use crate::Context;
 use crate::network::may_be_shielded;
 use crate::policies::Policy;
-use crate::proof::is_settled;
-use crate::waypoint_calls::{calls, refused_only_by};
+use crate::proof::{certain, fate_at, is_settled};
+use crate::waypoint_calls::{at_waypoint, calls, refused_only_by};
 
 struct Found<'a> {
     policy: &'a Policy<'a>,
     workload: &'a Workload,
+    /// The waypoint that such a call passes all the same.
+    through: Option<GatewayId>,
     witness: Witness,
     services: usize,
 }
@@ -32,8 +34,8 @@ pub(super) fn findings(ctx: &Context<'_>, guarded: &[Guarded]) -> Vec<Finding> {
             continue;
         }
         let open = service.workloads.iter().take(4).find_map(|id| open(ctx, guarded, *id));
-        if let Some((policy, workload, witness)) = open {
-            found.insert(service.namespace, Found { policy, workload, witness, services: 1 });
+        if let Some((policy, workload, through, witness)) = open {
+            found.insert(service.namespace, Found { policy, workload, through, witness, services: 1 });
         }
     }
     found.into_values().map(|found| finding(ctx, found)).collect()
@@ -44,22 +46,53 @@ fn open<'c>(
     ctx: &'c Context<'_>,
     guarded: &Guarded,
     id: WorkloadId,
-) -> Option<(&'c Policy<'c>, &'c Workload, Witness)> {
+) -> Option<(&'c Policy<'c>, &'c Workload, Option<GatewayId>, Witness)> {
     let workload = ctx.mesh.workload(id);
-    // A waypoint for workloads stands before the address of the pod too.
     let Fact::Known(own, _) = ctx.mesh.waypoint_of(Called::Workload(id)) else { return None };
-    if own.waypoint.is_ok() || may_be_shielded(ctx, workload) || !is_settled(ctx, workload) {
+    if may_be_shielded(ctx, workload) || !is_settled(ctx, workload) {
         return None;
     }
     let policies = guarded.policies.iter().filter(|id| refuses(ctx, **id)).take(8);
-    policies.filter_map(|id| ctx.policies.get(*id)).find_map(|policy| {
+    let mut policies = policies.filter_map(|id| ctx.policies.get(*id));
+    if own.waypoint.is_ok() {
+        // A waypoint for workloads stands before the address of the pod too, without the policies of any Service.
+        let (waypoint, _) = ctx.mesh.enforcing_waypoints(&own).next()?;
+        return policies.find_map(|policy| {
+            let witness = through_waypoint(ctx, guarded, workload, policy, waypoint)?;
+            Some((policy, workload, Some(waypoint), witness))
+        });
+    }
+    policies.find_map(|policy| {
         let witness = refused_only_by(ctx, &guarded.policies, workload, calls(ctx, policy, workload))?;
-        Some((policy, workload, witness))
+        Some((policy, workload, None, witness))
     })
 }
 
+/// A call to the address of a pod that its waypoint passes on, and would refuse for the Service.
+fn through_waypoint(
+    ctx: &Context<'_>,
+    guarded: &Guarded,
+    workload: &Workload,
+    policy: &Policy<'_>,
+    waypoint: GatewayId,
+) -> Option<Witness> {
+    let direct = certain(ctx.mesh.direct_policies(waypoint).authorization.iter())?;
+    let proxy = ctx.mesh.gateway_identity(waypoint)?;
+    let proxy = format!("{}/{}", proxy.namespace.as_ref()?, proxy.account);
+    // Whoever has no tunnel does not pass the waypoint at all.
+    let mut tried = calls(ctx, policy, workload).filter(|(witness, _)| witness.from != "plaintext");
+    tried
+        .find(|(witness, port)| {
+            let behind = Witness { from: proxy.clone(), ..witness.clone() };
+            at_waypoint(ctx, &guarded.policies, workload, port, witness) == Some(Decision::Deny)
+                && at_waypoint(ctx, &direct, workload, port, witness) == Some(Decision::Allow)
+                && fate_at(ctx, workload, Some(port), &behind) == Some(Decision::Allow)
+        })
+        .map(|(witness, _)| witness)
+}
+
 fn finding(ctx: &Context<'_>, found: Found<'_>) -> Finding {
-    let Found { policy, workload, witness, services } = found;
+    let Found { policy, workload, through, witness, services } = found;
     let name = policy.meta.resource_name();
     let rest = match services - 1 {
         0 => String::new(),
@@ -67,19 +100,38 @@ fn finding(ctx: &Context<'_>, found: Found<'_>) -> Finding {
         more => format!(" and {more} more Services of the namespace"),
     };
     let pods = ctx.workload_name(workload);
-    let message = format!(
-        "calls to the pod address of {pods}{rest} go around the waypoint, where {name} stands, and nothing at the pods refuses them"
-    );
+    let message = match through {
+        None => format!(
+            "calls to the pod address of {pods}{rest} go around the waypoint, where {name} stands, and nothing at the pods refuses them"
+        ),
+        Some(waypoint) => format!(
+            "calls to the pod address of {pods}{rest} pass waypoint {}, and {name}, which is for the Service, is not asked there",
+            ctx.mesh.gateway_display(waypoint)
+        ),
+    };
+    let way = match through {
+        None => "calls to the address of a pod, and those of clients without ztunnel, do not pass the waypoint",
+        Some(_) => "for the address of a pod the waypoint asks the policies of the Gateway and of its class only",
+    };
     let because = vec![
         format!("{} would refuse it, and stands at the waypoint of the Service", policy.name()),
-        "calls to the address of a pod, and those of clients without ztunnel, do not pass the waypoint"
-            .to_owned(),
-        "what is enforced at the pods lets it in".to_owned(),
+        way.to_owned(),
+        "what is enforced on the way lets it in".to_owned(),
     ];
-    Finding::new(ID, Level::Warning, Category::Hole, message, Label::new(policy.meta.name_span(), "enforced at the waypoint only"))
+    let (label, help) = match through {
+        None => (
+            "enforced at the waypoint only",
+            "add an ALLOW policy with a selector for the pods that admits only the service account of the waypoint",
+        ),
+        Some(_) => (
+            "asked about calls to the Service only",
+            "name the Gateway in `targetRefs` instead of the Service, or set istio.io/waypoint-for to service",
+        ),
+    };
+    Finding::new(ID, Level::Warning, Category::Hole, message, Label::new(policy.meta.name_span(), label))
         .with_resource(name)
         .with_confidence(Confidence::Medium)
         .with_related(ctx.workload_span(workload), "these pods can be called directly")
         .with_witness(Witness { because, ..witness })
-        .with_help("add an ALLOW policy with a selector for the pods that admits only the service account of the waypoint")
+        .with_help(help)
 }

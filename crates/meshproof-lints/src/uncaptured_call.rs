@@ -1,0 +1,18 @@
+//! `uncaptured-call`: calls that leave a pod around its own proxy, without mutual TLS and without an identity
+//! (mutual-TLS reference §4.5, §11.3 ST07, ST09, ST10).
+
+mod direct;
+mod excluded;
+
+use meshproof_diagnostics::Finding;
+
+use crate::Context;
+
+const ID: &str = "uncaptured-call";
+
+/// Runs the lint.
+pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut findings = excluded::findings(ctx);
+    findings.extend(direct::findings(ctx));
+    findings
+}
