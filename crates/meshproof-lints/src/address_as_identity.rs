@@ -17,7 +17,7 @@ use crate::hash::Set;
 use crate::network::may_be_shielded;
 use crate::peers::{is_protected, takes_plaintext};
 use crate::policies::Policy;
-use crate::proof::{MANY, fate_at};
+use crate::proof::{MANY, enforced_at, fate_at};
 use crate::witnesses::request;
 
 const ID: &str = "address-as-identity";
@@ -112,9 +112,8 @@ fn at_workload(ctx: &Context<'_>, policy: &Policy<'_>, workload: &Workload) -> O
     rules.find_map(|(at, facts)| {
         let block = by_address(facts.rule)?;
         let mut ports = captured_ports(workload).filter(|port| takes_plaintext(port) && facts.is_about(port));
-        let (port, witness) = ports.find_map(|port| {
-            Some((port, let_in(ctx, workload, port, facts.rule, block)?))
-        })?;
+        let (port, witness) =
+            ports.find_map(|port| Some((port, let_in(ctx, workload, port, facts.rule, block)?)))?;
         Some(finding(ctx, policy, at, block, workload, port, witness))
     })
 }
@@ -129,19 +128,15 @@ fn let_in(
 ) -> Option<Witness> {
     addresses(block).into_iter().find_map(|address| {
         let from = format!("plaintext:{address}");
-        let mut witness =
-            request(ctx, from, workload, Some(port), Some(rule), Decision::Allow, Vec::new());
+        let mut witness = request(ctx, from, workload, Some(port), Some(rule), Decision::Allow, Vec::new());
         witness.transport = Some("plaintext");
         (fate_at(ctx, workload, Some(port), &witness) == Some(Decision::Allow)).then_some(witness)
     })
 }
 
 /// Whether some policy of the workload knows callers by identity: then the address is a way around that.
-fn asks_for_identity<'c>(ctx: &'c Context<'_>, workload: &Workload) -> Option<&'c Policy<'c>> {
-    let attached = workload.policies.iter().take(MANY).filter_map(|at| ctx.policies.get(at.policy));
-    let mut enforced =
-        attached.filter(|policy| policy.enforces(Action::Allow) || policy.enforces(Action::Deny));
-    enforced.find(|policy| policy.rules.iter().any(|rule| rule.wants_identity.is_some()))
+fn asks_for_identity<'c>(ctx: &'c Context<'_>, workload: &'c Workload) -> Option<&'c Policy<'c>> {
+    enforced_at(ctx, workload).find(|policy| policy.rules.iter().any(|rule| rule.wants_identity.is_some()))
 }
 
 fn finding(
@@ -177,9 +172,12 @@ fn finding(
     .with_confidence(Confidence::Medium)
     .with_related(ctx.workload_span(workload), "takes plaintext")
     .with_witness(Witness { because, ..witness })
-    .with_help("name the callers by principal and set the port to STRICT; or keep others away with a NetworkPolicy");
+    .with_help(
+        "name the callers by principal and set the port to STRICT; or keep others away with a NetworkPolicy",
+    );
     if let Some(asking) = asking.filter(|asking| asking.id != policy.id) {
-        finding = finding.with_related(asking.meta.name_span(), "asks for an identity, for the same workload");
+        finding =
+            finding.with_related(asking.meta.name_span(), "asks for an identity, for the same workload");
     }
     finding
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
+use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_ir::{ResourceId, Workload, WorkloadId};
 use meshproof_resources::{Action, RouteDestination, Server, ServerTlsMode, VirtualService};
 use meshproof_source::Span;
@@ -10,7 +10,8 @@ use meshproof_source::Span;
 use crate::Context;
 use crate::istio_gateways::{Bound, GatewayPods, bound, destination, server_mode, virtual_services};
 use crate::policies::Policy;
-use crate::proof::MANY;
+use crate::proof::{enforced_at, fate_at};
+use crate::witnesses::request;
 
 const ID: &str = "anonymous-egress";
 
@@ -64,14 +65,18 @@ fn learns_nothing(server: &Server) -> bool {
     )
 }
 
-/// A policy at the gateway that asks who calls.
-fn asking<'c>(ctx: &'c Context<'_>, proxy: &Workload) -> Option<(&'c Policy<'c>, Span)> {
-    let attached = proxy.policies.iter().take(MANY).filter_map(|at| ctx.policies.get(at.policy));
-    let mut enforced =
-        attached.filter(|policy| policy.enforces(Action::Allow) || policy.enforces(Action::Deny));
-    enforced.find_map(|policy| {
-        let mut places = policy.rules.iter().filter_map(|rule| rule.wants_identity);
-        Some((policy, places.next()?))
+/// A policy at the gateway that asks who calls, and a call that fares otherwise than it means.
+fn asking<'c>(ctx: &'c Context<'_>, proxy: &'c Workload) -> Option<(&'c Policy<'c>, Span, Witness)> {
+    enforced_at(ctx, proxy).find_map(|policy| {
+        let (rule, span) = policy.rules.iter().find_map(|facts| Some((facts.rule, facts.wants_identity?)))?;
+        let decision = if policy.action == Action::Allow { Decision::Deny } else { Decision::Allow };
+        let because = vec![
+            "the gateway asks for no certificate of the mesh, so callers have no identity there".to_owned(),
+            format!("{} asks for an identity and does not match", policy.name()),
+        ];
+        let from = "plaintext".to_owned();
+        let witness = request(ctx, from, proxy, None, Some(rule), decision, because);
+        (fate_at(ctx, proxy, None, &witness) == Some(decision)).then_some((policy, span, witness))
     })
 }
 
@@ -95,19 +100,19 @@ fn finding(
     };
     let asking = asking(ctx, proxy);
     let (level, category, message) = match &asking {
-        Some((policy, _)) if policy.action == Action::Deny => (
+        Some((policy, ..)) if policy.action == Action::Deny => (
             Level::Warning,
             Category::Hole,
             format!(
-                "{} keeps nobody from {name}: {how}, so callers arrive without an identity",
+                "{} keeps no caller from {name} by identity: {how}, so callers arrive without one",
                 policy.meta.resource_name()
             ),
         ),
-        Some((policy, _)) => (
+        Some((policy, ..)) => (
             Level::Warning,
             Category::Outage,
             format!(
-                "{} lets nobody in at {name}: {how}, so callers arrive without an identity",
+                "{} lets no caller in by identity at {name}: {how}, so callers arrive without one",
                 policy.meta.resource_name()
             ),
         ),
@@ -125,8 +130,8 @@ fn finding(
             .with_help(
                 "set the server to ISTIO_MUTUAL, and add a DestinationRule with ISTIO_MUTUAL for the Service of the gateway",
             );
-    if let Some((_, span)) = asking {
-        finding = finding.with_related(span, "asks for an identity");
+    if let Some((_, span, witness)) = asking {
+        finding = finding.with_related(span, "asks for an identity").with_witness(witness);
     }
     finding
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_ir::{Capture, NamespaceId, Workload, WorkloadPort};
-use meshproof_resources::{Action, MtlsMode, PodTemplate, Spec};
+use meshproof_resources::{MtlsMode, PodTemplate, Spec};
 use meshproof_source::Span;
 
 use crate::Context;
@@ -13,7 +13,7 @@ use crate::context::captured_ports;
 use crate::hash::Set;
 use crate::network::may_be_shielded;
 use crate::policies::Policy;
-use crate::proof::{MANY, cluster_of, fate_at};
+use crate::proof::{cluster_of, enforced_at, fate_at};
 use crate::weak_mesh_tls::mesh_configs;
 use crate::witnesses::{request, takes_port};
 
@@ -61,7 +61,11 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             None => others.entry(workload.namespace).or_insert((place, 0)).1 += 1,
         }
     }
-    named.into_values().chain(others.into_values()).map(|(place, count)| finding(ctx, &place, count)).collect()
+    named
+        .into_values()
+        .chain(others.into_values())
+        .map(|(place, count)| finding(ctx, &place, count))
+        .collect()
 }
 
 fn place<'c>(ctx: &'c Context<'_>, workload: &'c Workload) -> Option<Place<'c>> {
@@ -77,32 +81,26 @@ fn place<'c>(ctx: &'c Context<'_>, workload: &'c Workload) -> Option<Place<'c>> 
         None => DEFAULT_PORT,
     };
     let port = captured_ports(workload).find(|port| port.number == number)?;
-    let plain = request(
-        ctx,
-        "plaintext".to_owned(),
-        workload,
-        Some(port),
-        None,
-        Decision::Deny,
-        Vec::new(),
-    );
+    let plain = request(ctx, "plaintext".to_owned(), workload, Some(port), None, Decision::Deny, Vec::new());
     let is_guarded = port.mode.mode.is(&MtlsMode::Strict)
         || fate_at(ctx, workload, Some(port), &plain) == Some(Decision::Deny);
     let agent = annotation(STATUS_PORT).and_then(|port| port.value.trim().parse().ok()).unwrap_or(AGENT_PORT);
-    is_guarded.then(|| Place { workload, port, agent, scraped: scraped.span, named: naming(ctx, workload, number) })
+    is_guarded.then(|| Place {
+        workload,
+        port,
+        agent,
+        scraped: scraped.span,
+        named: naming(ctx, workload, number),
+    })
 }
 
 /// A policy that says who may come to the port, by number.
-fn naming<'c>(ctx: &'c Context<'_>, workload: &Workload, port: u16) -> Option<(&'c Policy<'c>, Span)> {
-    let attached = workload.policies.iter().take(MANY).filter_map(|at| ctx.policies.get(at.policy));
-    let mut enforced =
-        attached.filter(|policy| policy.enforces(Action::Allow) || policy.enforces(Action::Deny));
-    enforced.find_map(|policy| {
+fn naming<'c>(ctx: &'c Context<'_>, workload: &'c Workload, port: u16) -> Option<(&'c Policy<'c>, Span)> {
+    enforced_at(ctx, workload).find_map(|policy| {
         let operations = policy.spec.rules.iter().flat_map(|rule| rule.to.iter());
         let mut about = operations.filter(|one| !one.ports.values.is_empty() && takes_port(&one.ports, port));
-        let value = about.find_map(|one| {
-            one.ports.values.iter().find(|value| value.value.trim().parse() == Ok(port))
-        })?;
+        let value = about
+            .find_map(|one| one.ports.values.iter().find(|value| value.value.trim().parse() == Ok(port)))?;
         Some((policy, value.span))
     })
 }
@@ -124,7 +122,10 @@ fn finding(ctx: &Context<'_>, place: &Place<'_>, count: usize) -> Finding {
     );
     let because = vec![
         format!("{SCRAPE} makes the sidecar fetch the metrics of port {} itself", place.port.number),
-        format!("port {} belongs to the sidecar's agent: neither mTLS nor a policy is asked there", place.agent),
+        format!(
+            "port {} belongs to the sidecar's agent: neither mTLS nor a policy is asked there",
+            place.agent
+        ),
         "no NetworkPolicy selects the pods".to_owned(),
     ];
     let witness = Witness {

@@ -68,9 +68,9 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
                 continue;
             }
             for domain in domains {
-                found
-                    .entry((policy.id, domain.domain.clone()))
-                    .or_insert_with(|| names(ctx, policy).find_map(|name| at_name(ctx, policy, workload, &name, domain)));
+                found.entry((policy.id, domain.domain.clone())).or_insert_with(|| {
+                    names(ctx, policy).find_map(|name| at_name(ctx, policy, workload, &name, domain))
+                });
             }
         }
     }
@@ -84,14 +84,18 @@ fn foreign(ctx: &Context<'_>, cluster: ClusterId) -> Vec<Foreign> {
     let aliases = settings.trust_domain_aliases.iter().map(|domain| (domain, false));
     let mut seen = Set::default();
     let all = partners.chain(aliases).filter(|(domain, _)| *domain != own && seen.insert(domain.as_str()));
-    all.map(|(domain, is_partner)| Foreign { domain: domain.replace('@', "."), is_partner }).take(TRIED).collect()
+    all.map(|(domain, is_partner)| Foreign { domain: domain.replace('@', "."), is_partner })
+        .take(TRIED)
+        .collect()
 }
 
 /// Names that a rule gives without saying whose.
 fn names<'c>(ctx: &'c Context<'_>, policy: &'c Policy<'_>) -> impl Iterator<Item = Name<'c>> {
     let own = policy.namespace.and_then(|id| ctx.mesh.namespace(id).name.as_deref());
-    let sources = policy.spec.rules.iter().flat_map(|rule| rule.from.iter().map(move |source| (rule, source)));
-    let says_whose = |source: &Source| !source.trust_domains.is_empty() || !source.principals.not_values.is_empty();
+    let sources =
+        policy.spec.rules.iter().flat_map(|rule| rule.from.iter().map(move |source| (rule, source)));
+    let says_whose =
+        |source: &Source| !source.trust_domains.is_empty() || !source.principals.not_values.is_empty();
     sources.filter(move |(_, source)| !says_whose(source)).flat_map(move |(rule, source)| {
         let of_namespaces = source.namespaces.values.iter().filter(|value| !value.value.contains('*'));
         let namespaces = of_namespaces.map(move |value| Name {
@@ -110,7 +114,13 @@ fn names<'c>(ctx: &'c Context<'_>, policy: &'c Policy<'_>) -> impl Iterator<Item
         });
         let principals = source.principals.values.iter().filter_map(move |value| {
             let parts = principal(&value.value).filter(|_| !value.value.contains('*'))?;
-            Some(Name { value, rule, namespace: parts.namespace, account: Some(parts.account), is_principal: true })
+            Some(Name {
+                value,
+                rule,
+                namespace: parts.namespace,
+                account: Some(parts.account),
+                is_principal: true,
+            })
         });
         namespaces.chain(accounts).chain(principals)
     })
@@ -176,7 +186,9 @@ fn at_name(
     .with_confidence(Confidence::Medium)
     .with_related(ctx.workload_span(workload), "guarded by the rule")
     .with_witness(witness)
-    .with_help("say whose they are with `trustDomains` beside it, or name principals with their trust domain");
+    .with_help(
+        "say whose they are with `trustDomains` beside it, or name principals with their trust domain",
+    );
     if let Some(somebody) = somebody {
         finding = finding.with_related(ctx.workload_span(somebody), "has that name there");
     }

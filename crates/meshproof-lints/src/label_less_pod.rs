@@ -28,9 +28,11 @@ fn at_pod(ctx: &Context<'_>, workload: &Workload) -> Option<Finding> {
     let is_meant = |id: &ResourceId| ctx.policies.get(*id).is_none_or(|policy| !policy.has_selector());
     let (meant, strays): (Vec<ResourceId>, Vec<ResourceId>) = attached.iter().partition(|id| is_meant(id));
     let stray = ctx.policies.get(*strays.first()?)?;
-    let refused = strays.iter().take(TRIED).filter_map(|id| ctx.policies.get(*id)).find_map(|policy| {
-        Some((policy, refused_only_by_strays(ctx, workload, policy, &meant)?))
-    });
+    let refused = strays
+        .iter()
+        .take(TRIED)
+        .filter_map(|id| ctx.policies.get(*id))
+        .find_map(|policy| Some((policy, refused_only_by_strays(ctx, workload, policy, &meant)?)));
     let policy = refused.as_ref().map_or(stray, |(policy, _)| policy);
     let name = policy.meta.resource_name();
     let pod = ctx.workload_name(workload);

@@ -73,8 +73,8 @@ fn loss(policy: &Policy<'_>) -> Option<Loss> {
         return Some(Loss::EmptySelector(selector.span));
     }
     let sources = policy.spec.rules.iter().flat_map(|rule| rule.from.iter());
-    let values =
-        sources.flat_map(|source| source.trust_domains.values.iter().chain(&*source.trust_domains.not_values));
+    let values = sources
+        .flat_map(|source| source.trust_domains.values.iter().chain(&*source.trust_domains.not_values));
     values.map(|value| Loss::TrustDomains(value.span)).next()
 }
 
@@ -92,9 +92,8 @@ fn selected<'m>(ctx: &Context<'m>, policy: &Policy<'_>, captured: &Captured<'m>)
             return found.filter(|pods| pods.capture.is(&Capture::Ambient)).take(TRIED).collect();
         }
     };
-    let selects = |pods: &&&Workload| {
-        selector.is_none_or(|selector| selector.match_labels.is_subset_of(&pods.labels))
-    };
+    let selects =
+        |pods: &&&Workload| selector.is_none_or(|selector| selector.match_labels.is_subset_of(&pods.labels));
     all.into_iter().flatten().filter(selects).copied().take(TRIED).collect()
 }
 
@@ -137,7 +136,13 @@ fn has_waypoint(ctx: &Context<'_>, workload: &Workload) -> bool {
     })
 }
 
-fn hole(ctx: &Context<'_>, policy: &Policy<'_>, workload: &Workload, loss: Loss, witness: Witness) -> Finding {
+fn hole(
+    ctx: &Context<'_>,
+    policy: &Policy<'_>,
+    workload: &Workload,
+    loss: Loss,
+    witness: Witness,
+) -> Finding {
     let name = policy.meta.resource_name();
     let pods = ctx.workload_name(workload);
     let (span, message, label, held_back, help) = match loss {
@@ -159,7 +164,9 @@ fn hole(ctx: &Context<'_>, policy: &Policy<'_>, workload: &Workload, loss: Loss,
         ),
         Loss::TrustDomains(span) => (
             span,
-            format!("{name} lets in at {pods} whom it means to keep out: ztunnel does not look at `trustDomains`"),
+            format!(
+                "{name} lets in at {pods} whom it means to keep out: ztunnel does not look at `trustDomains`"
+            ),
             "left out by ztunnel, as if it were not written",
             "a proxy would refuse it because of the policy",
             "name principals with their trust domain instead",

@@ -46,14 +46,14 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
                 continue;
             }
             let proxies = pods.of(ctx, place.0, bound.gateway);
-            let Some((id, proxy)) = proxies.into_iter().next().filter(|(_, proxy)| is_unguarded(proxy)) else {
+            let Some((id, proxy)) = proxies.into_iter().next().filter(|(_, proxy)| is_unguarded(proxy))
+            else {
                 continue;
             };
             let Some(account) = account_of(ctx, id) else { continue };
             let gateway = ctx.resource(bound.id).meta.resource_name().to_string();
             for route in routes.http.iter() {
-                let way =
-                    Way { account: account.clone(), gateway: gateway.clone(), route, service };
+                let way = Way { account: account.clone(), gateway: gateway.clone(), route, service };
                 let hosts = route.route.iter().filter_map(|to| destination(ctx, place, to));
                 let servers = hosts.flat_map(|host| host.workloads.iter().take(TRIED));
                 for server in servers.map(|id| ctx.mesh.workload(*id)).filter(|server| is_protected(server)) {
@@ -102,7 +102,12 @@ fn add(
             continue;
         }
         let admitting = policy.rules.iter().take(TRIED).find_map(|facts| {
-            facts.rule.from.iter().find_map(|source| names(source, &way.account)).map(|span| (facts.rule, span))
+            facts
+                .rule
+                .from
+                .iter()
+                .find_map(|source| names(source, &way.account))
+                .map(|span| (facts.rule, span))
         });
         let Some((rule, span)) = admitting.filter(|(rule, _)| asks_nothing_else(rule)) else { continue };
         let around = meant_for_others(ctx, way, server, &allows);

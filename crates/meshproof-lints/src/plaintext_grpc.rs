@@ -3,14 +3,14 @@
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_ir::{Capture, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{Action, MtlsMode};
+use meshproof_resources::MtlsMode;
 use meshproof_source::Span;
 use meshproof_transport::{ServerMode, server_side};
 
 use crate::Context;
 use crate::context::captured_ports;
 use crate::policies::Policy;
-use crate::proof::{MANY, fate_at};
+use crate::proof::{enforced_at, fate_at};
 use crate::witnesses::request;
 
 const ID: &str = "plaintext-grpc";
@@ -36,13 +36,10 @@ fn is_plaintext(ctx: &Context<'_>, id: WorkloadId, port: &WorkloadPort) -> bool 
 /// A policy that asks callers of the port for an identity, which none of them has.
 fn asking<'c>(
     ctx: &'c Context<'_>,
-    workload: &Workload,
+    workload: &'c Workload,
     port: &WorkloadPort,
 ) -> Option<(&'c Policy<'c>, Span)> {
-    let attached = workload.policies.iter().take(MANY).filter_map(|at| ctx.policies.get(at.policy));
-    let mut enforced =
-        attached.filter(|policy| policy.enforces(Action::Allow) || policy.enforces(Action::Deny));
-    enforced.find_map(|policy| {
+    enforced_at(ctx, workload).find_map(|policy| {
         let rules = policy.rules.iter().filter(|rule| rule.is_about(port));
         Some((policy, rules.filter_map(|rule| rule.wants_identity).next()?))
     })

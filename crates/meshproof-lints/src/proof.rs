@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use meshproof_authz::{
-    Attribute, Context as Place, Engine, Evaluation, HttpRequest, Peer, Policy, Request, attributes_of, context_of,
-    evaluate, policy_of, unknown_settings,
+    Attribute, Context as Place, Engine, Evaluation, HttpRequest, Peer, Policy, Request, attributes_of,
+    context_of, evaluate, policy_of, unknown_settings,
 };
 use meshproof_diagnostics::{Decision, Witness};
 use meshproof_grammar::protocol::ProtocolClass;
@@ -12,6 +12,7 @@ use meshproof_grammar::spiffe::SCHEME;
 use meshproof_ir::{
     Attachment, ClusterId, EnforcementPoint, Fact, Origin, ResourceId, Workload, WorkloadPort,
 };
+use meshproof_resources::Action;
 
 use crate::Context;
 
@@ -158,6 +159,16 @@ pub(crate) fn is_settled(ctx: &Context<'_>, workload: &Workload) -> bool {
         && certain(workload.policies.iter()).is_some()
         && !ctx.is_incomplete(workload.namespace)
         && !ctx.has_external_policies(workload.namespace)
+}
+
+/// ALLOW and DENY policies that are attached for certain, the first few.
+pub(crate) fn enforced_at<'c>(
+    ctx: &'c Context<'_>,
+    workload: &'c Workload,
+) -> impl Iterator<Item = &'c crate::policies::Policy<'c>> {
+    let attached = workload.policies.iter().take(MANY).filter(|attachment| attachment.certain.is_ok());
+    let policies = attached.filter_map(|attachment| ctx.policies.get(attachment.policy));
+    policies.filter(|policy| policy.enforces(Action::Allow) || policy.enforces(Action::Deny))
 }
 
 /// The ids of attached policies that are enforced for certain; none when one only may be attached, or there are too

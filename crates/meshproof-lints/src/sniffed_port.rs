@@ -7,13 +7,13 @@ use meshproof_authz::Engine;
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{EnforcementPoint, ResourceId, Workload, WorkloadPort};
-use meshproof_resources::{Action, Spec};
+use meshproof_resources::Spec;
 use meshproof_source::Span;
 
 use crate::Context;
 use crate::context::captured_ports;
 use crate::policies::Policy;
-use crate::proof::{MANY, certain, cluster_of, fate_of};
+use crate::proof::{certain, cluster_of, enforced_at, fate_of};
 use crate::waypoint_calls::calls;
 
 const ID: &str = "sniffed-port";
@@ -75,13 +75,10 @@ fn why(ctx: &Context<'_>, workload: &Workload, port: &WorkloadPort) -> Option<Wh
 /// The first policy about HTTP that says something of the port.
 fn about_http<'c>(
     ctx: &'c Context<'_>,
-    workload: &Workload,
+    workload: &'c Workload,
     port: &WorkloadPort,
 ) -> Option<(&'c Policy<'c>, Span, &'c str)> {
-    let attached = workload.policies.iter().take(MANY).filter_map(|at| ctx.policies.get(at.policy));
-    let mut enforced =
-        attached.filter(|policy| policy.enforces(Action::Allow) || policy.enforces(Action::Deny));
-    enforced.find_map(|policy| {
+    enforced_at(ctx, workload).find_map(|policy| {
         let rules = policy.rules.iter().filter(|rule| rule.dead.is_empty() && rule.is_about(port));
         let (span, field) = rules.filter_map(|rule| rule.http_field()).next()?;
         Some((policy, span, field))
@@ -89,12 +86,7 @@ fn about_http<'c>(
 }
 
 /// A call that is let in when its bytes look like HTTP, and refused otherwise.
-fn differing(
-    ctx: &Context<'_>,
-    workload: &Workload,
-    policy: &Policy<'_>,
-    number: u16,
-) -> Option<Witness> {
+fn differing(ctx: &Context<'_>, workload: &Workload, policy: &Policy<'_>, number: u16) -> Option<Witness> {
     let attached = certain(workload.policies.iter())?;
     let cluster = cluster_of(ctx, workload);
     let fate = |engine, witness: &Witness| fate_of(ctx, &attached, engine, cluster, witness);
@@ -124,11 +116,9 @@ fn at_port(
         "the protocol of {to} is guessed from the first bytes, and `{field}` of {name} holds only for what looks like HTTP"
     );
     let (resource, label, help) = match why {
-        Why::Unnamed(service, _) => (
-            service,
-            "says no protocol",
-            "give the Service port a name such as `http` or an appProtocol",
-        ),
+        Why::Unnamed(service, _) => {
+            (service, "says no protocol", "give the Service port a name such as `http` or an appProtocol")
+        }
         Why::Unlisted(sidecar) => (
             sidecar,
             "writes its own listeners, and none for this port",

@@ -22,9 +22,8 @@ pub(crate) fn mesh_configs<'c>(
 
 /// Runs the lint: one finding per place that asks for TLS 1.3 outside of the mesh alone.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
-    let asks = |config: &MeshConfig| {
-        config.mesh_tls_version.as_ref().is_some_and(|version| version.value == NEWEST)
-    };
+    let asks =
+        |config: &MeshConfig| config.mesh_tls_version.as_ref().is_some_and(|version| version.value == NEWEST);
     mesh_configs(ctx)
         .filter_map(|(cluster, resource, config)| {
             let version = config.default_tls_version.as_ref().filter(|version| version.value == NEWEST)?;

@@ -110,8 +110,12 @@ fn finding(ctx: &Context<'_>, found: Found<'_>) -> Finding {
         ),
     };
     let way = match through {
-        None => "calls to the address of a pod, and those of clients without ztunnel, do not pass the waypoint",
-        Some(_) => "for the address of a pod the waypoint asks the policies of the Gateway and of its class only",
+        None => {
+            "calls to the address of a pod, and those of clients without ztunnel, do not pass the waypoint"
+        }
+        Some(_) => {
+            "for the address of a pod the waypoint asks the policies of the Gateway and of its class only"
+        }
     };
     let because = vec![
         format!("{} would refuse it, and stands at the waypoint of the Service", policy.name()),
