@@ -39,7 +39,7 @@ pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};
 pub use limit::Limit;
 pub use lower::{Effect, LoweredPolicies, LoweredRule, MOST_BOXES, RuleBoxes, RuleId, lower};
-pub use rules::{Among, Containment, RuleState};
+pub use rules::{Among, Containment, RuleState, Worth};
 pub use space::{Answer, Outcome, Space};
 pub use test::Test;
 pub use variable::Variable;

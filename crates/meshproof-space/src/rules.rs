@@ -9,6 +9,10 @@ use crate::lower::{Effect, RuleId};
 use crate::space::Space;
 use crate::vocabulary::CubeId;
 
+mod worth;
+
+pub use worth::Worth;
+
 /// What a rule is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Among {
@@ -190,25 +194,33 @@ impl Space<'_> {
 
     /// What the rule adds to the living boxes.
     fn state(&self, at: usize, group: &mut Group<'_>, alive: &Bits) -> RuleState {
-        let Some(cubes) = &self.point().cubes[at] else { return RuleState::Unknown(Limit::Boxes) };
-        let mut covering: Vec<usize> = Vec::new();
-        let mut limit = None;
-        for cube in cubes {
-            match self.universe.escape(&[*cube], &mut group.cover, alive) {
-                Ok(Some(_)) => return RuleState::Adds,
-                Ok(None) => covering.extend(&group.cover.touched),
-                Err(hit) => limit = Some(hit),
-            }
-        }
-        if let Some(limit) = limit {
-            return RuleState::Unknown(limit);
-        }
+        let covering = match self.covering(at, group, alive) {
+            Err(limit) => return RuleState::Unknown(limit),
+            Ok(None) => return RuleState::Adds,
+            Ok(Some(covering)) => covering,
+        };
         let owners =
             covering.iter().filter_map(|place| group.owners[*place].iter().find(|other| **other != at));
         let mut by: Vec<RuleId> = owners.map(|owner| self.rules()[*owner].id).collect();
         by.sort_unstable();
         by.dedup();
         if by.is_empty() { RuleState::NeverMatches } else { RuleState::CoveredBy(by) }
+    }
+
+    /// The living boxes that together hold every request of the rule, none at all when it has none; nothing when some
+    /// request escapes them.
+    fn covering(&self, at: usize, group: &mut Group<'_>, alive: &Bits) -> Result<Option<Vec<usize>>, Limit> {
+        let cubes = self.point().cubes[at].as_ref().ok_or(Limit::Boxes)?;
+        let mut covering: Vec<usize> = Vec::new();
+        let mut limit = None;
+        for cube in cubes {
+            match self.universe.escape(&[*cube], &mut group.cover, alive) {
+                Ok(Some(_)) => return Ok(None),
+                Ok(None) => covering.extend(&group.cover.touched),
+                Err(hit) => limit = Some(hit),
+            }
+        }
+        limit.map_or(Ok(Some(covering)), Err)
     }
 }
 

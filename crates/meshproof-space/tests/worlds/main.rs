@@ -15,7 +15,7 @@ use meshproof_authz::{
     ClientAddress, Context, Decision, Engine, HeaderMatching, IdentityFlavour, PathNormalization, Policy,
     RuleVerdict, evaluate,
 };
-use meshproof_space::{Among, Domain, Limit, Outcome, RuleId, RuleState, Space, Tokens};
+use meshproof_space::{Among, Domain, Effect, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth};
 use pool::Pool;
 use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, SOURCES, TEXTS, World};
 
@@ -54,9 +54,42 @@ fn check_rules(space: &Space<'_>, matched: &[Vec<RuleId>], text: &str) {
             RuleState::Unknown(_) => {}
         }
     }
+    check_worths(space, matched, text);
     for (inner, outer) in space.contained_rules().pairs {
         let mut missed = matched.iter().filter(|rules| rules.contains(&inner) && !rules.contains(&outer));
         assert!(missed.next().is_none(), "{inner:?} lies in {outer:?}\n{text}");
+    }
+}
+
+/// What is superfluous can be left out all at once: whatever was matched still is, by a rule that stays.
+fn check_worths(space: &Space<'_>, matched: &[Vec<RuleId>], text: &str) {
+    let (rules, worths) = (space.rules(), space.worths());
+    assert_eq!(rules.len(), worths.len());
+    let refuses = |effect: &Effect| matches!(effect, Effect::Deny | Effect::Refuse);
+    let any = |ids: &[RuleId], wanted: &dyn Fn(&Effect, &Worth) -> bool| {
+        let chosen = rules.iter().zip(&worths).filter(|(rule, _)| ids.contains(&rule.id));
+        chosen.into_iter().any(|(rule, worth)| wanted(&rule.effect, worth))
+    };
+    let stays = |worth: &Worth| matches!(worth, Worth::Adds | Worth::Unknown(_));
+    for ids in matched {
+        for (rule, worth) in rules.iter().zip(&worths).filter(|(rule, _)| ids.contains(&rule.id)) {
+            let own = &rule.effect;
+            let replaced = any(ids, &|effect, worth| effect == own && stays(worth));
+            let refused = any(ids, &|effect, _| refuses(effect));
+            match worth {
+                Worth::Adds | Worth::Unknown(_) => {}
+                Worth::Dropped | Worth::NeverMatches => panic!("{:?} is {worth:?}\n{text}", rule.id),
+                Worth::Refused(by) => {
+                    assert!(*own == Effect::Allow && refused, "{:?} is {worth:?}\n{text}", rule.id);
+                    assert!(by.iter().any(|by| ids.contains(by)), "{:?} is {worth:?}\n{text}", rule.id);
+                }
+                Worth::Superfluous(by) => {
+                    let fine = replaced || (*own == Effect::Allow && refused);
+                    assert!(fine, "{:?} is {worth:?}\n{text}", rule.id);
+                    assert!(by.iter().any(|by| ids.contains(by)), "{:?} is {worth:?}\n{text}", rule.id);
+                }
+            }
+        }
     }
 }
 
@@ -110,7 +143,7 @@ fn check(text: &str, context: &Context, domain: &Domain, pool: &Pool, tally: &mu
             rules.contains(&rule) && !rules.iter().any(|other| *other != rule && same.contains(other))
         });
         answered(space.find_decided_by(rule), shown, &format!("decided by {rule:?}"));
-        if *effect == meshproof_space::Effect::Allow {
+        if *effect == Effect::Allow {
             let with = |decision| {
                 let both = matched.iter().zip(&evaluations);
                 both.into_iter()
