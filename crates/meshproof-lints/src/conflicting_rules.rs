@@ -2,7 +2,6 @@
 
 mod client_rules;
 mod client_tls;
-mod covered;
 mod duplicates;
 
 use meshproof_diagnostics::{Finding, Level};
@@ -17,13 +16,12 @@ const ID: &str = "conflicting-rules";
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = duplicates::findings(ctx);
     findings.extend(client_tls::findings(ctx));
-    findings.extend(covered::findings(ctx));
     findings
 }
 
 /// How sure it is that two objects are applied together: one file for certain, one folder probably; different folders
 /// often hold variants of which one is applied.
-fn together(ctx: &Context<'_>, one: ResourceId, other: ResourceId) -> Level {
+pub(crate) fn together(ctx: &Context<'_>, one: ResourceId, other: ResourceId) -> Level {
     let source = |id: ResourceId| ctx.resource(id).meta.span.source;
     let (one, other) = (source(one), source(other));
     let folder = |id| {

@@ -15,6 +15,7 @@ use crate::automatic::AutomaticCall;
 use crate::clients::Clients;
 use crate::network::NetworkPolicies;
 use crate::policies::Policies;
+use crate::rule_worth::RuleWorths;
 use crate::selectors::LabelIndex;
 
 /// What is known about the world outside of the input. The default takes the input as all there is.
@@ -51,6 +52,7 @@ pub struct Context<'a> {
     network: OnceLock<Network<'a>>,
     clients: OnceLock<Clients<'a>>,
     automatic: OnceLock<Vec<AutomaticCall>>,
+    worths: OnceLock<RuleWorths>,
 }
 
 impl<'a> Context<'a> {
@@ -74,6 +76,7 @@ impl<'a> Context<'a> {
             network: OnceLock::new(),
             clients: OnceLock::new(),
             automatic: OnceLock::new(),
+            worths: OnceLock::new(),
         }
     }
 
@@ -95,6 +98,11 @@ impl<'a> Context<'a> {
     /// Calls that no DestinationRule decides and that end otherwise than with mutual TLS; found when first asked.
     pub(crate) fn automatic(&self) -> &[AutomaticCall] {
         self.automatic.get_or_init(|| crate::automatic::find(self))
+    }
+
+    /// What each rule is worth wherever it applies; found when it is first asked.
+    pub(crate) fn worths(&self) -> &RuleWorths {
+        self.worths.get_or_init(|| RuleWorths::new(self))
     }
 
     /// The object behind an id.

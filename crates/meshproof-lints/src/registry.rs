@@ -43,6 +43,8 @@ pub static LINTS: &[Lint] = lints! {
         "istiod takes the object with a warning";
     "alias-bomb" Error Invalid None;
         "aliases that would unfold without bound";
+    "allow-hidden-by-deny" Warning Conflict Some(crate::allow_hidden_by_deny::check);
+        "an ALLOW rule, or a value of one, of which DENY refuses every request";
     "ambient-mtls-mismatch" Error Hole Some(crate::ambient_mtls_mismatch::check);
         "a port where ztunnel enforces another mode than the PeerAuthentications say";
     "ambiguous-separator" Warning Hygiene None;
@@ -65,6 +67,8 @@ pub static LINTS: &[Lint] = lints! {
         "a document too large to be read";
     "duplicate-key" Warning Conflict None;
         "a mapping with one key twice";
+    "empty-intersection-outage" Error Outage Some(crate::empty_intersection_outage::check);
+        "a port of which DENY policies refuse whatever ALLOW policies let in";
     "envoy-filter" Info Hygiene Some(crate::envoy_filter::check);
         "an EnvoyFilter because of which nothing said of a workload is verified";
     "erased-tls" Warning Hole Some(crate::erased_tls::check);
@@ -117,14 +121,22 @@ pub static LINTS: &[Lint] = lints! {
         "gRPC without a proxy that takes PERMISSIVE for plaintext";
     "protocol-conflict" Warning Conflict Some(crate::protocol_conflict::check);
         "two Services that send different protocols to one port";
+    "redundant-policy" Warning Dead Some(crate::redundant_policy::check);
+        "a policy that changes nothing, since others do the same";
     "refused-probe" Error Outage Some(crate::refused_probe::check);
         "an HTTP probe at a port that refuses plaintext";
     "render-failed" Warning Invalid None;
         "a folder that Kustomize or Helm refused";
+    "restriction-without-effect" Warning Hole Some(crate::restriction_without_effect::check);
+        "a rule that asks for a caller whom a wider rule does not ask for";
+    "rule-never-matches" Warning Dead Some(crate::rule_never_matches::check);
+        "a rule whose tests exclude each other";
     "selector-matches-nothing" Warning Dead Some(crate::selector_matches_nothing::check);
         "a selector that finds no pod";
     "shadowed-destination-rule" Warning Hole Some(crate::shadowed_destination_rule::check);
         "TLS or subsets that some clients do not get, since they follow another rule";
+    "shadowed-rule" Warning Dead Some(crate::shadowed_rule::check);
+        "a rule that adds nothing to the others";
     "shared-account" Warning Hole Some(crate::shared_account::check);
         "a rule that names a service account of several applications";
     "sniffed-port" Info Hygiene Some(crate::sniffed_port::check);
@@ -193,13 +205,18 @@ pub fn run(ctx: &Context<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Lints that say of one token what `deny-all-gap` says better, with its consequence and a proof.
+/// Lints that tell of an outage with everything that leads to it.
+const STRONGER: &[&str] = &[crate::deny_all_gap::ID, crate::empty_intersection_outage::ID];
+
+/// Lints that say of one token what those say better, with its consequence and a proof.
 const WEAKER: &[&str] = &[
+    "allow-hidden-by-deny",
     "conflicting-rules",
     "identity-over-plaintext",
     "method-case",
     "misplaced-wildcard",
     "never-matching-value",
+    "rule-never-matches",
     "selector-matches-nothing",
     "spiffe-prefix",
     "unknown-principal",
@@ -210,7 +227,7 @@ const WEAKER: &[&str] = &[
 pub fn drop_repeated(findings: &mut Vec<Finding>) {
     let mut explained: Vec<Span> = findings
         .iter()
-        .filter(|finding| finding.lint == crate::deny_all_gap::ID)
+        .filter(|finding| STRONGER.contains(&finding.lint))
         .flat_map(|finding| std::iter::once(&finding.primary).chain(&finding.related))
         .map(|label| label.span)
         .collect();

@@ -3,14 +3,13 @@
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::Workload;
-use meshproof_resources::{Action, Rule};
+use meshproof_resources::Action;
 
 use super::closed::is_certain;
 use super::survey::{Place, Survey, port_at};
 use super::{ID, listed};
 use crate::Context;
 use crate::conflicting_rules::revision;
-use crate::cover::covers;
 use crate::policies::Policy;
 use crate::witnesses::{meant_caller, request};
 
@@ -28,57 +27,7 @@ pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
             widened(ctx, survey, policy, places)
         });
     }
-    let taken_back = survey.emptied.iter().filter_map(|(id, places)| {
-        let place = places.first()?;
-        taken_back(ctx, survey, ctx.policies.get(*id)?, place, places)
-    });
-    findings.extend(taken_back);
     findings
-}
-
-/// Every rule that would let somebody in is covered by a DENY.
-fn taken_back(
-    ctx: &Context<'_>,
-    survey: &Survey,
-    deny: &Policy<'_>,
-    place: &Place,
-    places: &[Place],
-) -> Option<Finding> {
-    let workload = &ctx.mesh.workloads[place.workload.index()];
-    let port = port_at(workload, place.closed.first().copied().flatten());
-    let policies = workload.policies.iter().filter_map(|attachment| ctx.policies.get(attachment.policy));
-    let allows = policies.filter(|policy| policy.enforces(Action::Allow) && meet(deny, policy, workload));
-    let mut pairs = allows.flat_map(|allow| {
-        let rules = allow.rules.iter().filter(|rule| rule.may_allow(workload, port));
-        rules.filter_map(move |rule| {
-            let other = deny.rules.iter().find(|other| covers(other.rule, rule.rule))?;
-            Some((allow, rule.rule, other.rule))
-        })
-    });
-    let (allow, rule, other) = pairs.next()?;
-    let level = if is_certain(ctx, deny, workload) { Level::Error } else { Level::Warning };
-    let message = format!(
-        "nobody can reach {}: {} denies every request that {} allows",
-        survey.named(ctx, places),
-        deny.name(),
-        allow.name()
-    );
-    let because = vec![
-        format!("{} would let the caller in", allow.name()),
-        format!("{} matches the same request, and DENY comes before ALLOW", deny.name()),
-        "no other ALLOW policy lets anybody in".to_owned(),
-    ];
-    let place_of = |rule: &Rule| rule.from.key.or(rule.to.key).or(rule.when.key).unwrap_or(rule.span);
-    let from = meant_caller(ctx, rule, &[]);
-    Some(
-        Finding::new(ID, level, Category::Outage, message, Label::new(place_of(other), "denies all of them"))
-            .with_resource(deny.meta.resource_name())
-            .with_related(place_of(rule), "whoever this lets in is denied")
-            .with_related(ctx.workload_span(workload), "nobody reaches this workload")
-            .with_confidence(Confidence::Medium)
-            .with_witness(request(ctx, from, workload, port, Some(rule), Decision::Deny, because))
-            .with_help("add the callers that the ALLOW names to the exceptions of the DENY"),
-    )
 }
 
 /// ALLOW rules that let somebody in, if there was no DENY for everything.

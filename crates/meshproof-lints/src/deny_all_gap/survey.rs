@@ -9,7 +9,6 @@ use meshproof_resources::{Action, MtlsMode};
 use super::listed;
 use crate::Context;
 use crate::context::{captured_ports, knows_ports, served_ports};
-use crate::cover::covers;
 use crate::hash::{Map, Set};
 use crate::policies::Policy;
 
@@ -37,9 +36,6 @@ struct Likeness {
     ports: Vec<Option<PortLikeness>>,
 }
 
-/// Rules compared per workload; beyond it nothing is claimed.
-const COMPARED: usize = 100;
-
 /// The same of one port: number, protocol, mode, whether a Service leads to it.
 type PortLikeness = (u16, Option<ProtocolClass>, Option<MtlsMode>, bool);
 
@@ -56,8 +52,6 @@ pub(super) struct Survey {
     pub(super) empty: BTreeMap<ResourceId, Vec<Place>>,
     /// DENY policies that refuse everything at open ports: the policy, and the ports they close.
     pub(super) denied: BTreeMap<ResourceId, Vec<Place>>,
-    /// DENY policies that together take back every rule that would open a workload; the first of them stands for all.
-    pub(super) emptied: BTreeMap<ResourceId, Vec<Place>>,
     /// Policies that let somebody in somewhere.
     pub(super) alive: Set<ResourceId>,
     /// Workloads that no ALLOW policy opens, though at least one is there for certain.
@@ -163,48 +157,6 @@ impl Survey {
                     return;
                 }
             }
-        }
-        self.look_at_pairs(ctx, id, group, workload, open);
-    }
-
-    /// Whether DENY rules cover each ALLOW rule that opens a port, though none covers everything.
-    fn look_at_pairs(
-        &mut self,
-        ctx: &Context<'_>,
-        id: WorkloadId,
-        group: usize,
-        workload: &Workload,
-        open: &[Option<usize>],
-    ) {
-        let policies =
-            || workload.policies.iter().filter_map(|attachment| ctx.policies.get(attachment.policy));
-        let mut denies = policies().filter(|policy| policy.enforces(Action::Deny)).peekable();
-        let ztunnel = workload.enforcement_point() == Some(EnforcementPoint::Ztunnel);
-        if open.is_empty() || denies.peek().is_none() || ztunnel {
-            return;
-        }
-        let denies: Vec<&Policy<'_>> = denies.take(COMPARED).collect();
-        let mut first = None;
-        let mut openers = 0;
-        for allow in policies().filter(|policy| policy.enforces(Action::Allow)) {
-            for rule in &allow.rules {
-                if !open.iter().any(|port| rule.may_allow(workload, port_at(workload, *port))) {
-                    continue;
-                }
-                openers += 1;
-                let covering = denies.iter().find(|deny| {
-                    deny.namespace == allow.namespace
-                        && deny.rules.iter().any(|other| covers(other.rule, rule.rule))
-                });
-                match covering {
-                    Some(deny) if openers <= COMPARED => first = first.or(Some(deny.id)),
-                    _ => return,
-                }
-            }
-        }
-        if let Some(deny) = first {
-            let place = Place { workload: id, group, closed: open.to_vec(), shut: true };
-            self.emptied.entry(deny).or_default().push(place);
         }
     }
 }

@@ -1,0 +1,88 @@
+//! `allow-hidden-by-deny`: ALLOW rules, or single values of them, of which DENY takes back every request.
+
+mod partial;
+
+use meshproof_authz::{Decision, evaluate};
+use meshproof_diagnostics::{Category, Confidence, Finding, Label};
+use meshproof_resources::Action;
+use meshproof_space::{Domain, RuleId, Space};
+
+use crate::Context;
+use crate::rule_worth::{Cover, RuleAt, Verdict};
+use crate::shadowed_rule::level;
+use crate::shown::{matches, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness};
+
+const ID: &str = "allow-hidden-by-deny";
+
+/// Runs the lint.
+pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for policy in ctx.policies.iter().filter(|policy| policy.enforces(Action::Allow)) {
+        for at in 0..policy.rules.len() {
+            let rule = (policy.id, at);
+            if let Verdict::Refused(cover) = ctx.worths().verdict(rule) {
+                findings.extend(finding(ctx, rule, cover));
+            }
+        }
+    }
+    findings.extend(partial::findings(ctx));
+    findings
+}
+
+fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
+    // A DENY for everything is a lock-down; `deny-all-gap` tells of it.
+    let closes = |other: &RuleAt| {
+        let rules = ctx.policies.get(other.0).map(|policy| &policy.rules);
+        rules.and_then(|rules| rules.get(other.1)).is_some_and(|rule| rule.denies_everything(None))
+    };
+    if cover.by.iter().any(closes) {
+        return None;
+    }
+    let policy = ctx.policies.get(rule.0)?;
+    let written = rule_of(ctx, rule)?;
+    let others = rule_names(ctx, None, &cover.by);
+    let verb = if cover.by.len() == 1 { "denies" } else { "deny" };
+    let message =
+        format!("{} lets nobody in: {others} {verb} every request that it allows", rule_name(ctx, rule));
+    let label = Label::new(rule_span(written), "DENY comes first, so this never lets anybody in");
+    let mut finding = Finding::new(ID, level(ctx, rule, &cover.by), Category::Conflict, message, label)
+        .with_resource(policy.meta.resource_name())
+        .with_confidence(Confidence::High)
+        .with_help("narrow the DENY, or remove the ALLOW rule");
+    for other in cover.by.iter().take(3) {
+        if let Some(other) = rule_of(ctx, *other) {
+            finding = finding.with_related(rule_span(other), "this rule denies them");
+        }
+    }
+    Some(match shown(ctx, rule, cover) {
+        Some(witness) => finding.with_witness(witness),
+        None => finding,
+    })
+}
+
+/// A request that the rule matches and that is refused.
+fn shown(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<meshproof_diagnostics::Witness> {
+    let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
+    let place = point.policies.iter().position(|id| *id == rule.0)?;
+    let id = RuleId { policy: place, rule: rule.1 };
+    let found = |plaintext: bool| {
+        let domain = Domain { plaintext, ..Domain::default() };
+        Space::new(&at.policies, &at.chain, &domain).find_refused(id).ok().flatten()
+    };
+    let request = found(false).or_else(|| found(true))?;
+    let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
+        evaluation.decision == Decision::Deny && matches(evaluation, place, rule.1)
+    });
+    let evaluation = evaluate(&at.policies, &request, &at.chain);
+    let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
+    let denying = cover.by.iter().find(|other| {
+        let place = point.policies.iter().position(|id| *id == other.0);
+        place.is_some_and(|place| matches(&evaluation, place, other.1))
+    });
+    reasons.extend(
+        denying.map(|other| format!("{} matches as well, and DENY comes first", rule_name(ctx, *other))),
+    );
+    let written: Vec<_> =
+        [Some(rule), denying.copied()].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
+    Some(witness(ctx, point, &at, &request, &written, reasons))
+}

@@ -1,0 +1,123 @@
+//! `shadowed-rule`: a rule that adds nothing, since others match whatever it matches.
+
+use meshproof_authz::evaluate;
+use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
+use meshproof_resources::Action;
+use meshproof_space::{Domain, RuleId, Space};
+
+use crate::Context;
+use crate::conflicting_rules::together;
+use crate::redundant_policy::is_redundant;
+use crate::restriction_without_effect::defeated;
+use crate::rule_worth::{Cover, RuleAt, Verdict};
+use crate::shown::{matches, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness};
+
+const ID: &str = "shadowed-rule";
+
+/// Runs the lint.
+pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for policy in ctx.policies.iter().filter(|policy| !policy.dry_run) {
+        if is_redundant(ctx, policy) {
+            continue;
+        }
+        for at in 0..policy.rules.len() {
+            let rule = (policy.id, at);
+            match ctx.worths().verdict(rule) {
+                Verdict::Superfluous(cover) if defeated(ctx, rule, cover).is_none() => {
+                    findings.extend(finding(ctx, rule, cover));
+                }
+                Verdict::Unknown(limit) => {
+                    let Some(written) = rule_of(ctx, rule) else { continue };
+                    let message =
+                        format!("whether {} adds anything is not known: {limit}", rule_name(ctx, rule));
+                    let label = Label::new(rule_span(written), "this rule was not compared with the others");
+                    findings.push(
+                        Finding::new(ID, Level::Info, Category::Dead, message, label)
+                            .with_resource(policy.meta.resource_name())
+                            .with_confidence(Confidence::Low)
+                            .with_help("fewer alternatives in one rule can be compared"),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+    findings
+}
+
+/// What a match of a rule does, as a verb.
+pub(crate) fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "allows",
+        Action::Deny => "denies",
+        Action::Audit => "marks",
+        Action::Custom => "sends to the provider",
+    }
+}
+
+/// How sure it is that the covering rules are applied where the rule is.
+pub(crate) fn level(ctx: &Context<'_>, rule: RuleAt, by: &[RuleAt]) -> Level {
+    let levels = by.iter().map(|other| together(ctx, rule.0, other.0));
+    levels.min().unwrap_or(Level::Warning).min(Level::Warning)
+}
+
+fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
+    let policy = ctx.policies.get(rule.0)?;
+    let written = rule_of(ctx, rule)?;
+    let does = verb(policy.action);
+    let others = rule_names(ctx, Some(rule), &cover.by);
+    let denies =
+        |other: &RuleAt| ctx.policies.get(other.0).is_some_and(|policy| policy.action == Action::Deny);
+    let how = match policy.action == Action::Allow && cover.by.iter().any(denies) {
+        true => "decided already by",
+        false => "matched already by",
+    };
+    let message = format!("{} adds nothing: whatever it {does} is {how} {others}", rule_name(ctx, rule),);
+    let label = Label::new(rule_span(written), "without this rule nothing changes");
+    let mut finding = Finding::new(ID, level(ctx, rule, &cover.by), Category::Dead, message, label)
+        .with_resource(policy.meta.resource_name())
+        .with_confidence(Confidence::High)
+        .with_help("remove the rule; if it was meant to restrict the others, it cannot: rules only ever add to each other");
+    for other in cover.by.iter().take(3) {
+        if let Some(other) = rule_of(ctx, *other) {
+            finding = finding.with_related(rule_span(other), "this rule matches the same requests");
+        }
+    }
+    Some(match shown(ctx, rule, cover) {
+        Some(witness) => finding.with_witness(witness),
+        None => finding,
+    })
+}
+
+/// A request that the rule matches, and one of the others.
+pub(crate) fn shown(
+    ctx: &Context<'_>,
+    rule: RuleAt,
+    cover: &Cover,
+) -> Option<meshproof_diagnostics::Witness> {
+    let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
+    let place = point.policies.iter().position(|id| *id == rule.0)?;
+    let id = RuleId { policy: place, rule: rule.1 };
+    let found = |plaintext: bool| {
+        let domain = Domain { plaintext, ..Domain::default() };
+        let space = Space::new(&at.policies, &at.chain, &domain);
+        let passing = space.find_passing(id).ok().flatten();
+        passing.or_else(|| space.find_match(id).ok().flatten())
+    };
+    let request = found(false).or_else(|| found(true))?;
+    let decision = evaluate(&at.policies, &request, &at.chain).decision;
+    let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
+        evaluation.decision == decision && matches(evaluation, place, rule.1)
+    });
+    let evaluation = evaluate(&at.policies, &request, &at.chain);
+    let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
+    let also = cover.by.iter().find(|other| {
+        let place = point.policies.iter().position(|id| *id == other.0);
+        place.is_some_and(|place| matches(&evaluation, place, other.1))
+    });
+    reasons.extend(also.map(|other| format!("{} matches as well", rule_name(ctx, *other))));
+    let written: Vec<_> =
+        [Some(rule), also.copied()].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
+    Some(witness(ctx, point, &at, &request, &written, reasons))
+}
