@@ -33,6 +33,9 @@ pub struct World {
     /// Namespaces where the input has objects of kinds that it does not know: operators may make accounts and pods
     /// from them, so absences there are less than certain.
     pub operator_namespaces: HashSet<String>,
+    /// Places inside of objects that the API server or istiod refuses, sorted: what is said of such objects beside other
+    /// ones would be about objects that never exist.
+    pub refused: Vec<(SourceId, u32)>,
 }
 
 /// Everything a lint needs.
@@ -148,6 +151,13 @@ impl<'a> Context<'a> {
     pub fn has_external_policies(&self, namespace: NamespaceId) -> bool {
         let Some(name) = self.mesh.namespaces[namespace.index()].name.as_deref() else { return false };
         self.world.external_policies.iter().any(|entry| entry.split('/').next() == Some(name))
+    }
+
+    /// Whether the API server or istiod refuses the object.
+    pub(crate) fn is_refused(&self, id: ResourceId) -> bool {
+        let span = self.resource(id).meta.span;
+        let at = self.world.refused.partition_point(|place| *place < (span.source, span.start));
+        self.world.refused.get(at).is_some_and(|place| *place < (span.source, span.end))
     }
 
     /// Whether a namespace is the root namespace.

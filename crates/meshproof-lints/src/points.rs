@@ -101,7 +101,8 @@ struct Finder {
 
 /// The policies by namespace and name, so that the order of documents and files changes nothing.
 struct Order {
-    /// Of each resource: its place, and whether another object of its name comes before it and only one of them can exist.
+    /// Of each policy that exists: its place, and whether another object of its name comes before it and only one of them
+    /// can exist.
     ranks: Map<ResourceId, (u32, bool)>,
 }
 
@@ -110,6 +111,7 @@ impl Order {
         let mut named: Vec<(Option<NamespaceId>, &str, ResourceId)> = ctx
             .mesh
             .authorization_policies()
+            .filter(|(id, _)| !ctx.is_refused(*id))
             .map(|(id, _)| (ctx.namespace_of(id), ctx.resource(id).meta.name(), id))
             .collect();
         let namespace = |id: &Option<NamespaceId>| id.map(|id| ctx.namespace_name(id));
@@ -127,6 +129,7 @@ impl Order {
     /// Sorted, and the copies for themselves.
     fn arranged(&self, mut policies: Vec<ResourceId>) -> (Vec<ResourceId>, Vec<ResourceId>) {
         let rank = |id: &ResourceId| self.ranks.get(id).copied().unwrap_or_default();
+        policies.retain(|id| self.ranks.contains_key(id));
         policies.sort_by_key(rank);
         policies.into_iter().partition(|id| !rank(id).1)
     }
@@ -158,6 +161,9 @@ impl Finder {
 
     fn push_one(&mut self, spot: Spot, cluster: ClusterId, kind: Kind, policies: Vec<ResourceId>) {
         self.attached += policies.len();
+        if policies.is_empty() {
+            return;
+        }
         if self.attached > MOST_ATTACHED {
             self.points.left_out.extend(policies);
         } else if self.seen.insert((cluster, kind, policies.clone())) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use meshproof_diagnostics::Finding;
+use meshproof_diagnostics::{Category, Finding, Level};
 use meshproof_ir::Mesh;
 use meshproof_lints::World;
 use meshproof_report::{Skipped, Summary};
@@ -166,7 +166,19 @@ fn world(options: &Options, skipped: &[Skipped], findings: &[Finding], surroundi
         external_accounts: external_accounts.cloned().collect(),
         external_policies: options.external.policies.clone(),
         operator_namespaces: surroundings.operator_namespaces.into_iter().collect(),
+        refused: refused(findings),
     }
+}
+
+/// Where objects are at fault so that they never exist, sorted.
+fn refused(findings: &[Finding]) -> Vec<(SourceId, u32)> {
+    let invalid = findings
+        .iter()
+        .filter(|finding| finding.category == Category::Invalid && finding.level == Level::Error);
+    let mut places: Vec<(SourceId, u32)> =
+        invalid.map(|finding| (finding.primary.span.source, finding.primary.span.start)).collect();
+    places.sort_unstable();
+    places
 }
 
 /// Namespaces that rendered charts have a say in: those of the rendered objects, and those that the templates name.
