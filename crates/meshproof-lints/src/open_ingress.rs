@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_ir::{ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{
-    Action, HttpMatch, Match, Rule, Server, ServerTlsMode, Source, StringMatch, VirtualHttpRoute,
-};
+use meshproof_resources::{Action, HttpMatch, Match, Rule, Source, StringMatch, VirtualHttpRoute};
 use meshproof_source::Span;
 
 use crate::Context;
 use crate::accounts::place_of_account;
 use crate::context::captured_ports;
-use crate::istio_gateways::{GatewayPods, bound, destination, server_mode, virtual_services};
+use crate::ingress_routes::takes_anybody;
+use crate::istio_gateways::{GatewayPods, bound, destination, virtual_services};
 use crate::peers::is_protected;
 use crate::policies::Policy;
 use crate::proof::{MANY, fate_at};
@@ -63,14 +62,6 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
         }
     }
     found.into_values().collect()
-}
-
-/// Whether clients need no certificate.
-fn takes_anybody(server: &Server) -> bool {
-    !matches!(
-        server_mode(server),
-        Some(ServerTlsMode::Mutual | ServerTlsMode::IstioMutual | ServerTlsMode::AutoPassthrough)
-    )
 }
 
 /// Nothing at the gateway looks at callers.

@@ -55,6 +55,8 @@ pub static LINTS: &[Lint] = lints! {
         "a network policy that opens a port and not the tunnel through which it is reached";
     "client-tls-mismatch" Error Outage Some(crate::client_tls_mismatch::check);
         "a server that mesh clients cannot reach, since they send what it does not take";
+    "closed-gateway" Error Outage Some(crate::closed_gateway::check);
+        "a policy for the pods of a namespace that closes the gateway beside them";
     "conflicting-rules" Error Conflict Some(crate::conflicting_rules::check);
         "two objects that cannot both have their way, where one silently loses";
     "dangling-setting" Warning Dead Some(crate::dangling_setting::check);
@@ -91,6 +93,8 @@ pub static LINTS: &[Lint] = lints! {
         "a document with only one of apiVersion and kind";
     "ineffective-injection" Warning Hole Some(crate::ineffective_injection::check);
         "a label or annotation that looks as if it put pods into the mesh";
+    "ingress-bypass" Warning Hole Some(crate::ingress_bypass::check);
+        "policies of an ingress gateway that calls to the pods go around";
     "internal-error" Error Invalid None;
         "meshproof itself failed on something";
     "invalid-object" Error Invalid None;

@@ -1,8 +1,9 @@
 //! `uncaptured-call`: calls that leave a pod around its own proxy, without mutual TLS and without an identity
-//! (mutual-TLS reference §4.5, §11.3 ST07, ST09, ST10).
+//! (mutual-TLS reference §4.5, §11.3 ST07, ST09, ST10, ST36).
 
 mod direct;
 mod excluded;
+mod own_address;
 
 use meshproof_diagnostics::Finding;
 
@@ -14,5 +15,6 @@ const ID: &str = "uncaptured-call";
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = excluded::findings(ctx);
     findings.extend(direct::findings(ctx));
+    findings.extend(own_address::findings(ctx));
     findings
 }

@@ -2,11 +2,12 @@
 
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level, Witness};
 use meshproof_ir::{Called, Fact, GatewayId, GatewayRole, IngressRoute, ResourceId, ServiceId};
-use meshproof_resources::{ObjectRef, Route, Spec};
+use meshproof_resources::{ObjectRef, Spec};
 
 use super::{Guarded, ID, refuses};
 use crate::Context;
 use crate::hash::{Map, Set};
+use crate::ingress_routes::backends;
 use crate::network::may_be_shielded;
 use crate::proof::is_settled;
 use crate::waypoint_calls::{calls_from, refused_only_by};
@@ -35,28 +36,6 @@ pub(super) fn findings(ctx: &Context<'_>, guarded: &[Guarded]) -> Vec<Finding> {
         }
     }
     findings
-}
-
-/// The Services that a route sends to.
-fn backends<'c>(
-    ctx: &'c Context<'_>,
-    id: ResourceId,
-    route: &'c Route,
-) -> impl Iterator<Item = (&'c ObjectRef, ServiceId)> {
-    let (cluster, own) = ctx.mesh.placement[id.index()];
-    route.rules.iter().flat_map(|rule| rule.backend_refs.iter()).filter_map(move |backend| {
-        if backend.kind.as_ref().is_some_and(|kind| kind.value != "Service") {
-            return None;
-        }
-        let namespace = match &backend.namespace {
-            Some(name) => ctx.mesh.namespace_by_name(cluster, &name.value)?,
-            None => own?,
-        };
-        match ctx.mesh.service_called(namespace, &backend.name.as_ref()?.value)? {
-            Called::Service(service) => Some((backend, service)),
-            _ => None,
-        }
-    })
 }
 
 fn finding(
