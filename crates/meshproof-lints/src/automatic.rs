@@ -1,7 +1,8 @@
 //! Calls that no DestinationRule decides: automatic mutual TLS, where it does not do what one takes it to do.
 
-use meshproof_ir::{Fact, WorkloadId};
+use meshproof_ir::{Fact, PortCapture, WorkloadId, WorkloadPort};
 use meshproof_resources::{MtlsMode, Spec};
+use meshproof_source::Span;
 use meshproof_transport::{Outcome, Path};
 
 use crate::Context;
@@ -50,13 +51,22 @@ fn may_differ(ctx: &Context<'_>, host: &Host<'_>) -> bool {
     let is_odd = |id: &WorkloadId| {
         let workload = ctx.mesh.workload(*id);
         let is_off = |mode: &Fact<MtlsMode>| mode.is(&MtlsMode::Disable);
-        workload.labels.get(TLS_MODE).is_some() || workload.ports.iter().any(|port| is_off(&port.mode.mode))
+        workload.labels.get(TLS_MODE).is_some()
+            || workload.ports.iter().any(|port| is_off(&port.mode.mode) || goes_around(port).is_some())
     };
     let namespace = ctx.mesh.namespace_mode(host.namespace);
     !auto.is(&true)
         || headless
         || namespace.is_some_and(|mode| mode.mode.is(&MtlsMode::Disable))
         || host.workloads.iter().any(is_odd)
+}
+
+/// The text that keeps a port from the server's proxy: clients do not see it, and send mutual TLS all the same.
+pub(crate) fn goes_around(port: &WorkloadPort) -> Option<Span> {
+    match &port.capture {
+        PortCapture::Excluded { by } => *by,
+        PortCapture::Captured => None,
+    }
 }
 
 /// Somebody who calls the host without any rule about TLS.

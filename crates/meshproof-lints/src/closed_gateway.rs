@@ -17,14 +17,12 @@ const ID: &str = "closed-gateway";
 
 /// Runs the lint: one finding per gateway.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
-    let mut told: Set<WorkloadId> = Set::default();
+    let mut seen: Set<WorkloadId> = Set::default();
     let mut findings = Vec::new();
     for way in from_outside(ctx) {
-        if !told.contains(&way.proxy)
-            && let Some(finding) = at_gateway(ctx, &way)
-        {
-            told.insert(way.proxy);
-            findings.push(finding);
+        // What holds at a gateway is the same for all of its routes.
+        if seen.insert(way.proxy) {
+            findings.extend(at_gateway(ctx, &way));
         }
     }
     findings

@@ -128,13 +128,15 @@ fn names<'c>(ctx: &'c Context<'_>, policy: &'c Policy<'_>) -> impl Iterator<Item
 
 /// Somebody of that name in the other trust domain, as far as the input shows.
 fn namesake<'c>(ctx: &'c Context<'_>, name: &Name<'_>, domain: &str) -> Option<&'c Workload> {
-    let is_there = |identity: &&Identity| {
-        identity.trust_domain.as_deref() == Some(domain)
-            && identity.namespace.as_deref() == Some(name.namespace)
-            && name.account.is_none_or(|account| identity.account == account)
+    let of_domain = |identity: &&Identity| identity.trust_domain.as_deref() == Some(domain);
+    // Every namespace has the account `default`, which tells of the namespace itself.
+    let account = name.account.unwrap_or("default");
+    let identity = ctx.mesh.accounts_named(name.namespace, account).find(of_domain)?;
+    let workload = match name.account {
+        Some(_) => identity.workloads.first(),
+        None => identity.namespaces.iter().find_map(|id| ctx.mesh.namespace(*id).workloads.first()),
     };
-    let mut identities = ctx.mesh.identities().iter().filter(is_there);
-    identities.find_map(|identity| identity.workloads.first()).map(|id| ctx.mesh.workload(*id))
+    workload.map(|id| ctx.mesh.workload(*id))
 }
 
 fn at_name(

@@ -18,6 +18,8 @@ use crate::waypoint_calls::calls;
 const ID: &str = "ingress-bypass";
 /// Policies tried per gateway.
 const TRIED: usize = 8;
+/// Requests tried, over all gateways; beyond it nothing more is claimed.
+const REQUESTS: usize = 20_000;
 
 /// A request that a gateway holds back and that gets in behind it.
 struct Open<'c> {
@@ -30,6 +32,7 @@ struct Open<'c> {
 /// Runs the lint: one finding per policy of a gateway.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut found: BTreeMap<ResourceId, Finding> = BTreeMap::new();
+    let mut tried = 0;
     for way in from_outside(ctx) {
         let proxy = ctx.mesh.workload(way.proxy);
         let Some(attached) = certain(proxy.policies.iter()) else { continue };
@@ -41,7 +44,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             if policy.dry_run || policy.action == Action::Audit || known == Some(Level::Warning) {
                 continue;
             }
-            let Some(open) = open(ctx, &way, policy, &attached) else { continue };
+            let Some(open) = open(ctx, &way, policy, &attached, &mut tried) else { continue };
             if known.is_none() || open.is_plaintext {
                 found.insert(policy.id, finding(ctx, &way, policy, proxy, open));
             }
@@ -60,8 +63,9 @@ fn open<'c>(
     way: &FromOutside,
     policy: &Policy<'_>,
     attached: &[ResourceId],
+    tried: &mut usize,
 ) -> Option<Open<'c>> {
-    if policy.spec.rules.iter().take(MANY).any(is_about_hosts) {
+    if *tried > REQUESTS || policy.spec.rules.iter().take(MANY).any(is_about_hosts) {
         return None;
     }
     let cluster = cluster_of(ctx, ctx.mesh.workload(way.proxy));
@@ -69,10 +73,11 @@ fn open<'c>(
     let mut best: Option<Open<'c>> = None;
     for server in servers.filter(|server| is_protected(server) && is_settled(ctx, server)) {
         let shielded = may_be_shielded(ctx, server);
-        let tried = calls(ctx, policy, server).filter(|(witness, _)| {
+        let requests = calls(ctx, policy, server).filter(|(witness, _)| {
             witness.from == "elsewhere/anybody" || (witness.from == "plaintext" && !shielded)
         });
-        for (witness, port) in tried {
+        for (witness, port) in requests {
+            *tried += 1;
             let outside = Witness { from: "plaintext".to_owned(), ..witness.clone() };
             // What this policy holds back, and all of them together.
             let held_back = |ids: &[ResourceId]| is_held_back(ctx, ids, Engine::EnvoyHttp, cluster, &outside);

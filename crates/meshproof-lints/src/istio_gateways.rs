@@ -6,38 +6,52 @@ use meshproof_resources::{Gateway, RouteDestination, Server, ServerTlsMode, Spec
 
 use crate::Context;
 use crate::clients::Host;
+use crate::hash::Map;
 
 /// Pods looked at per Gateway.
 const TRIED: usize = 8;
 
-/// Pods that serve Gateway objects.
-pub(crate) struct GatewayPods {
-    all: Vec<WorkloadId>,
+/// Pods that serve Gateway objects, by label.
+pub(crate) struct GatewayPods<'c> {
+    by_label: Map<(ClusterId, &'c str, &'c str), Vec<WorkloadId>>,
 }
 
-impl GatewayPods {
-    pub(crate) fn new(ctx: &Context<'_>) -> Self {
-        let gateways = ctx.mesh.workloads_with_ids().filter(|(_, pods)| pods.capture.is(&Capture::Gateway));
-        GatewayPods { all: gateways.map(|(id, _)| id).collect() }
+impl<'c> GatewayPods<'c> {
+    pub(crate) fn new(ctx: &'c Context<'_>) -> Self {
+        let mut by_label: Map<(ClusterId, &'c str, &'c str), Vec<WorkloadId>> = Map::default();
+        for (id, pods) in ctx.mesh.workloads_with_ids().filter(|(_, pods)| pods.capture.is(&Capture::Gateway))
+        {
+            let cluster = ctx.mesh.namespace(pods.namespace).cluster;
+            for (key, value) in &pods.labels.entries {
+                by_label.entry((cluster, &key.value, &value.value)).or_default().push(id);
+            }
+        }
+        GatewayPods { by_label }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.by_label.is_empty()
     }
 
-    /// The pods of a Gateway object, in whatever namespace.
-    pub(crate) fn of<'c>(
+    fn with_label<'s>(&'s self, label: (ClusterId, &'s str, &'s str)) -> &'s [WorkloadId] {
+        self.by_label.get(&label).map_or(&[], Vec::as_slice)
+    }
+
+    /// The pods of a Gateway object, in whatever namespace; none for one without a selector, which is for all.
+    pub(crate) fn of(
         &self,
         ctx: &'c Context<'_>,
         cluster: ClusterId,
         gateway: &Gateway,
     ) -> Vec<(WorkloadId, &'c Workload)> {
-        let serves = |pods: &Workload| {
-            ctx.mesh.namespace(pods.namespace).cluster == cluster
-                && gateway.selector.is_subset_of(&pods.labels)
-        };
-        let all = self.all.iter().map(|id| (*id, ctx.mesh.workload(*id)));
-        all.filter(|(_, pods)| serves(pods)).take(TRIED).collect()
+        let lists = gateway
+            .selector
+            .entries
+            .iter()
+            .map(|(key, value)| self.with_label((cluster, &key.value, &value.value)));
+        let rarest = lists.min_by_key(|pods| pods.len()).unwrap_or_default();
+        let pods = rarest.iter().map(|id| (*id, ctx.mesh.workload(*id)));
+        pods.filter(|(_, pods)| gateway.selector.is_subset_of(&pods.labels)).take(TRIED).collect()
     }
 }
 

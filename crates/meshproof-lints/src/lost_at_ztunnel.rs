@@ -18,6 +18,8 @@ use crate::waypoint_calls::calls_to_pods;
 const ID: &str = "lost-at-ztunnel";
 /// Workloads looked at per policy: one may show what another does not.
 const TRIED: usize = 4;
+/// Workloads compared with the selector of a policy of the root namespace.
+const LOOKED_AT: usize = 4096;
 
 /// What does not get to ztunnel.
 #[derive(Clone, Copy)]
@@ -94,7 +96,7 @@ fn selected<'m>(ctx: &Context<'m>, policy: &Policy<'_>, captured: &Captured<'m>)
     };
     let selects =
         |pods: &&&Workload| selector.is_none_or(|selector| selector.match_labels.is_subset_of(&pods.labels));
-    all.into_iter().flatten().filter(selects).copied().take(TRIED).collect()
+    all.into_iter().flatten().take(LOOKED_AT).filter(selects).copied().take(TRIED).collect()
 }
 
 /// What a proxy with this policy alone would decide.

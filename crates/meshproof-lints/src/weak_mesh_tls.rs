@@ -6,6 +6,7 @@ use meshproof_ir::ClusterId;
 use meshproof_resources::{MeshConfig, Spec};
 
 use crate::Context;
+use crate::hash::Set;
 
 const ID: &str = "weak-mesh-tls";
 const NEWEST: &str = "TLSV1_3";
@@ -24,13 +25,13 @@ pub(crate) fn mesh_configs<'c>(
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let asks =
         |config: &MeshConfig| config.mesh_tls_version.as_ref().is_some_and(|version| version.value == NEWEST);
+    // The parts of one installation may stand in several places.
+    let asked: Set<ClusterId> =
+        mesh_configs(ctx).filter(|(.., config)| asks(config)).map(|(cluster, ..)| cluster).collect();
     mesh_configs(ctx)
-        .filter_map(|(cluster, resource, config)| {
+        .filter(|(cluster, ..)| !asked.contains(cluster))
+        .filter_map(|(_, resource, config)| {
             let version = config.default_tls_version.as_ref().filter(|version| version.value == NEWEST)?;
-            // The parts of one installation may stand in several places.
-            if mesh_configs(ctx).any(|(other, _, config)| other == cluster && asks(config)) {
-                return None;
-            }
             let message =
                 "proxies still agree on TLS 1.2 among themselves: tlsDefaults does not count for mutual TLS of the mesh";
             let mut finding = Finding::new(

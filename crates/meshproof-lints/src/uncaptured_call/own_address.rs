@@ -9,6 +9,9 @@ use super::ID;
 use crate::Context;
 use crate::accounts::place_of_account;
 
+/// Workloads looked at per policy.
+const TRIED: usize = 8;
+
 /// One finding per policy.
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let denying = ctx.policies.iter().filter(|policy| policy.enforces(Action::Deny));
@@ -22,7 +25,7 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
                     Some(Capture::Sidecar | Capture::SidecarHbone)
                 )
             };
-            let (workload, span) = guarded.into_iter().filter(is_sidecar).find_map(|id| {
+            let (workload, span) = guarded.into_iter().take(TRIED).filter(is_sidecar).find_map(|id| {
                 let identity = ctx.mesh.identity_of(id)?;
                 let account = format!("{}/{}", identity.namespace.as_ref()?, identity.account);
                 let mut sources = policy.spec.rules.iter().flat_map(|rule| rule.from.iter());
