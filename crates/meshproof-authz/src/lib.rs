@@ -41,3 +41,4 @@ pub use trace::{
     Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleTrace, RuleVerdict,
     Standing, Trace,
 };
+pub use view::{HttpView, View};

@@ -13,22 +13,29 @@ use crate::semantics::{ClientAddress, HeaderMatching};
 
 /// Everything that a test can look at.
 #[derive(Clone, Debug)]
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     /// The names of the peer; one that matches is enough.
     pub names: Vec<String>,
+    /// The address at the other end of the hop.
     pub source: IpAddr,
+    /// The original client address.
     pub remote: IpAddr,
+    /// The address that the connection was made to.
     pub destination: IpAddr,
+    /// The port that it was made to.
     pub port: u16,
     /// In lower case, as Envoy keeps it.
     pub sni: Option<String>,
+    /// Dynamic metadata, by filter and key.
     pub metadata: &'a BTreeMap<(String, String), Value>,
+    /// The HTTP part, where the engine sees one.
     pub http: Option<HttpView<'a>>,
 }
 
 /// The HTTP part.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpView<'a> {
+pub struct HttpView<'a> {
+    /// The method.
     pub method: String,
     /// The host with its port, as sent.
     pub authority: Option<String>,
@@ -37,6 +44,7 @@ pub(crate) struct HttpView<'a> {
     /// Names in lower case, values without surrounding blanks, `host` left out.
     headers: Vec<(String, String)>,
     matching: HeaderMatching,
+    /// What a verified token says; nothing before it is looked at.
     pub claims: Option<&'a Map<String, Value>>,
     space_delimited: &'a [String],
 }
@@ -118,6 +126,11 @@ impl<'a> HttpView<'a> {
     pub fn path(&self) -> Option<&str> {
         let path = self.full_path.as_deref()?;
         Some(path.split_once('?').map_or(path, |(path, _)| path))
+    }
+
+    /// The lines of a header that is no pseudo header, in order; `name` is in small letters.
+    pub fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The values that a header test looks at, one after the other. Envoy keeps `host` as `:authority`; pseudo headers

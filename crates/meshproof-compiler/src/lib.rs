@@ -7,6 +7,7 @@ mod chain;
 mod compile;
 mod ext_authz;
 mod files;
+pub mod table;
 
 pub use chain::{ChainFilters, chain_filters};
 pub use compile::{Chain, ChainPort, Compiled, NotEmitted, Proxy, compile};

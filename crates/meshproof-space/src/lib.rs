@@ -38,7 +38,7 @@ pub use boxes::{Clause, RequestBox};
 pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};
 pub use limit::Limit;
-pub use lower::{Effect, LoweredPolicies, LoweredRule, MOST_BOXES, RuleBoxes, RuleId, lower};
+pub use lower::{Effect, LoweredPolicies, LoweredRule, MOST_BOXES, RuleBoxes, RuleId, lower, lower_dry_run};
 pub use rules::{Among, Containment, RuleState, Worth};
 pub use space::{Answer, Outcome, Space};
 pub use test::Test;

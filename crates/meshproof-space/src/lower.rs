@@ -9,7 +9,7 @@ use meshproof_authz::{
     ClientAddress, Context, CustomOutcome, Dropped, Engine, Policy, Standing, TestedItem, custom_outcome,
     needs_allow, standings, tested,
 };
-use meshproof_resources::Action;
+use meshproof_resources::{Action, Rule};
 
 use crate::boxes::{Clause, RequestBox};
 use crate::limit::Limit;
@@ -99,16 +99,7 @@ pub fn lower(policies: &[Policy<'_>], context: &Context) -> LoweredPolicies {
             },
         };
         for (index, rule) in policy.spec.rules.iter().enumerate() {
-            let boxes = Arc::new(match tested(rule, policy, context) {
-                Err(dropped) => RuleBoxes::Dropped(dropped),
-                Ok(rule) => {
-                    let lowering = Lowering::new(policy, context);
-                    match boxes(&lowering, [&rule.from, &rule.to], &rule.when) {
-                        Ok(boxes) => RuleBoxes::Boxes(boxes),
-                        Err(limit) => RuleBoxes::Unknown(limit),
-                    }
-                }
-            });
+            let boxes = Arc::new(rule_boxes(rule, policy, context));
             for effect in &effects {
                 let id = RuleId { policy: at, rule: index };
                 rules.push(LoweredRule { id, effect: effect.clone(), boxes: Arc::clone(&boxes) });
@@ -116,6 +107,39 @@ pub fn lower(policies: &[Policy<'_>], context: &Context) -> LoweredPolicies {
         }
     }
     LoweredPolicies { rules, needs_allow: needs_allow(policies, context) }
+}
+
+/// The rules of the policies on trial, which [`lower`] leaves out: their effect is what it would be without the trial.
+pub fn lower_dry_run(policies: &[Policy<'_>], context: &Context) -> Vec<LoweredRule> {
+    let mut rules = Vec::new();
+    let standings = standings(policies, context);
+    for (at, _) in standings.iter().enumerate().filter(|(_, standing)| **standing == Standing::DryRun) {
+        let policy = &policies[at];
+        let effect = match policy.action() {
+            Action::Allow => Effect::Allow,
+            Action::Deny => Effect::Deny,
+            // istiod only tries out these two; see `standing`.
+            Action::Audit | Action::Custom => continue,
+        };
+        for (index, rule) in policy.spec.rules.iter().enumerate() {
+            let boxes = Arc::new(rule_boxes(rule, policy, context));
+            rules.push(LoweredRule { id: RuleId { policy: at, rule: index }, effect: effect.clone(), boxes });
+        }
+    }
+    rules
+}
+
+fn rule_boxes(rule: &Rule, policy: &Policy<'_>, context: &Context) -> RuleBoxes {
+    match tested(rule, policy, context) {
+        Err(dropped) => RuleBoxes::Dropped(dropped),
+        Ok(rule) => {
+            let lowering = Lowering::new(policy, context);
+            match boxes(&lowering, [&rule.from, &rule.to], &rule.when) {
+                Ok(boxes) => RuleBoxes::Boxes(boxes),
+                Err(limit) => RuleBoxes::Unknown(limit),
+            }
+        }
+    }
 }
 
 /// One box for each pair of alternatives, those that match nothing left out.

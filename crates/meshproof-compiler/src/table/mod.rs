@@ -1,0 +1,87 @@
+//! Policies as decision tables.
+
+mod dimension;
+mod interval;
+mod links;
+mod pool;
+mod row;
+mod seen;
+mod set;
+mod slots;
+mod test;
+mod view;
+mod write;
+
+pub use seen::{Asked, Seen, Told, decide};
+
+use std::fmt;
+
+use meshproof_authz::{Context, Policy};
+use meshproof_space::{Limit, LoweredPolicies, LoweredRule, lower, lower_dry_run};
+
+/// Which of several rules that match is reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReportOrder {
+    /// The one with the lexically least name, as Envoy does.
+    #[default]
+    Name,
+    /// The first in the order of the policies that were handed in.
+    Policy,
+}
+
+/// Why there is no table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uncompiled {
+    /// What a rule matches is not known exactly.
+    Rule {
+        /// Its policy, `namespace/name`.
+        policy: String,
+        /// Its place there.
+        rule: usize,
+        /// Why.
+        limit: Limit,
+    },
+    /// A template of a path is too long.
+    Template,
+    /// The policies ask too much for one table.
+    TooLarge,
+    /// Something that the compiler does not expect.
+    Internal(&'static str),
+}
+
+impl fmt::Display for Uncompiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Uncompiled::Rule { policy, rule, limit } => write!(f, "rule {rule} of {policy}: {limit}"),
+            Uncompiled::Template => f.write_str("a template of a path is too long"),
+            Uncompiled::TooLarge => f.write_str("the policies are too large for one table"),
+            Uncompiled::Internal(what) => write!(f, "the compiler does not expect {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Uncompiled {}
+
+/// The policies of one enforcement point as boxes.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// Rules that are enforced.
+    pub enforced: LoweredPolicies,
+    /// Rules on trial.
+    pub dry_run: Vec<LoweredRule>,
+}
+
+impl Lowered {
+    /// Lowers the policies that apply.
+    pub fn new(policies: &[Policy<'_>], context: &Context) -> Lowered {
+        Lowered { enforced: lower(policies, context), dry_run: lower_dry_run(policies, context) }
+    }
+}
+
+/// The table of the policies that apply to an enforcement point, as bytes.
+///
+/// # Errors
+/// Why there is none. Nothing decides then; whoever has no table refuses every request.
+pub fn table(policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> Result<Vec<u8>, Uncompiled> {
+    write::write(&Lowered::new(policies, context), policies, context, order)
+}

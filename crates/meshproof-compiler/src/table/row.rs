@@ -1,0 +1,247 @@
+//! Rows: one alternative of `from` with one of `to`, and everything of `when`.
+
+use std::borrow::Cow;
+
+use foldhash::{HashMap, HashMapExt};
+use meshproof_authz::{Context, CustomOutcome, Engine, Policy, custom_outcome};
+use meshproof_engine as engine;
+use meshproof_grammar::pattern::Pattern;
+use meshproof_resources::Action;
+use meshproof_space::{Effect, LoweredRule, RequestBox, RuleBoxes, Test, Variable};
+
+use super::{Lowered, ReportOrder, Uncompiled};
+
+/// More rows than this make a table too large.
+const MOST_ROWS: usize = 4 << 20;
+
+/// The rules of one enforcement point as rows, in their order.
+#[derive(Default)]
+pub(super) struct Rows<'b> {
+    /// What the rows lead to; those of one segment stand together.
+    pub segments: Vec<Segment>,
+    /// Rules in the order in which they are reported, segment by segment.
+    pub rules: Vec<Rule>,
+    /// Policies by their place in what was handed in, each with what is written around the names of its rules.
+    pub policies: Vec<(usize, [String; 2])>,
+    /// Rows by number; free places at the end of a segment are nothing.
+    pub rows: Vec<Option<Row<'b>>>,
+}
+
+pub(super) struct Segment {
+    pub effect: engine::Effect,
+    pub provider: String,
+    pub first_word: usize,
+}
+
+pub(super) struct Rule {
+    /// Its place in `policies` of the rows.
+    pub policy: usize,
+    pub rule: usize,
+}
+
+pub(super) struct Row<'b> {
+    pub rule: usize,
+    pub demands: Vec<Demand<'b>>,
+}
+
+/// What a row asks of one attribute: of the list one test, and none of those refused. A second list of the same
+/// attribute has a demand of its own, with the next number.
+pub(super) struct Demand<'b> {
+    pub variable: Cow<'b, Variable>,
+    pub number: usize,
+    pub any_of: &'b [Test],
+    pub none_of: Vec<&'b Test>,
+}
+
+/// A rule on its way to a segment.
+struct Entry<'l> {
+    effect: engine::Effect,
+    provider: &'l str,
+    /// The name under which it is reported.
+    name: String,
+    around: [String; 2],
+    rule: &'l LoweredRule,
+}
+
+impl<'b> Rows<'b> {
+    /// The rows of the rules.
+    ///
+    /// # Errors
+    /// A rule that is not known exactly, or too many rows.
+    pub fn new(
+        lowered: &'b Lowered,
+        policies: &[Policy<'_>],
+        context: &Context,
+        order: ReportOrder,
+    ) -> Result<Rows<'b>, Uncompiled> {
+        let mut entries: Vec<Entry<'_>> = Vec::new();
+        let all = lowered.enforced.rules.iter().map(|rule| (rule, false));
+        for (rule, on_trial) in all.chain(lowered.dry_run.iter().map(|rule| (rule, true))) {
+            entries.push(entry(rule, on_trial, policies, context));
+        }
+        entries.sort_by(|a, b| {
+            let segment = |entry: &Entry<'_>| (entry.effect, entry.provider.to_owned());
+            let by_name = || a.name.cmp(&b.name);
+            segment(a)
+                .cmp(&segment(b))
+                .then_with(|| match order {
+                    ReportOrder::Name => by_name(),
+                    ReportOrder::Policy => std::cmp::Ordering::Equal,
+                })
+                .then(a.rule.id.cmp(&b.rule.id))
+        });
+        let mut rows = Rows::default();
+        let mut known: HashMap<(usize, [String; 2]), usize> = HashMap::new();
+        let mut entries = entries.into_iter().peekable();
+        while let Some(first) = entries.next() {
+            let (effect, provider) = (first.effect, first.provider);
+            let mut segment: Vec<(String, Row<'b>)> = Vec::new();
+            let mut next = Some(first);
+            while let Some(entry) = next {
+                rows.rule(entry, policies, &mut known, &mut segment, context)?;
+                next = entries.next_if(|entry| (entry.effect, entry.provider) == (effect, provider));
+            }
+            rows.segment(effect, provider, segment)?;
+        }
+        Ok(rows)
+    }
+
+    /// Adds a rule and its rows.
+    fn rule(
+        &mut self,
+        entry: Entry<'b>,
+        policies: &[Policy<'_>],
+        known: &mut HashMap<(usize, [String; 2]), usize>,
+        segment: &mut Vec<(String, Row<'b>)>,
+        context: &Context,
+    ) -> Result<(), Uncompiled> {
+        let boxes = match &*entry.rule.boxes {
+            RuleBoxes::Boxes(boxes) => boxes,
+            RuleBoxes::Dropped(_) => return Ok(()),
+            RuleBoxes::Unknown(limit) => {
+                let policy = policies.get(entry.rule.id.policy).map(Policy::id).unwrap_or_default();
+                return Err(Uncompiled::Rule { policy, rule: entry.rule.id.rule, limit: *limit });
+            }
+        };
+        let key = (entry.rule.id.policy, entry.around);
+        let policy = *known.entry(key).or_insert_with_key(|key| {
+            self.policies.push(key.clone());
+            self.policies.len() - 1
+        });
+        self.rules.push(Rule { policy, rule: entry.rule.id.rule });
+        let rule = self.rules.len() - 1;
+        for each in boxes {
+            let demands = demands(each, context);
+            segment.push((place_of(&demands), Row { rule, demands }));
+        }
+        if segment.len() + self.rows.len() > MOST_ROWS {
+            return Err(Uncompiled::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Adds the rows of a segment. Rows of sources that are near each other stand together, so that a peer leaves few
+    /// words; within a word they stand in the order of the rules, so that the first that matches is the one to report.
+    fn segment(
+        &mut self,
+        effect: engine::Effect,
+        provider: &str,
+        mut rows: Vec<(String, Row<'b>)>,
+    ) -> Result<(), Uncompiled> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let first_word = self.rows.len() / 64;
+        self.segments.push(Segment { effect, provider: provider.to_owned(), first_word });
+        rows.sort_by(|(a, first), (b, second)| (a, first.rule).cmp(&(b, second.rule)));
+        rows.chunks_mut(64).for_each(|word| word.sort_by_key(|(_, row)| row.rule));
+        self.rows.extend(rows.into_iter().map(|(_, row)| Some(row)));
+        let whole = self.rows.len().next_multiple_of(64);
+        self.rows.resize_with(whole, || None);
+        Ok(())
+    }
+}
+
+fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], context: &Context) -> Entry<'l> {
+    let (effect, provider) = match &rule.effect {
+        Effect::Refuse => (engine::Effect::Refuse, ""),
+        Effect::Delegate(provider) => (engine::Effect::Ask, provider.as_str()),
+        Effect::Audit => (engine::Effect::Audit, ""),
+        Effect::Deny if on_trial => (engine::Effect::DryDeny, ""),
+        Effect::Allow if on_trial => (engine::Effect::DryAllow, ""),
+        Effect::Deny => (engine::Effect::Deny, ""),
+        Effect::Allow => (engine::Effect::Allow, ""),
+    };
+    let policy = policies.get(rule.id.policy);
+    let mut around = [String::new(), String::new()];
+    if let (engine::Effect::Refuse, Some(policy)) = (effect, policy)
+        && policy.action() == Action::Custom
+    {
+        // Istio 1.32, `builder.go`: how istiod names rules that no provider is asked about.
+        let named =
+            policy.spec.provider.as_ref().map(|name| name.value.as_str()).filter(|name| !name.is_empty());
+        let before =
+            named.map(|name| format!("istio-ext-authz-{name}-")).unwrap_or("istio-ext-authz-".to_owned());
+        around = match custom_outcome(policies, policy, context) {
+            CustomOutcome::Unusable => [before, "-deny-due-to-bad-CUSTOM-action".to_owned()],
+            CustomOutcome::OnTrial => [before, String::new()],
+            CustomOutcome::Asked { .. } => around,
+        };
+    }
+    let own = policy.map(|policy| match context.engine {
+        Engine::EnvoyHttp | Engine::EnvoyTcp => policy.rule_id(rule.id.rule),
+        Engine::Ztunnel => policy.id(),
+        Engine::Grpc => format!("{}-{}-{}", policy.namespace, policy.name, rule.id.rule),
+    });
+    let [before, behind] = &around;
+    let name = format!("{before}{}{behind}", own.unwrap_or_default());
+    Entry { effect, provider, name, around, rule }
+}
+
+/// What the box asks, attribute by attribute.
+fn demands<'b>(of: &'b RequestBox, context: &Context) -> Vec<Demand<'b>> {
+    let mut demands: Vec<Demand<'b>> = Vec::new();
+    for clause in &of.clauses {
+        let variable = match &clause.variable {
+            // A gRPC server only knows who is at the other end.
+            Variable::RemoteIp if context.engine == Engine::Grpc => Cow::Owned(Variable::SourceIp),
+            variable => Cow::Borrowed(variable),
+        };
+        let mut any_of = clause.any_of.as_slice();
+        let same = demands.iter_mut().filter(|demand| demand.variable == variable);
+        let mut number = 0;
+        for demand in same {
+            if number == 0 {
+                demand.none_of.extend(&clause.none_of);
+            }
+            if demand.any_of.is_empty() || demand.any_of == any_of {
+                demand.any_of = if any_of.is_empty() { demand.any_of } else { any_of };
+                any_of = &[];
+            }
+            number += 1;
+        }
+        if number == 0 || !any_of.is_empty() {
+            let none_of = if number == 0 { clause.none_of.iter().collect() } else { Vec::new() };
+            demands.push(Demand { variable, number, any_of, none_of });
+        }
+    }
+    demands.retain(|demand| !demand.any_of.is_empty() || !demand.none_of.is_empty());
+    demands
+}
+
+/// Where a row stands among those of its segment: by namespace and account of the first source that it names.
+fn place_of(demands: &[Demand<'_>]) -> String {
+    let first = demands.iter().find(|demand| *demand.variable == Variable::Peer && demand.number == 0);
+    let Some(test) = first.and_then(|demand| demand.any_of.first()) else { return String::new() };
+    match test {
+        Test::Principal(pattern) => match (pattern, pattern.literal().split_once("/ns/")) {
+            (Pattern::Exact(_) | Pattern::Prefix(_) | Pattern::Suffix(_), Some((_, tail))) => tail.to_owned(),
+            (_, _) => pattern.literal().to_owned(),
+        },
+        Test::Namespace(pattern) => format!("{}/", pattern.text),
+        Test::NamespaceName(pattern) => format!("{}/", pattern.literal()),
+        Test::ServiceAccount { namespace, name } => format!("{namespace}/sa/{name}"),
+        Test::TrustDomain(domain) => domain.clone(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,321 @@
+//! Tests of policies as tests of a table: how one is spelled out, where an index finds it, and what it says.
+
+use meshproof_engine::format::{
+    LONGEST, MOST_STEPS, STEP_LITERAL, STEP_SEGMENT, STEP_SLASHES, TAKES_SEGMENT, TAKES_SLASHES, TAKES_THIS,
+};
+use meshproof_engine::{Engine, TestKind, View};
+use meshproof_grammar::pattern::Pattern;
+use meshproof_grammar::uri_template::{Expression, Takes, UriTemplate};
+use meshproof_space::{Test, Variable};
+
+use super::Uncompiled;
+
+/// A test as a table spells it out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Spelled {
+    pub kind: TestKind,
+    pub first: Vec<u8>,
+    pub second: Vec<u8>,
+}
+
+/// Where an index finds a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placement {
+    pub view: View,
+    /// The value is looked at in small letters.
+    pub fold: bool,
+    pub key: Key,
+    /// What the index finds may still fail, so the test itself is asked too.
+    pub verify: bool,
+}
+
+/// What a value has to be to come across a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Exact(Vec<u8>),
+    Prefix(Vec<u8>),
+    Suffix(Vec<u8>),
+    /// There.
+    There,
+    /// There, not empty, without a line break.
+    Line,
+}
+
+/// A value in one form for all ways of writing it.
+pub(super) fn normal(test: &Test) -> Test {
+    let lower = |text: &String| text.to_ascii_lowercase();
+    match test {
+        Test::Host(Pattern::Exact(text)) => Test::Host(Pattern::Exact(lower(text))),
+        Test::Host(Pattern::Prefix(text)) => Test::Host(Pattern::Prefix(lower(text))),
+        Test::Host(Pattern::Suffix(text)) => Test::Host(Pattern::Suffix(lower(text))),
+        other => other.clone(),
+    }
+}
+
+/// The test, spelled out.
+///
+/// # Errors
+/// A template that is too long.
+pub(super) fn spelled(variable: &Variable, test: &Test) -> Result<Spelled, Uncompiled> {
+    use TestKind as Kind;
+    let of = |kind, text: &str| Spelled { kind, first: text.as_bytes().to_vec(), second: Vec::new() };
+    let by = |pattern: &Pattern, kinds: [Kind; 4]| match pattern {
+        Pattern::Present => of(kinds[0], ""),
+        Pattern::Exact(text) => of(kinds[1], text),
+        Pattern::Prefix(text) => of(kinds[2], text),
+        Pattern::Suffix(text) => of(kinds[3], text),
+    };
+    Ok(match test {
+        Test::Absent => return Err(Uncompiled::Internal("a policy that wants an attribute to be missing")),
+        Test::Principal(pattern) => by(
+            pattern,
+            [Kind::PrincipalPresent, Kind::PrincipalExact, Kind::PrincipalPrefix, Kind::PrincipalSuffix],
+        ),
+        Test::Namespace(pattern) => of(Kind::NamespaceGlob, &pattern.text),
+        Test::NamespaceName(pattern) => by(
+            pattern,
+            [Kind::NamespacePresent, Kind::NamespaceExact, Kind::NamespacePrefix, Kind::NamespaceSuffix],
+        ),
+        Test::ServiceAccount { namespace, name } => {
+            Spelled { second: name.as_bytes().to_vec(), ..of(Kind::Account, namespace) }
+        }
+        Test::TrustDomain(domain) => of(Kind::TrustDomain, domain),
+        Test::Block(block) => {
+            let number = match block.network() {
+                std::net::IpAddr::V4(address) => u128::from(u32::from(address)),
+                std::net::IpAddr::V6(address) => u128::from(address),
+            };
+            let mut first = number.to_le_bytes().to_vec();
+            first.extend([if block.network().is_ipv4() { 4 } else { 6 }, block.prefix_len()]);
+            Spelled { kind: Kind::Block, first, second: Vec::new() }
+        }
+        Test::Port(port) => {
+            Spelled { kind: Kind::Port, first: port.to_le_bytes().to_vec(), second: Vec::new() }
+        }
+        Test::Text(pattern) if *variable == Variable::Sni => {
+            by(pattern, [Kind::Line, Kind::HostExact, Kind::HostPrefix, Kind::HostSuffix])
+        }
+        Test::Text(pattern) => by(pattern, [Kind::Line, Kind::Exact, Kind::Prefix, Kind::Suffix]),
+        Test::Header(pattern) => by(pattern, [Kind::Exists, Kind::Exact, Kind::Prefix, Kind::Suffix]),
+        Test::Host(pattern) => {
+            by(pattern, [Kind::Exists, Kind::HostExact, Kind::HostPrefix, Kind::HostSuffix])
+        }
+        Test::Path(pattern) => {
+            by(pattern, [Kind::PathLine, Kind::PathExact, Kind::PathPrefix, Kind::PathSuffix])
+        }
+        Test::Template(template) => template_of(template)?,
+        Test::Token { issuer, subject } => {
+            let [first, second] = [issuer, subject].map(|half| {
+                let (letter, text) = match half {
+                    None => (b'-', ""),
+                    Some(Pattern::Present) => (b'*', ""),
+                    Some(Pattern::Exact(text)) => (b'=', text.as_str()),
+                    Some(Pattern::Prefix(text)) => (b'<', text.as_str()),
+                    Some(Pattern::Suffix(text)) => (b'>', text.as_str()),
+                };
+                [&[letter], text.as_bytes()].concat()
+            });
+            Spelled { kind: Kind::Token, first, second }
+        }
+    })
+}
+
+/// A template as literals and operators; where a literal repeats a character, step by step.
+fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
+    let Expression::Steps(steps) = template.expression() else { return Err(Uncompiled::Template) };
+    let mut first = Vec::new();
+    let mut literal: Vec<u8> = Vec::new();
+    let close = |first: &mut Vec<u8>, literal: &mut Vec<u8>| -> Result<(), Uncompiled> {
+        if !literal.is_empty() {
+            let length = u16::try_from(literal.len()).map_err(|_| Uncompiled::Template)?;
+            first.push(STEP_LITERAL);
+            first.extend(length.to_le_bytes());
+            first.append(literal);
+        }
+        Ok(())
+    };
+    let mut rest = steps.iter().peekable();
+    let mut is_plain = true;
+    while let Some(step) = rest.next() {
+        match step {
+            (Takes::This(byte), false) => literal.push(*byte),
+            (Takes::Segment, false) if rest.next_if(|next| **next == (Takes::Segment, true)).is_some() => {
+                close(&mut first, &mut literal)?;
+                first.push(STEP_SEGMENT);
+            }
+            (Takes::Slashes, true) => {
+                close(&mut first, &mut literal)?;
+                first.push(STEP_SLASHES);
+            }
+            _ => is_plain = false,
+        }
+    }
+    close(&mut first, &mut literal)?;
+    if is_plain {
+        return Ok(Spelled { kind: TestKind::Template, first, second: Vec::new() });
+    }
+    if steps.len() > MOST_STEPS {
+        return Err(Uncompiled::Template);
+    }
+    let step = |(takes, repeats): &(Takes, bool)| {
+        let (class, byte) = match takes {
+            Takes::This(byte) => (TAKES_THIS, *byte),
+            Takes::Segment => (TAKES_SEGMENT, 0),
+            Takes::Slashes => (TAKES_SLASHES, 0),
+        };
+        [class | if *repeats { 0x80 } else { 0 }, byte]
+    };
+    Ok(Spelled { kind: TestKind::Steps, first: steps.iter().flat_map(step).collect(), second: Vec::new() })
+}
+
+/// Where the test is found; nothing for those of numbers, which intervals say.
+pub(super) fn placement(variable: &Variable, test: &Test, engine: Engine) -> Option<Placement> {
+    let at = |view, key| Placement { view, fold: false, key, verify: false };
+    let asked = |view, key| Placement { verify: true, ..at(view, key) };
+    let found = match test {
+        Test::Block(_) | Test::Port(_) | Test::Absent => return None,
+        Test::Principal(pattern) => at(View::Whole, key(pattern, Key::There)),
+        Test::NamespaceName(pattern) => at(View::Namespace, key(pattern, Key::There)),
+        Test::Namespace(pattern) => namespace(&pattern.text),
+        Test::ServiceAccount { namespace, name } => {
+            let is_plain = !namespace.contains('/') && !name.contains('/');
+            let tail = format!("{namespace}/sa/{name}");
+            if is_plain || engine == Engine::Ztunnel {
+                at(View::Account, Key::Exact(tail.into_bytes()))
+            } else {
+                asked(View::Whole, Key::There)
+            }
+        }
+        Test::TrustDomain(value) => trust_domain(value),
+        Test::Text(pattern) if *variable == Variable::Sni => {
+            Placement { fold: true, ..at(View::Whole, key(pattern, Key::Line)) }
+        }
+        Test::Text(pattern) => at(View::Whole, key(pattern, Key::Line)),
+        Test::Header(pattern) => at(View::Whole, key(pattern, Key::There)),
+        Test::Host(pattern) => Placement { fold: true, ..at(View::Whole, key(pattern, Key::There)) },
+        Test::Path(pattern) => at(View::Path, key(pattern, Key::Line)),
+        Test::Template(template) => {
+            let Expression::Steps(steps) = template.expression() else { return None };
+            let stem = steps.iter().map_while(|step| match step {
+                (Takes::This(byte), false) => Some(*byte),
+                _ => None,
+            });
+            asked(View::Path, Key::Prefix(stem.collect()))
+        }
+        Test::Token { issuer, subject } => token(issuer.as_ref(), subject.as_ref()),
+    };
+    Some(short_enough(found))
+}
+
+/// Texts that are too long for a slot are asked one by one.
+fn short_enough(found: Placement) -> Placement {
+    match &found.key {
+        Key::Exact(text) | Key::Prefix(text) | Key::Suffix(text) if text.len() > LONGEST => {
+            Placement { key: Key::There, verify: true, ..found }
+        }
+        Key::Prefix(text) | Key::Suffix(text) if text.is_empty() => Placement { key: Key::There, ..found },
+        _ => found,
+    }
+}
+
+fn key(pattern: &Pattern, present: Key) -> Key {
+    match pattern {
+        Pattern::Present => present,
+        Pattern::Exact(text) => Key::Exact(text.clone().into_bytes()),
+        Pattern::Prefix(text) => Key::Prefix(text.clone().into_bytes()),
+        Pattern::Suffix(text) => Key::Suffix(text.clone().into_bytes()),
+    }
+}
+
+/// Envoy's test of namespaces. In the name of a workload `/ns/` stands once, and its namespace behind it; a star at the
+/// end stops there too, because a slash follows. A star in front runs on to the account.
+fn namespace(text: &str) -> Placement {
+    let at = |key, verify| Placement { view: View::Namespace, fold: false, key, verify };
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    match text.strip_suffix('*') {
+        Some(start) if !start.contains(['*', '/']) => at(Key::Prefix(bytes(start)), false),
+        None if !text.contains(['*', '/']) => at(Key::Exact(bytes(text)), false),
+        _ => at(Key::There, true),
+    }
+}
+
+fn trust_domain(value: &str) -> Placement {
+    let at = |key, verify| Placement { view: View::TrustDomain, fold: false, key, verify };
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    match value.split_once('*') {
+        _ if value.contains('/') => at(Key::There, true),
+        None => at(Key::Exact(bytes(value)), false),
+        Some(("", "")) => at(Key::There, false),
+        Some((start, "")) => at(Key::Prefix(bytes(start)), false),
+        Some(("", end)) if !end.contains('*') => at(Key::Suffix(bytes(end)), false),
+        Some(_) => at(Key::There, true),
+    }
+}
+
+/// The half that says most leads to the test; the other one is asked.
+fn token(issuer: Option<&Pattern>, subject: Option<&Pattern>) -> Placement {
+    let at = |view, pattern: &Pattern, verify| Placement {
+        view,
+        fold: false,
+        key: key(pattern, Key::Line),
+        verify,
+    };
+    let is_vague = |pattern: &Pattern| matches!(pattern, Pattern::Present);
+    match (issuer, subject) {
+        (Some(issuer), None) => at(View::Issuer, issuer, false),
+        (None, Some(subject)) => at(View::Subject, subject, false),
+        (Some(issuer), Some(subject)) if is_vague(subject) => at(View::Issuer, issuer, true),
+        (Some(_), Some(subject)) => at(View::Subject, subject, true),
+        // No test of a policy; it would hold for every request.
+        (None, None) => at(View::Issuer, &Pattern::Present, true),
+    }
+}
+
+/// What the policies mean: whether a text passes the test. Of peers the text is a name without `spiffe://`, of paths one
+/// without query.
+pub(super) fn passes(variable: &Variable, test: &Test, text: &str, engine: Engine) -> bool {
+    let line = |pattern: &Pattern, text: &str| {
+        pattern.matches(text) && !(matches!(pattern, Pattern::Present) && text.contains('\n'))
+    };
+    match test {
+        Test::Principal(pattern) => pattern.matches(text),
+        Test::Namespace(pattern) => pattern.matches_name(&format!("spiffe://{text}")),
+        Test::NamespaceName(pattern) => {
+            text.split('/').nth(2).is_some_and(|namespace| pattern.matches(namespace))
+        }
+        Test::ServiceAccount { namespace, name } if engine == Engine::Ztunnel => {
+            text.split_once("/ns/").is_some_and(|(_, tail)| tail == format!("{namespace}/sa/{name}"))
+        }
+        Test::ServiceAccount { namespace, name } => {
+            let account = meshproof_grammar::service_account::ServiceAccountRef {
+                namespace: Some(namespace.clone()),
+                name: name.clone(),
+            };
+            account.matches_name(&format!("spiffe://{text}"), namespace)
+        }
+        Test::TrustDomain(value) => {
+            let domain = text.split('/').next().unwrap_or_default();
+            match value.split_once('*') {
+                _ if value == "*" => true,
+                None => text.strip_prefix(value.as_str()).is_some_and(|rest| rest.starts_with('/')),
+                Some((start, end)) if !end.contains('/') && !start.contains('/') => {
+                    domain.len() >= start.len() + end.len()
+                        && domain.starts_with(start)
+                        && domain.ends_with(end)
+                }
+                Some((start, end)) => {
+                    let Some(rest) = text.strip_prefix(start) else { return false };
+                    let free = rest.find('/').unwrap_or(rest.len());
+                    let end = format!("{end}/");
+                    rest.match_indices(end.as_str()).any(|(at, _)| at <= free)
+                }
+            }
+        }
+        Test::Text(pattern) if *variable == Variable::Sni => line(pattern, &text.to_ascii_lowercase()),
+        Test::Text(pattern) | Test::Path(pattern) => line(pattern, text),
+        Test::Header(pattern) => pattern.matches_header(text),
+        Test::Host(pattern) => pattern.matches_host(text),
+        Test::Template(template) => template.matches(text),
+        Test::Token { .. } | Test::Block(_) | Test::Port(_) | Test::Absent => false,
+    }
+}

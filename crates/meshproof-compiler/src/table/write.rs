@@ -1,0 +1,230 @@
+//! The bytes of a table.
+
+use meshproof_authz::{Context, Engine as AuthzEngine, HeaderMatching, Policy, Standing, standings};
+use meshproof_engine::format::{
+    self, DIMENSION, DRIVER, HASH_AT, HEAD, INDEX, MAGIC, NONE, SECTIONS, VERSION,
+};
+use meshproof_engine::{Engine, View};
+use meshproof_resources::Action;
+
+use super::dimension::{DimensionParts, Parts, collect};
+use super::links::Records;
+use super::pool::{Placed, Pool};
+use super::row::Rows;
+use super::set::SetStore;
+use super::slots::{FREE, Slot};
+use super::{Lowered, ReportOrder, Uncompiled};
+
+/// The engine of a table.
+pub(super) fn engine_of(engine: AuthzEngine) -> Engine {
+    match engine {
+        AuthzEngine::EnvoyHttp => Engine::EnvoyHttp,
+        AuthzEngine::EnvoyTcp => Engine::EnvoyTcp,
+        AuthzEngine::Ztunnel => Engine::Ztunnel,
+        AuthzEngine::Grpc => Engine::Grpc,
+    }
+}
+
+/// Writes the table.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn write(
+    lowered: &Lowered,
+    policies: &[Policy<'_>],
+    context: &Context,
+    order: ReportOrder,
+) -> Result<Vec<u8>, Uncompiled> {
+    let rows = Rows::new(lowered, policies, context, order)?;
+    let engine = engine_of(context.engine);
+    let words = rows.rows.len() / 64;
+    let all: Vec<u32> =
+        (0..rows.rows.len() as u32).filter(|row| rows.rows[*row as usize].is_some()).collect();
+    let mut parts =
+        Parts { sets: SetStore::new(words), records: Records::new(), pool: Pool::new(), tests: Vec::new() };
+    let demands = collect(&rows);
+    let mut dimensions = Vec::with_capacity(demands.len());
+    for demand in &demands {
+        dimensions.push(demand.build(&mut parts, &all, context, engine)?);
+    }
+    let leading = demands.iter().enumerate().filter(|(_, demand)| demand.is_of_request(engine));
+    if let Some((at, _)) = leading.min_by_key(|(_, demand)| demand.breadth(all.len())) {
+        dimensions[at].asked = DRIVER;
+    }
+    let everything = parts.sets.add(&all)?;
+    let names = |parts: &mut Parts| {
+        let segments: Vec<_> =
+            rows.segments.iter().map(|segment| parts.pool.add(segment.provider.as_bytes())).collect();
+        let policies: Vec<_> = rows
+            .policies
+            .iter()
+            .map(|(at, [before, behind])| {
+                let (namespace, name) =
+                    policies.get(*at).map_or(("", ""), |policy| (policy.namespace, policy.name));
+                [namespace, name, before, behind].map(|text| parts.pool.add(text.as_bytes()))
+            })
+            .collect();
+        (segments, policies)
+    };
+    let (providers, policy_names) = names(&mut parts);
+    let texts = parts.pool.place();
+    let mut sections: [Vec<u8>; SECTIONS] = Default::default();
+    let mut put = |section: usize, numbers: &[u32]| {
+        sections[section].extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    };
+    for (segment, provider) in rows.segments.iter().zip(providers) {
+        let [at, length] = texts.of(provider);
+        put(format::SEGMENTS, &[segment.effect.code(), segment.first_word as u32, at, length]);
+    }
+    for row in &rows.rows {
+        put(format::ROW_RULES, &[row.as_ref().map_or(NONE, |row| row.rule as u32)]);
+    }
+    for rule in &rows.rules {
+        put(format::RULES, &[rule.policy as u32, rule.rule as u32]);
+    }
+    for names in policy_names {
+        put(format::POLICIES, &names.map(|name| texts.of(name)).concat());
+    }
+    let mut indexes = Indexes::default();
+    for dimension in &dimensions {
+        put(format::DIMENSIONS, &indexes.dimension(dimension, &texts));
+    }
+    put(format::INDEXES, &indexes.numbers);
+    put(format::SETS, &parts.sets.sets);
+    put(format::RECORDS, &parts.records.numbers);
+    put(format::SLOTS, &indexes.slots);
+    put(format::LENGTHS, &indexes.lengths);
+    put(format::BORDERS, &indexes.borders);
+    for (kind, names, sets) in &parts.tests {
+        let numbers = [&[*kind][..], &names.map(|name| texts.of(name)).concat(), sets].concat();
+        put(format::TESTS, &numbers);
+    }
+    sections[format::BITS] = parts.sets.bits.iter().flat_map(|word| word.to_le_bytes()).collect();
+    sections[format::WIDE_BORDERS] = indexes.wide.iter().flat_map(|border| border.to_le_bytes()).collect();
+    sections[format::POOL] = texts.bytes;
+    assemble(&sections, [words as u32, everything], engine, settings(lowered, policies, context, order))
+}
+
+fn settings(lowered: &Lowered, policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> u8 {
+    let on_trial = policies
+        .iter()
+        .zip(standings(policies, context))
+        .any(|(policy, standing)| policy.action() == Action::Allow && standing == Standing::DryRun);
+    [
+        (context.semantics.headers == HeaderMatching::Joined, format::HEADERS_JOINED),
+        (order == ReportOrder::Policy, format::POLICY_ORDER),
+        (lowered.enforced.needs_allow, format::NEEDS_ALLOW),
+        (on_trial, format::HAS_DRY_ALLOW),
+    ]
+    .into_iter()
+    .fold(0, |all, (is_set, flag)| if is_set { all | flag } else { all })
+}
+
+/// Head, directory and sections, with the hash of everything.
+fn assemble(
+    sections: &[Vec<u8>; SECTIONS],
+    [words, everything]: [u32; 2],
+    engine: Engine,
+    settings: u8,
+) -> Result<Vec<u8>, Uncompiled> {
+    let mut bytes = vec![0; HEAD + SECTIONS * 8];
+    for (at, section) in sections.iter().enumerate() {
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        let offset = u32::try_from(bytes.len()).map_err(|_| Uncompiled::TooLarge)?;
+        let length = u32::try_from(section.len()).map_err(|_| Uncompiled::TooLarge)?;
+        bytes[HEAD + at * 8..][..4].copy_from_slice(&offset.to_le_bytes());
+        bytes[HEAD + at * 8 + 4..][..4].copy_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(section);
+    }
+    u32::try_from(bytes.len()).map_err(|_| Uncompiled::TooLarge)?;
+    let length = bytes.len() as u64;
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[12] = engine.code() as u8;
+    bytes[13] = settings;
+    bytes[16..24].copy_from_slice(&length.to_le_bytes());
+    bytes[56..60].copy_from_slice(&words.to_le_bytes());
+    bytes[60..64].copy_from_slice(&everything.to_le_bytes());
+    let hash = meshproof_engine::content_hash(&bytes);
+    bytes[HASH_AT..HASH_AT + 32].copy_from_slice(&hash);
+    Ok(bytes)
+}
+
+/// The sections that indexes fill.
+#[derive(Default)]
+struct Indexes {
+    numbers: Vec<u32>,
+    slots: Vec<u32>,
+    lengths: Vec<u32>,
+    borders: Vec<u32>,
+    wide: Vec<u128>,
+}
+
+impl Indexes {
+    /// Adds the indexes of an attribute; gives the numbers of the attribute itself.
+    fn dimension(&mut self, parts: &DimensionParts, texts: &Placed) -> [u32; DIMENSION] {
+        let first = (self.numbers.len() / INDEX) as u32;
+        for index in &parts.indexes {
+            let exact = self.slots(&index.exact, texts);
+            let prefixes = [self.slots(&index.prefixes.0, texts), self.lengths(&index.prefixes.1)];
+            let suffixes = [self.slots(&index.suffixes.0, texts), self.lengths(&index.suffixes.1)];
+            self.numbers.extend([index.view.code(), u32::from(index.fold)]);
+            self.numbers.extend([exact, prefixes[0], prefixes[1], suffixes[0], suffixes[1]].concat());
+            self.numbers.extend([index.there, NONE, index.line, 0]);
+        }
+        if let Some(intervals) = &parts.intervals {
+            let start = self.borders.len() as u32;
+            let (narrow, wide) = (intervals.narrow.len() as u32, intervals.wide.len() as u32);
+            let wide_start = self.wide.len() as u32;
+            self.borders.extend(intervals.narrow.iter().map(|(border, _)| border));
+            self.borders.extend(intervals.narrow.iter().map(|(_, record)| record));
+            self.borders.extend(intervals.wide.iter().map(|(_, record)| record));
+            self.wide.extend(intervals.wide.iter().map(|(border, _)| border));
+            let mut numbers = [0; INDEX];
+            numbers[..8].copy_from_slice(&[
+                View::Number.code(),
+                0,
+                start,
+                narrow,
+                start + narrow,
+                wide_start,
+                wide,
+                start + narrow * 2,
+            ]);
+            self.numbers.extend(numbers);
+        }
+        let count = (self.numbers.len() / INDEX) as u32 - first;
+        let [name, length] = texts.of(parts.name);
+        [
+            parts.attribute.code(),
+            parts.asked,
+            name,
+            length,
+            parts.wanting,
+            parts.refusing,
+            first,
+            count,
+            parts.tests[0],
+            parts.tests[1],
+            u32::from(parts.has_all_tests),
+            parts.indifferent,
+        ]
+    }
+
+    fn slots(&mut self, slots: &[Slot], texts: &Placed) -> [u32; 2] {
+        let start = (self.slots.len() / 3) as u32;
+        for slot in slots {
+            self.slots.extend(match slot {
+                Some((head, text, record)) => [*head, texts.of(*text)[0], *record],
+                None => FREE,
+            });
+        }
+        [start, slots.len() as u32]
+    }
+
+    fn lengths(&mut self, lengths: &[u32]) -> [u32; 2] {
+        let start = self.lengths.len() as u32;
+        self.lengths.extend(lengths);
+        [start, lengths.len() as u32]
+    }
+}

@@ -1,0 +1,73 @@
+//! Connections without a request: a clear answer, or that the request is needed.
+
+use meshproof_authz::{Context, Engine};
+use meshproof_compiler::table::{ReportOrder, Seen, table};
+use meshproof_engine::{Connection, Context as Prepared, Phase, Table, Verdict};
+
+use crate::common::Policies;
+use crate::everything;
+
+/// Whatever request follows, it is decided as the connection was, when that had an answer.
+#[test]
+fn an_answer_holds_for_every_request() {
+    let (mut answered, mut open) = (0, 0);
+    for seed in 0..150 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let text = everything::policies(&mut rng, 3);
+        let policies = Policies::read(&text);
+        let context = everything::context(&mut rng);
+        let bytes = table(&policies.list(), &context, ReportOrder::Name).unwrap();
+        let table = Table::open(&bytes).unwrap();
+        let first = everything::request(&mut rng);
+        let Ok(view) = meshproof_authz::View::before_tokens(&first, &context) else { continue };
+        let names: Vec<&[u8]> = view.names.iter().map(String::as_bytes).collect();
+        let connection = Connection {
+            names: &names,
+            source: view.source,
+            remote: view.remote,
+            destination: view.destination,
+            port: view.port,
+            sni: view.sni.as_deref().map(str::as_bytes),
+        };
+        let mut prepared = Prepared::new();
+        table.prepare(&connection, &mut prepared);
+        let said = table.decide_connection(&prepared);
+        for _ in 0..40 {
+            let request = everything::request(&mut rng);
+            let Ok(view) = meshproof_authz::View::new(&request, &context) else { continue };
+            let full = table.decide(&prepared, &Seen(&view));
+            match said.verdict {
+                Verdict::NeedsL7 => open += 1,
+                Verdict::AskProvider(_) => {
+                    assert!(matches!(full.verdict, Verdict::AskProvider(_) | Verdict::Deny))
+                }
+                // A provider may come first; what is refused stays so.
+                Verdict::Deny if matches!(full.verdict, Verdict::AskProvider(_)) => {}
+                verdict => {
+                    assert_eq!(verdict, full.verdict, "{text}\n{connection:?}\n{request:?}");
+                    answered += 1;
+                }
+            }
+        }
+    }
+    assert!(answered > 500 && open > 500, "{answered} {open}");
+}
+
+#[test]
+fn what_is_needed_is_told() {
+    let decide = |spec: &str| {
+        let policies = Policies::spec(spec);
+        let bytes = table(&policies.list(), &Context::new(Engine::EnvoyHttp), ReportOrder::Name).unwrap();
+        let table = Table::open(&bytes).unwrap();
+        let mut prepared = Prepared::for_table(&table);
+        table.prepare(&Connection { port: 80, ..Connection::default() }, &mut prepared);
+        let decision = table.decide_connection(&prepared);
+        (decision.verdict, decision.phase)
+    };
+    assert_eq!(decide("{rules: [{to: [{operation: {paths: [/a]}}]}]}").0, Verdict::NeedsL7);
+    assert_eq!(decide("{rules: [{to: [{operation: {ports: ['80']}}]}]}"), (Verdict::Allow, Phase::Allow));
+    let other_port = "{rules: [{to: [{operation: {ports: ['81'], paths: [/a]}}]}]}";
+    assert_eq!(decide(other_port), (Verdict::Deny, Phase::AllowNoneMatched));
+    assert_eq!(decide("{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}").0, Verdict::NeedsL7);
+    assert_eq!(decide("{action: DENY, rules: [{}]}"), (Verdict::Deny, Phase::Deny));
+}

@@ -1,0 +1,117 @@
+//! Tables against the evaluator: the same decision, phase, rule, audit mark, providers and trials, request by request.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../../../meshproof-authz/tests/common/mod.rs"]
+mod common;
+
+mod connection;
+mod everything;
+mod loader;
+
+use common::Policies;
+use fastrand::Rng;
+use meshproof_authz::{By, Context, Decision, Evaluation, Policy, Request, evaluate};
+use meshproof_compiler::table::{Asked, ReportOrder, Told, decide, table};
+use meshproof_engine::{Context as Prepared, Phase, Table};
+
+/// What the evaluator says, in the words of a table.
+fn told(evaluation: &Evaluation) -> Told {
+    let phase = match &evaluation.by {
+        By::Custom => Some(Phase::Custom),
+        By::Deny => Some(Phase::Deny),
+        By::Allow => Some(Phase::Allow),
+        By::AllowNoneMatched => Some(Phase::AllowNoneMatched),
+        By::NoAllowPolicy => Some(Phase::NoAllowPolicy),
+        By::Proxy(_) => None,
+    };
+    let name = |rule: &Option<meshproof_authz::Matched>| rule.as_ref().map(|rule| rule.id.clone());
+    let mut asked: Vec<Asked> = Vec::new();
+    for delegation in &evaluation.delegated {
+        if asked.last().is_none_or(|last| last.provider != delegation.provider) {
+            asked.push(Asked { provider: delegation.provider.clone(), rule: delegation.rule.id.clone() });
+        }
+    }
+    let dry_run = [name(&evaluation.dry_run.deny), name(&evaluation.dry_run.allow)];
+    let rule = name(&evaluation.rule);
+    Told {
+        decision: evaluation.decision,
+        phase,
+        rule,
+        policy: None,
+        audit: name(&evaluation.audit),
+        asked,
+        dry_run,
+    }
+}
+
+/// What both say, as far as both say it: the table stops where the request is refused, the evaluator looks at all.
+fn compare(
+    policies: &[Policy<'_>],
+    table: &Table<'_>,
+    prepared: &mut Prepared,
+    request: &Request,
+    context: &Context,
+) -> Result<(), String> {
+    let mut expected = told(&evaluate(policies, request, context));
+    let mut said = decide(table, prepared, request, context);
+    said.policy = None;
+    if expected.phase == Some(Phase::Custom) {
+        // Refused before the rest is looked at.
+        (expected.dry_run, expected.asked) = ([None, None], Vec::new());
+        said.asked = Vec::new();
+    }
+    if matches!(expected.decision, Decision::Reject(_)) {
+        expected.dry_run = [None, None];
+    }
+    if said == expected {
+        Ok(())
+    } else {
+        Err(format!("expected {expected:?}\nsaid     {said:?}\n{request:?}\n{context:?}"))
+    }
+}
+
+fn worlds(seed: u64, worlds: usize, requests: usize) -> usize {
+    let mut decided = 0;
+    for at in 0..worlds {
+        let mut rng = Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(at as u64));
+        let most = *rng.choice(&[3, 6, 40]).unwrap();
+        let text = everything::policies(&mut rng, most);
+        let policies = Policies::read(&text);
+        let list = policies.list();
+        let context = everything::context(&mut rng);
+        let bytes =
+            table(&list, &context, ReportOrder::Name).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let opened = Table::open(&bytes).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut prepared = Prepared::new();
+        for _ in 0..requests {
+            let request = everything::request(&mut rng);
+            if let Err(difference) = compare(&list, &opened, &mut prepared, &request, &context) {
+                panic!("seed {seed} world {at}: {difference}\n{text}");
+            }
+            decided += 1;
+        }
+    }
+    decided
+}
+
+#[test]
+fn tables_decide_as_the_evaluator() {
+    assert_eq!(worlds(1, 200, 60), 12_000);
+}
+
+/// The long run whose figure stands in docs/engine.md: `DECISIONS=10000000 cargo test --release -p meshproof-compiler
+/// --test table -- --ignored long_run --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+#[allow(clippy::print_stdout)]
+fn long_run() {
+    let wanted: usize =
+        std::env::var("DECISIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    let mut decided = 0;
+    let mut seed = 100;
+    while decided < wanted {
+        decided += worlds(seed, 500, 500);
+        seed += 1;
+    }
+    println!("{decided} decisions of {} worlds are equal", decided / 500);
+}

@@ -1,0 +1,375 @@
+//! What becomes of a request.
+
+use crate::attributes::{Connection, RequestAttributes};
+use crate::bytes::place;
+use crate::context::Context;
+use crate::dimension::Dimension;
+use crate::format::NONE;
+use crate::index::{Side, Store};
+use crate::kinds::Effect;
+use crate::narrow::{Source, narrow};
+use crate::rule::{ProviderRef, RuleRef};
+use crate::set::SetRef;
+use crate::table::Table;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It passes.
+    Allow,
+    /// It is refused: 403, or a closed connection.
+    Deny,
+    /// A provider has to be asked. If it refuses, so is the request; else go on with [`Table::decide_after`].
+    AskProvider(ProviderRef),
+    /// A connection alone does not decide; see [`Table::decide_connection`].
+    NeedsL7,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// A CUSTOM policy.
+    Custom,
+    /// A DENY policy.
+    Deny,
+    /// An ALLOW policy.
+    Allow,
+    /// There are ALLOW policies and none matches.
+    AllowNoneMatched,
+    /// Nothing refuses and there is no ALLOW policy.
+    NoAllowPolicy,
+    /// The context is of another table, or was never prepared: refused. Prepare it again.
+    Stale,
+    /// There is no table, or none that can be read: refused.
+    NoTable,
+}
+
+/// What policies on trial would have done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DryRun {
+    /// The DENY rule that would have matched.
+    pub deny: Option<RuleRef>,
+    /// The ALLOW rule that would have matched.
+    pub allow: Option<RuleRef>,
+}
+
+/// What becomes of a request, and why. Names of rules come from [`Table::rule`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decision {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// What decided.
+    pub phase: Phase,
+    /// The deciding rule: of those that match the first in the order of reports that the table was made with.
+    pub rule: Option<RuleRef>,
+    /// The AUDIT rule that marks the request.
+    pub audit: Option<RuleRef>,
+    /// What policies on trial would have done.
+    pub dry_run: DryRun,
+}
+
+impl Decision {
+    /// What is said when there is no table to ask: a request that nobody can judge is refused.
+    pub const NO_TABLE: Decision = Decision::because(Verdict::Deny, Phase::NoTable);
+
+    const fn because(verdict: Verdict, phase: Phase) -> Decision {
+        let dry_run = DryRun { deny: None, allow: None };
+        Decision { verdict, phase, rule: None, audit: None, dry_run }
+    }
+
+    /// Whether the request passes.
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+}
+
+/// How many words of rows are looked at together.
+const ROOM: usize = 32;
+
+/// The first rules that match, by what they lead to; [`NONE`] where none does.
+#[derive(Clone, Copy)]
+pub(crate) struct Hits {
+    rules: [u32; 7],
+    /// The segment of the first provider.
+    segment: u32,
+}
+
+impl Hits {
+    const NOTHING: Hits = Hits { rules: [NONE; 7], segment: NONE };
+
+    #[inline(always)]
+    fn of(&self, effect: Effect) -> Option<RuleRef> {
+        let rule = self.rules[effect as usize];
+        (rule != NONE).then_some(RuleRef(rule))
+    }
+}
+
+struct OfRequest<'a, R> {
+    request: &'a R,
+    joins_headers: bool,
+}
+
+impl<R: RequestAttributes> Source for OfRequest<'_, R> {
+    #[inline(always)]
+    fn visit<'t>(&self, dimension: &Dimension<'t>, store: &Store<'t>, visit: &mut impl FnMut(Side, SetRef)) {
+        dimension.of_request(store, self.request, self.joins_headers, visit);
+    }
+}
+
+/// Rows that are candidates, a word of them at a time.
+struct Candidates {
+    count: usize,
+    words: [u32; ROOM],
+    masks: [u64; ROOM],
+}
+
+impl<'t> Table<'t> {
+    /// Decides a request on a prepared connection. CUSTOM policies come first, so the answer may be that a provider is to
+    /// be asked. A context of another table refuses ([`Phase::Stale`]); [`Table::decide_on`] prepares it again instead.
+    ///
+    /// Policies behind CUSTOM see tokens, those of CUSTOM do not. Where the verification of tokens changes the request (it
+    /// takes the token out of `authorization`), ask [`Table::custom`] before it and [`Table::policies`] behind it.
+    #[inline]
+    pub fn decide(&self, context: &Context, request: &impl RequestAttributes) -> Decision {
+        match self.custom(context, request, None) {
+            Some(decision) => decision,
+            None => self.policies(context, request),
+        }
+    }
+
+    /// Goes on after the provider let the request pass: the next provider, or the policies behind CUSTOM.
+    pub fn decide_after(
+        &self,
+        provider: ProviderRef,
+        context: &Context,
+        request: &impl RequestAttributes,
+    ) -> Decision {
+        match self.custom(context, request, Some(provider)) {
+            Some(decision) => decision,
+            None => self.policies(context, request),
+        }
+    }
+
+    /// Decides a request, and prepares the context first when it is of another table, as after a reload.
+    #[inline]
+    pub fn decide_on(
+        &self,
+        connection: &Connection<'_>,
+        context: &mut Context,
+        request: &impl RequestAttributes,
+    ) -> Decision {
+        if !self.is_prepared(context) {
+            self.prepare(connection, context);
+        }
+        self.decide(context, request)
+    }
+
+    /// Whether the context was prepared for a table with these bytes.
+    #[inline(always)]
+    pub fn is_prepared(&self, context: &Context) -> bool {
+        context.stamp == self.stamp && context.live.len() == self.words
+    }
+
+    /// What CUSTOM policies say: nothing, that the request is refused, or which provider is to be asked, those after
+    /// `after` in the order of their names.
+    #[inline]
+    pub fn custom(
+        &self,
+        context: &Context,
+        request: &impl RequestAttributes,
+        after: Option<ProviderRef>,
+    ) -> Option<Decision> {
+        if !self.is_prepared(context) {
+            return Some(Decision::because(Verdict::Deny, Phase::Stale));
+        }
+        if self.custom_end == 0 {
+            return None;
+        }
+        let from = after.map_or(0, |provider| provider.0.saturating_add(1));
+        let hits = self.hits(context, request, 0, self.custom_end, from);
+        let rule = hits.of(Effect::Refuse);
+        if rule.is_some() {
+            return Some(Decision { rule, ..Decision::because(Verdict::Deny, Phase::Custom) });
+        }
+        let rule = hits.of(Effect::Ask)?;
+        let verdict = Verdict::AskProvider(ProviderRef(hits.segment));
+        Some(Decision { rule: Some(rule), ..Decision::because(verdict, Phase::Custom) })
+    }
+
+    /// What the policies behind CUSTOM say.
+    #[inline]
+    pub fn policies(&self, context: &Context, request: &impl RequestAttributes) -> Decision {
+        if !self.is_prepared(context) {
+            return Decision::because(Verdict::Deny, Phase::Stale);
+        }
+        self.conclude(&self.hits(context, request, self.custom_end, NONE, 0))
+    }
+
+    #[inline(always)]
+    fn conclude(&self, hits: &Hits) -> Decision {
+        let (deny, allow) = (hits.of(Effect::Deny), hits.of(Effect::Allow));
+        let (verdict, phase, rule) = match (deny, self.needs_allow, allow) {
+            (Some(rule), ..) => (Verdict::Deny, Phase::Deny, Some(rule)),
+            (None, false, _) => (Verdict::Allow, Phase::NoAllowPolicy, None),
+            (None, true, Some(rule)) => (Verdict::Allow, Phase::Allow, Some(rule)),
+            (None, true, None) => (Verdict::Deny, Phase::AllowNoneMatched, None),
+        };
+        let dry_run = DryRun { deny: hits.of(Effect::DryDeny), allow: hits.of(Effect::DryAllow) };
+        Decision { verdict, phase, rule, audit: hits.of(Effect::Audit), dry_run }
+    }
+
+    /// The first rules that match in the words from `from` up to `end`, providers before `provider` left out.
+    #[inline(always)]
+    fn hits(
+        &self,
+        context: &Context,
+        request: &impl RequestAttributes,
+        from: u32,
+        end: u32,
+        provider: u32,
+    ) -> Hits {
+        let source = OfRequest { request, joins_headers: self.joins_headers };
+        let mut hits = Hits { segment: provider, ..Hits::NOTHING };
+        let mut found = NONE;
+        let mut candidates = Candidates { count: 0, words: [0; ROOM], masks: [0; ROOM] };
+        let mut add = |candidates: &mut Candidates, word: usize, mask: u64| {
+            let is_inside = word >= place(from) && word < place(end);
+            let rows = context.live.get(word).copied().unwrap_or_default() & mask;
+            if rows == 0 || !is_inside {
+                return;
+            }
+            if candidates.count == ROOM {
+                self.settle(candidates, &source, &mut hits, provider, &mut found);
+            }
+            let at = candidates.count;
+            if let (Some(to), Some(rest)) = (candidates.words.get_mut(at), candidates.masks.get_mut(at)) {
+                (*to, *rest) = (word as u32, rows);
+                candidates.count += 1;
+            }
+        };
+        if let Some(driver) = self.driver.and_then(|at| self.request.get(at))
+            && context.waits
+        {
+            source.visit(driver, &self.store, &mut |side, set| {
+                if side == Side::Refused {
+                    return;
+                }
+                let set = self.sets.get(set);
+                if set.steps() > context.words.len().saturating_mul(4) {
+                    context
+                        .words
+                        .iter()
+                        .for_each(|word| add(&mut candidates, place(*word), set.at(place(*word))));
+                } else {
+                    set.each(|word, mask| add(&mut candidates, word, mask));
+                }
+            });
+        }
+        for (word, rows) in &context.free {
+            add(&mut candidates, place(*word), *rows);
+        }
+        self.settle(&mut candidates, &source, &mut hits, provider, &mut found);
+        hits.segment = found;
+        hits
+    }
+
+    /// Asks the rest of the attributes about the candidates, and keeps the first rules of those that are left.
+    #[inline(always)]
+    fn settle(
+        &self,
+        candidates: &mut Candidates,
+        source: &impl Source,
+        hits: &mut Hits,
+        provider: u32,
+        found: &mut u32,
+    ) {
+        let count = std::mem::take(&mut candidates.count);
+        if count == 0 {
+            return;
+        }
+        let (mut wanted, mut refused) = ([0; ROOM], [0; ROOM]);
+        let slices = (candidates.words.get(..count), candidates.masks.get_mut(..count));
+        let scratch = (wanted.get_mut(..count), refused.get_mut(..count));
+        let ((Some(words), Some(masks)), (Some(wanted), Some(refused))) = (slices, scratch) else { return };
+        for (at, dimension) in self.request.iter().enumerate() {
+            let is_driver = self.driver == Some(at);
+            if !is_driver || dimension.refusing.is_some() {
+                narrow(self, dimension, source, is_driver, words, [&mut *masks, &mut *wanted, &mut *refused]);
+            }
+        }
+        for (word, mask) in words.iter().zip(masks.iter()).filter(|(_, mask)| **mask != 0) {
+            // Within a word rows are ordered as rules are reported, so the first counts.
+            let row = word.wrapping_mul(64).wrapping_add(mask.trailing_zeros());
+            let rule = self.row_rules.at(place(row));
+            let segment = self.segment_of.get(place(*word)).copied().unwrap_or_default();
+            let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else {
+                continue;
+            };
+            let Some(best) = hits.rules.get_mut(effect as usize) else { continue };
+            if effect != Effect::Ask {
+                *best = rule.min(*best);
+            } else if segment >= provider && segment <= *found {
+                *best = if segment == *found { rule.min(*best) } else { rule };
+                *found = segment;
+            }
+        }
+    }
+
+    /// Decides a connection without a request: what is not HTTP, or HTTP that has not come yet. The answer is
+    /// [`Verdict::NeedsL7`] when it depends on what the request will be.
+    pub fn decide_connection(&self, context: &Context) -> Decision {
+        self.connection_from(context, 0)
+    }
+
+    /// Goes on after the provider let the connection pass.
+    pub fn decide_connection_after(&self, provider: ProviderRef, context: &Context) -> Decision {
+        self.connection_from(context, provider.0.saturating_add(1))
+    }
+
+    fn connection_from(&self, context: &Context, provider: u32) -> Decision {
+        if !self.is_prepared(context) {
+            return Decision::because(Verdict::Deny, Phase::Stale);
+        }
+        let mut hits = Hits::NOTHING;
+        let (mut may_refuse, mut may_allow) = (false, false);
+        for word in &context.words {
+            let rows = context.live.get(place(*word)).copied().unwrap_or_default();
+            let open = rows & self.looks_at_request.get(place(*word)).copied().unwrap_or_default();
+            let segment = self.segment_of.get(place(*word)).copied().unwrap_or_default();
+            let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else {
+                continue;
+            };
+            if effect == Effect::Ask && segment < provider {
+                continue;
+            }
+            may_refuse |= open != 0 && matches!(effect, Effect::Refuse | Effect::Ask | Effect::Deny);
+            may_allow |= open != 0 && effect == Effect::Allow;
+            let sure = rows & !open;
+            let Some(best) = hits.rules.get_mut(effect as usize).filter(|_| sure != 0) else { continue };
+            let rule = self.row_rules.at(place(word.wrapping_mul(64).wrapping_add(sure.trailing_zeros())));
+            if effect != Effect::Ask {
+                *best = rule.min(*best);
+            } else if segment <= hits.segment {
+                *best = if segment == hits.segment { rule.min(*best) } else { rule };
+                hits.segment = segment;
+            }
+        }
+        let custom =
+            |verdict, rule| Decision { rule: Some(rule), ..Decision::because(verdict, Phase::Custom) };
+        if let Some(rule) = hits.of(Effect::Refuse) {
+            return custom(Verdict::Deny, rule);
+        }
+        let said = self.conclude(&hits);
+        // Whatever a provider says, and whatever the request is.
+        if said.phase == Phase::Deny {
+            return said;
+        }
+        if may_refuse || (self.needs_allow && may_allow && hits.of(Effect::Allow).is_none()) {
+            return Decision { verdict: Verdict::NeedsL7, rule: None, ..said };
+        }
+        match hits.of(Effect::Ask) {
+            Some(rule) => custom(Verdict::AskProvider(ProviderRef(hits.segment)), rule),
+            None => said,
+        }
+    }
+}

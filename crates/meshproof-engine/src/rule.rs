@@ -1,0 +1,76 @@
+//! Names of what decided.
+
+use std::fmt;
+
+use crate::bytes::place;
+use crate::format::{NONE, POLICY};
+use crate::kinds::Engine;
+use crate::table::Table;
+
+/// A rule of a table. Rules are ordered as they are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleRef(pub(crate) u32);
+
+/// A provider of a table. Providers are ordered by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderRef(pub(crate) u32);
+
+/// A rule by its policy and its place there. Its text is the name under which the engine reports it: Envoy
+/// `ns[N]-policy[P]-rule[i]`, ztunnel `N/P`, gRPC `N-P-i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule<'t> {
+    /// The namespace of the policy.
+    pub namespace: &'t str,
+    /// The name of the policy.
+    pub policy: &'t str,
+    /// The place of the rule in the policy, from 0.
+    pub rule: u32,
+    engine: Engine,
+    /// What istiod writes around the name of a CUSTOM rule whose provider cannot be asked.
+    around: [&'t str; 2],
+}
+
+impl fmt::Display for Rule<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rule { namespace, policy, rule, engine, around: [before, behind] } = self;
+        f.write_str(before)?;
+        match engine {
+            Engine::EnvoyHttp | Engine::EnvoyTcp => {
+                write!(f, "ns[{namespace}]-policy[{policy}]-rule[{rule}]")
+            }
+            Engine::Ztunnel => write!(f, "{namespace}/{policy}"),
+            Engine::Grpc => write!(f, "{namespace}-{policy}-{rule}"),
+        }?;
+        f.write_str(behind)
+    }
+}
+
+impl<'t> Table<'t> {
+    /// The rule; nothing for one of another table.
+    pub fn rule(&self, rule: RuleRef) -> Option<Rule<'t>> {
+        let at = place(rule.0).checked_mul(2).filter(|at| at + 1 < self.rules.len())?;
+        let (policy, rule) = (place(self.rules.at(at)) * POLICY, self.rules.at(at + 1));
+        let text = |at: usize| {
+            let bytes =
+                self.store.tests.pool.text(self.policies.at(policy + at), self.policies.at(policy + at + 1));
+            std::str::from_utf8(bytes).unwrap_or_default()
+        };
+        Some(Rule {
+            namespace: text(0),
+            policy: text(2),
+            rule,
+            engine: self.store.engine,
+            around: [text(4), text(6)],
+        })
+    }
+
+    /// The name of a provider; nothing for one of another table.
+    pub fn provider(&self, provider: ProviderRef) -> Option<&'t str> {
+        self.segments.get(place(provider.0)).map(|segment| segment.provider)
+    }
+
+    /// All rules, in the order in which they are reported.
+    pub fn rules(&self) -> impl Iterator<Item = RuleRef> + use<'t> {
+        (0..u32::try_from(self.rules.len() / 2).unwrap_or(NONE)).map(RuleRef)
+    }
+}

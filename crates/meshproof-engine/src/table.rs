@@ -1,0 +1,283 @@
+//! A table, opened.
+
+use crate::bytes::{U32s, U64s, U128s, place};
+use crate::dimension::Dimension;
+use crate::error::OpenError;
+use crate::format::{self, HASH_AT, HEAD, MAGIC, SECTIONS, VERSION};
+use crate::index::Store;
+use crate::kinds::{Attribute, Effect, Engine};
+use crate::set::{SetRef, Sets};
+use crate::test::{Pool, Tests};
+use crate::validate;
+
+/// The policies of one enforcement point, ready to decide. It borrows the bytes; copies of it share them.
+#[derive(Clone, Debug)]
+pub struct Table<'t> {
+    pub(crate) store: Store<'t>,
+    pub(crate) sets: Sets<'t>,
+    /// Words of a row set.
+    pub(crate) words: usize,
+    /// The first eight bytes of the hash; never zero.
+    pub(crate) stamp: u64,
+    pub(crate) joins_headers: bool,
+    pub(crate) needs_allow: bool,
+    pub(crate) has_dry_allow: bool,
+    pub(crate) in_policy_order: bool,
+    pub(crate) everything: SetRef,
+    pub(crate) segments: Vec<Segment<'t>>,
+    /// By word its segment.
+    pub(crate) segment_of: Vec<u32>,
+    /// Words of CUSTOM policies, which come first.
+    pub(crate) custom_end: u32,
+    pub(crate) connection: Vec<Dimension<'t>>,
+    pub(crate) request: Vec<Dimension<'t>>,
+    /// The place in `request` of the attribute that leads to rows.
+    pub(crate) driver: Option<usize>,
+    /// Rows that look at the request.
+    pub(crate) looks_at_request: Vec<u64>,
+    pub(crate) row_rules: U32s<'t>,
+    pub(crate) rules: U32s<'t>,
+    pub(crate) policies: U32s<'t>,
+    hash: [u8; 32],
+    size: usize,
+}
+
+/// Rows that lead to the same thing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'t> {
+    pub effect: Effect,
+    pub first_word: u32,
+    pub provider: &'t str,
+}
+
+/// The sections of a table, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sections<'t>([&'t [u8]; SECTIONS]);
+
+impl<'t> Sections<'t> {
+    pub fn bytes(&self, section: usize) -> &'t [u8] {
+        self.0.get(section).copied().unwrap_or_default()
+    }
+
+    pub fn numbers(&self, section: usize) -> U32s<'t> {
+        U32s::new(self.bytes(section))
+    }
+}
+
+impl<'t> Table<'t> {
+    /// Opens a table. Everything in it is looked at once; behind that no place in it can lie outside.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes. There is no way to use such a table; refuse every request.
+    pub fn open(bytes: &'t [u8]) -> Result<Table<'t>, OpenError> {
+        let head = Head::read(bytes)?;
+        if content_hash(bytes) != head.hash {
+            return Err(OpenError::Corrupt);
+        }
+        let table = Table::assemble(&head, bytes)?;
+        validate::table(&table, &head.sections)?;
+        Ok(table)
+    }
+
+    /// Puts the parts together; places inside of them are not looked at.
+    fn assemble(head: &Head<'t>, bytes: &'t [u8]) -> Result<Table<'t>, OpenError> {
+        let sections = &head.sections;
+        let pool = Pool(sections.bytes(format::POOL));
+        let store = Store {
+            engine: head.engine,
+            indexes: sections.numbers(format::INDEXES),
+            records: sections.numbers(format::RECORDS),
+            slots: sections.numbers(format::SLOTS),
+            lengths: sections.numbers(format::LENGTHS),
+            tests: Tests { numbers: sections.numbers(format::TESTS), pool },
+            borders: sections.numbers(format::BORDERS),
+            wide_borders: U128s::new(sections.bytes(format::WIDE_BORDERS)),
+        };
+        validate::runs(sections, head.words)?;
+        let words = place(head.words);
+        let bits = U64s::new(sections.bytes(format::BITS));
+        let mut table = Table {
+            store,
+            sets: Sets { sets: sections.numbers(format::SETS), bits, words },
+            words,
+            stamp: head.stamp(),
+            joins_headers: head.settings & format::HEADERS_JOINED != 0,
+            needs_allow: head.settings & format::NEEDS_ALLOW != 0,
+            has_dry_allow: head.settings & format::HAS_DRY_ALLOW != 0,
+            in_policy_order: head.settings & format::POLICY_ORDER != 0,
+            everything: SetRef(head.everything),
+            segments: validate::segments(sections, head.words)?,
+            segment_of: Vec::new(),
+            custom_end: 0,
+            connection: Vec::new(),
+            request: Vec::new(),
+            driver: None,
+            looks_at_request: vec![0; words],
+            row_rules: sections.numbers(format::ROW_RULES),
+            rules: sections.numbers(format::RULES),
+            policies: sections.numbers(format::POLICIES),
+            hash: head.hash,
+            size: bytes.len(),
+        };
+        table.lay_out_segments(head.words);
+        table.read_dimensions(sections)?;
+        Ok(table)
+    }
+
+    fn lay_out_segments(&mut self, words: u32) {
+        let ends = self.segments.iter().skip(1).map(|segment| segment.first_word).chain([words]);
+        for (at, (segment, end)) in self.segments.iter().zip(ends).enumerate() {
+            let count = place(end.saturating_sub(segment.first_word));
+            self.segment_of.extend(std::iter::repeat_n(u32::try_from(at).unwrap_or(u32::MAX), count));
+            if matches!(segment.effect, Effect::Refuse | Effect::Ask) {
+                self.custom_end = end;
+            }
+        }
+    }
+
+    fn read_dimensions(&mut self, sections: &Sections<'t>) -> Result<(), OpenError> {
+        let numbers = sections.numbers(format::DIMENSIONS);
+        for at in 0..numbers.len() / format::DIMENSION {
+            let (dimension, asked) = validate::dimension(self, numbers, at)?;
+            if !dimension.is_of_request {
+                self.connection.push(dimension);
+                continue;
+            }
+            if asked == format::DRIVER {
+                self.driver = Some(self.request.len());
+            }
+            for (word, looks) in self.looks_at_request.iter_mut().enumerate() {
+                *looks |=
+                    dimension.wanting.at(word) | dimension.refusing.map_or(0, |refusing| refusing.at(word));
+            }
+            self.request.push(dimension);
+        }
+        // The first one leads to rows; it is that of the names where there is one.
+        self.connection.sort_by_key(|dimension| dimension.attribute != Attribute::Peer);
+        Ok(())
+    }
+
+    /// Whose reading of the policies it holds.
+    pub fn engine(&self) -> Engine {
+        self.store.engine
+    }
+
+    /// The hash of its content: equal tables have equal hashes.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Rows of rules: alternatives of `from` times alternatives of `to`.
+    pub fn row_count(&self) -> usize {
+        self.row_rules.iter().filter(|rule| *rule != format::NONE).count()
+    }
+
+    /// Rules that have a row.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len() / 2
+    }
+
+    /// Whether a request that nothing denies needs an ALLOW rule.
+    pub fn needs_allow(&self) -> bool {
+        self.needs_allow
+    }
+
+    /// Whether ALLOW policies are on trial, so that without a match of one the request would have been refused.
+    pub fn has_dry_allow(&self) -> bool {
+        self.has_dry_allow
+    }
+
+    /// Whether the lines of a header count as one text with commas: Envoy before 1.37.1.
+    pub fn joins_headers(&self) -> bool {
+        self.joins_headers
+    }
+
+    /// Whether the first rule in the order of the policies is reported, instead of the one with the least name.
+    pub fn reports_in_policy_order(&self) -> bool {
+        self.in_policy_order
+    }
+}
+
+/// The hash that a table carries: BLAKE3 of everything but the place where it stands.
+pub fn content_hash(bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(bytes.get(..HASH_AT).unwrap_or_default());
+    hasher.update(bytes.get(HASH_AT + 32..).unwrap_or_default());
+    *hasher.finalize().as_bytes()
+}
+
+/// What stands before the sections.
+struct Head<'t> {
+    engine: Engine,
+    settings: u8,
+    hash: [u8; 32],
+    words: u32,
+    everything: u32,
+    sections: Sections<'t>,
+}
+
+impl<'t> Head<'t> {
+    fn read(bytes: &'t [u8]) -> Result<Head<'t>, OpenError> {
+        let found = bytes.len() as u64;
+        let is_start = bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic);
+        if !is_start || bytes.is_empty() {
+            return Err(OpenError::Foreign);
+        }
+        let start = HEAD + SECTIONS * 8;
+        let numbers = U32s::new(bytes);
+        if bytes.len() >= 12 && numbers.at(2) != VERSION {
+            return Err(OpenError::Version(numbers.at(2)));
+        }
+        if bytes.len() < start {
+            return Err(OpenError::Truncated { expected: start as u64, found });
+        }
+        let expected = U64s::new(bytes).at(2);
+        if found != expected {
+            let is_short = found < expected;
+            return Err(match is_short {
+                true => OpenError::Truncated { expected, found },
+                false => OpenError::TooLong { expected, found },
+            });
+        }
+        let kinds = numbers.at(3).to_le_bytes();
+        let engine =
+            Engine::of_code(kinds[0].into()).ok_or(OpenError::Invalid { what: "unknown engine", at: 12 })?;
+        let known =
+            format::HEADERS_JOINED | format::POLICY_ORDER | format::NEEDS_ALLOW | format::HAS_DRY_ALLOW;
+        if kinds[1] & !known != 0 || kinds[2] != 0 || kinds[3] != 0 {
+            return Err(OpenError::Invalid { what: "unknown settings", at: 13 });
+        }
+        let mut hash = [0; 32];
+        let written = bytes.get(HASH_AT..HASH_AT + 32).unwrap_or_default();
+        hash.iter_mut().zip(written).for_each(|(to, from)| *to = *from);
+        let mut sections = Sections([&[]; SECTIONS]);
+        let mut behind = start;
+        for (at, section) in sections.0.iter_mut().enumerate() {
+            let entry = HEAD / 4 + at * 2;
+            let (offset, length) = (place(numbers.at(entry)), place(numbers.at(entry + 1)));
+            let invalid = OpenError::Invalid { what: "a section lies outside", at: at as u32 };
+            if offset % 8 != 0 || offset < behind {
+                return Err(invalid);
+            }
+            behind = offset.checked_add(length).ok_or(invalid)?;
+            *section = bytes.get(offset..behind).ok_or(invalid)?;
+        }
+        Ok(Head {
+            engine,
+            settings: kinds[1],
+            hash,
+            words: numbers.at(14),
+            everything: numbers.at(15),
+            sections,
+        })
+    }
+
+    fn stamp(&self) -> u64 {
+        U64s::new(&self.hash).at(0).max(1)
+    }
+}
