@@ -107,6 +107,8 @@ pub static LINTS: &[Lint] = lints! {
         "a policy or field that ztunnel is never given";
     "method-case" Warning Dead None;
         "an HTTP method in lower case";
+    "misleading-name" Warning Hole Some(crate::misleading_name::check);
+        "a DENY policy that is called a default deny and is none";
     "misplaced-wildcard" Warning Dead None;
         "a `*` that is an ordinary character";
     "never-matching-value" Warning Dead None;
@@ -181,6 +183,8 @@ pub static LINTS: &[Lint] = lints! {
         "a RequestAuthentication beside which no policy asks for a token";
     "untrusted-alias" Warning Outage Some(crate::untrusted_alias::check);
         "a caller of an aliased trust domain, whom ztunnel refuses";
+    "unusable-provider" Error Outage Some(crate::unusable_provider::check);
+        "a CUSTOM policy whose provider cannot be asked";
     "unused-destination-rule" Warning Dead Some(crate::unused_destination_rule::check);
         "a DestinationRule that no client follows";
     "unused-suppression" Warning Hygiene None;

@@ -1,7 +1,9 @@
 //! `restriction-without-effect`: a rule that asks for a caller, while a wider ALLOW rule lets in everybody whom it was meant
 //! to keep out.
 
-use meshproof_authz::{Decision, Request, evaluate};
+mod claims;
+
+use meshproof_authz::{Attribute, Decision, Request, attributes_of, evaluate};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label};
 use meshproof_resources::Action;
 use meshproof_space::{Clause, Domain, LoweredRule, Outcome, RequestBox, RuleBoxes, RuleId, Space, Variable};
@@ -22,8 +24,13 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     for policy in ctx.policies.iter().filter(|policy| policy.enforces(Action::Allow)) {
         for at in 0..policy.rules.len() {
             let rule = (policy.id, at);
-            if let Verdict::Superfluous(cover) = ctx.worths().verdict(rule) {
-                findings.extend(finding(ctx, rule, cover));
+            match ctx.worths().verdict(rule) {
+                Verdict::Superfluous(cover) => findings.extend(finding(ctx, rule, cover)),
+                Verdict::Fine => {
+                    let cover = claims::cover(ctx, rule);
+                    findings.extend(cover.and_then(|cover| finding(ctx, rule, &cover)));
+                }
+                _ => {}
             }
         }
     }
@@ -31,7 +38,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
 }
 
 /// What a rule asks of callers and the rules that cover it do not, in words; nothing when it merely repeats them.
-pub(crate) fn defeated(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Vec<&'static str>> {
+pub(crate) fn defeated(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Vec<String>> {
     let allows =
         |rule: &RuleAt| ctx.policies.get(rule.0).is_some_and(|policy| policy.enforces(Action::Allow));
     if !allows(&rule) || !cover.by.iter().all(allows) {
@@ -39,50 +46,52 @@ pub(crate) fn defeated(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option
     }
     let asked = demands(ctx, rule);
     let covered: Vec<Demand> = cover.by.iter().flat_map(|other| demands(ctx, *other)).collect();
-    let mut left: Vec<&'static str> =
-        asked.into_iter().filter(|demand| !covered.contains(demand)).map(Demand::name).collect();
-    left.dedup();
+    let left: Vec<String> =
+        asked.iter().filter(|demand| !covered.contains(demand)).map(Demand::name).collect();
     (!left.is_empty()).then_some(left)
 }
 
-/// A kind of property of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A property of the caller.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Demand {
     Identity,
     Token,
-    Header,
+    Claim(Vec<String>),
+    Header(String),
     Address,
 }
 
 impl Demand {
-    fn name(self) -> &'static str {
+    fn name(&self) -> String {
         match self {
-            Demand::Identity => "identity",
-            Demand::Token => "token",
-            Demand::Header => "header",
-            Demand::Address => "address",
+            Demand::Identity => "identity".to_owned(),
+            Demand::Token => "token".to_owned(),
+            Demand::Claim(path) => format!("claim `{}`", path.join(".")),
+            Demand::Header(name) => format!("header `{name}`"),
+            Demand::Address => "address".to_owned(),
         }
     }
 
     fn of(variable: &Variable) -> Option<Demand> {
         match variable {
             Variable::Peer => Some(Demand::Identity),
-            Variable::Token | Variable::Claim(_) => Some(Demand::Token),
-            Variable::Header(_) => Some(Demand::Header),
+            Variable::Token => Some(Demand::Token),
+            Variable::Claim(path) => Some(Demand::Claim(path.clone())),
+            Variable::Header(name) => Some(Demand::Header(name.clone())),
             Variable::SourceIp | Variable::RemoteIp => Some(Demand::Address),
             _ => None,
         }
     }
 
-    fn of_attribute(attribute: &meshproof_authz::Attribute) -> Option<Demand> {
-        use meshproof_authz::Attribute;
+    fn of_attribute(attribute: &Attribute) -> Option<Demand> {
         match attribute {
             Attribute::Principal
             | Attribute::Namespace
             | Attribute::ServiceAccount
             | Attribute::TrustDomain => Some(Demand::Identity),
-            Attribute::RequestPrincipal | Attribute::Claim(_) => Some(Demand::Token),
-            Attribute::Header(_) => Some(Demand::Header),
+            Attribute::RequestPrincipal => Some(Demand::Token),
+            Attribute::Claim(path) => Some(Demand::Claim(path.clone())),
+            Attribute::Header(name) => Some(Demand::Header(name.to_ascii_lowercase())),
             Attribute::SourceIp | Attribute::RemoteIp => Some(Demand::Address),
             _ => None,
         }
@@ -92,9 +101,8 @@ impl Demand {
 /// What a rule asks of the caller, as far as that is written.
 fn demands(ctx: &Context<'_>, rule: RuleAt) -> Vec<Demand> {
     let Some(written) = rule_of(ctx, rule) else { return Vec::new() };
-    let attributes = meshproof_authz::attributes_of(written);
     let mut demands: Vec<Demand> =
-        attributes.filter_map(|attribute| Demand::of_attribute(&attribute)).collect();
+        attributes_of(written).filter_map(|attribute| Demand::of_attribute(&attribute)).collect();
     demands.sort_unstable();
     demands.dedup();
     demands

@@ -61,6 +61,8 @@ pub(crate) enum Verdict<'w> {
 pub(crate) struct RuleWorths {
     pub(crate) points: Points,
     rules: Map<RuleAt, Summary>,
+    /// The points of each policy.
+    places: Map<ResourceId, Vec<usize>>,
     /// ALLOW policies that are the only one somewhere: without them everything would be allowed.
     sole: Set<ResourceId>,
 }
@@ -73,6 +75,9 @@ impl RuleWorths {
         let mut worths = RuleWorths { points, ..RuleWorths::default() };
         for (at, found) in each.into_iter().enumerate() {
             worths.note_sole(ctx, at);
+            for id in &worths.points.list[at].policies {
+                worths.places.entry(*id).or_default().push(at);
+            }
             for (rule, chain, found) in found {
                 worths.rules.entry(rule).or_default().add(at, chain, found);
             }
@@ -95,6 +100,11 @@ impl RuleWorths {
             (None, None, Some((point, chain))) => Verdict::Never(point, chain),
             (None, None, None) => Verdict::Fine,
         }
+    }
+
+    /// The points that a policy applies at.
+    pub(crate) fn places(&self, policy: ResourceId) -> &[usize] {
+        self.places.get(&policy).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a policy is the only ALLOW policy somewhere.

@@ -38,18 +38,24 @@ fn world(text: &str) -> World {
     world
 }
 
+/// What the comments of a fixture announce.
+fn expected(text: &str) -> Vec<String> {
+    let mut expected = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let Some((_, list)) = line.split_once("# expect: ") else { continue };
+        expected.extend(list.split(", ").map(|id| format!("{}@{}", id.trim(), at + 1)));
+    }
+    expected.sort();
+    expected
+}
+
 #[test]
 fn every_fixture_gives_what_its_comments_say() {
     let mut wrong = Vec::new();
     for (lint, path) in fixtures() {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        let mut expected = Vec::new();
-        for (at, line) in text.lines().enumerate() {
-            let Some((_, list)) = line.split_once("# expect: ") else { continue };
-            expected.extend(list.split(", ").map(|id| format!("{}@{}", id.trim(), at + 1)));
-        }
-        expected.sort();
+        let expected = expected(&text);
         let found = support::short(&support::analyse(&[(name.as_str(), text.as_str())], &world(&text)));
         if found != expected {
             wrong.push(format!("{lint}/{name}\n  expected {expected:?}\n  found    {found:?}"));

@@ -8,7 +8,7 @@ use meshproof_space::{Domain, RuleId, Space, Worth};
 
 use super::ID;
 use crate::Context;
-use crate::hash::{Map, Set};
+use crate::hash::Set;
 use crate::rule_worth::{RuleAt, Verdict};
 use crate::shown::{rule_name, rule_names, rule_of, rule_span};
 
@@ -21,13 +21,6 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let mut left = VALUES_IN_ALL;
     let mut done: Set<RuleAt> = Set::default();
     let mut findings = Vec::new();
-    // How many points each policy has: what is taken back at one of them may pass at another.
-    let mut places: Map<ResourceId, usize> = Map::default();
-    for point in &worths.points.list {
-        for id in &point.policies {
-            *places.entry(*id).or_default() += 1;
-        }
-    }
     for (at, point) in worths.points.list.iter().enumerate() {
         let acts =
             |id: &&ResourceId, action| ctx.policies.get(**id).is_some_and(|policy| policy.enforces(action));
@@ -39,8 +32,9 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
             for number in 0..policy.rules.len() {
                 let rule = (*id, number);
                 let has_lists = rule_of(ctx, rule).is_some_and(|rule| values(rule).next().is_some());
+                // What is taken back at one place may pass at another.
                 let is_used = matches!(worths.verdict(rule), Verdict::Fine);
-                if has_lists && is_used && left > 0 && places.get(id) == Some(&1) && done.insert(rule) {
+                if has_lists && is_used && left > 0 && worths.places(*id).len() == 1 && done.insert(rule) {
                     findings.extend(in_rule(ctx, at, rule, &mut left));
                 }
             }
