@@ -61,6 +61,8 @@ pub static LINTS: &[Lint] = lints! {
         "two objects that cannot both have their way, where one silently loses";
     "dangling-setting" Warning Dead Some(crate::dangling_setting::check);
         "a port or subset of a DestinationRule that its host does not have";
+    "dead-end-waypoint" Warning Outage Some(crate::dead_end_waypoint::check);
+        "a waypoint that ingress gateways are told to use and do not reach";
     "default-open" Warning Hole Some(crate::default_open::check);
         "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);
@@ -153,6 +155,8 @@ pub static LINTS: &[Lint] = lints! {
         "`from` and `to` as two rules, so that the second lets anybody in";
     "suppression-without-reason" Warning Hygiene None;
         "a suppression that does not say why";
+    "tcp-waypoint" Error Outage Some(crate::tcp_waypoint::check);
+        "rules about HTTP at a waypoint, for a port that carries TCP";
     "tls-without-mode" Error Hole Some(crate::tls_without_mode::check);
         "`tls` without `mode`, which makes clients send plaintext";
     "tunnel-around-ports" Warning Hole Some(crate::tunnel_around_ports::check);

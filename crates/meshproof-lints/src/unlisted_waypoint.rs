@@ -58,7 +58,8 @@ fn at_workload(
         let (witness, _) = calls(ctx, policy, workload).find(|(witness, port)| {
             let behind = Witness { from: proxy.clone(), ..witness.clone() };
             // By its own identity the caller would get in, and the waypoint passes it on.
-            is_captured(ctx, &witness.from)
+            witness.from != proxy
+                && is_captured(ctx, &witness.from)
                 && at_waypoint(ctx, &on_the_way, workload, port, witness) == Some(Decision::Allow)
                 && fate_at(ctx, workload, Some(port), witness) == Some(Decision::Allow)
                 && fate_at(ctx, workload, Some(port), &behind) == Some(Decision::Deny)

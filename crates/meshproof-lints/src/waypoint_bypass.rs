@@ -1,8 +1,9 @@
-//! `waypoint-bypass`: calls that go around a waypoint, past the policies that stand there (waypoint reference, C5, G3;
+//! `waypoint-bypass`: calls that go around a waypoint, past the policies that stand there (waypoint reference, C3, C5, G3;
 //! mutual-TLS reference §11.3 ST14).
 
 mod canary;
 mod direct;
+mod endpoints;
 mod ingress;
 
 use meshproof_diagnostics::Finding;
@@ -26,6 +27,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = direct::findings(ctx, &guarded);
     findings.extend(ingress::findings(ctx, &guarded));
     findings.extend(canary::findings(ctx));
+    findings.extend(endpoints::findings(ctx));
     findings
 }
 

@@ -62,10 +62,20 @@ fn open<'c>(
             Some((policy, workload, Some(waypoint), witness))
         });
     }
+    let proxy = account(ctx, guarded.waypoint);
     policies.find_map(|policy| {
-        let witness = refused_only_by(ctx, &guarded.policies, workload, calls(ctx, policy, workload))?;
+        // The waypoint itself is the one caller that is meant to come this way.
+        let others =
+            calls(ctx, policy, workload).filter(|(witness, _)| Some(&witness.from) != proxy.as_ref());
+        let witness = refused_only_by(ctx, &guarded.policies, workload, others)?;
         Some((policy, workload, None, witness))
     })
+}
+
+/// Under which `namespace/account` a waypoint runs.
+fn account(ctx: &Context<'_>, waypoint: GatewayId) -> Option<String> {
+    let identity = ctx.mesh.gateway_identity(waypoint)?;
+    Some(format!("{}/{}", identity.namespace.as_ref()?, identity.account))
 }
 
 /// A call to the address of a pod that its waypoint passes on, and would refuse for the Service.
@@ -77,10 +87,10 @@ fn through_waypoint(
     waypoint: GatewayId,
 ) -> Option<Witness> {
     let direct = certain(ctx.mesh.direct_policies(waypoint).authorization.iter())?;
-    let proxy = ctx.mesh.gateway_identity(waypoint)?;
-    let proxy = format!("{}/{}", proxy.namespace.as_ref()?, proxy.account);
+    let proxy = account(ctx, waypoint)?;
     // Whoever has no tunnel does not pass the waypoint at all.
-    let mut tried = calls(ctx, policy, workload).filter(|(witness, _)| witness.from != "plaintext");
+    let mut tried = calls(ctx, policy, workload)
+        .filter(|(witness, _)| witness.from != "plaintext" && witness.from != proxy);
     tried
         .find(|(witness, port)| {
             let behind = Witness { from: proxy.clone(), ..witness.clone() };
