@@ -19,7 +19,7 @@ const ID: &str = "ingress-bypass";
 /// Policies tried per gateway.
 const TRIED: usize = 8;
 /// Requests tried, over all gateways; beyond it nothing more is claimed.
-const REQUESTS: usize = 20_000;
+const REQUESTS: usize = 2_000;
 
 /// A request that a gateway holds back and that gets in behind it.
 struct Open<'c> {

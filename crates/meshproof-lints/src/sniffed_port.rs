@@ -17,6 +17,8 @@ use crate::proof::{certain, cluster_of, enforced_at, fate_of};
 use crate::waypoint_calls::calls;
 
 const ID: &str = "sniffed-port";
+/// Findings for which a call is looked for that shows the difference.
+const SHOWN: usize = 128;
 
 /// Why the protocol has no name.
 #[derive(Clone, Copy)]
@@ -44,7 +46,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             };
             let key = (span.source.0, span.start);
             if !found.contains_key(&key)
-                && let Some(finding) = at_port(ctx, workload, port, (why, span))
+                && let Some(finding) = at_port(ctx, workload, port, (why, span), found.len() < SHOWN)
             {
                 found.insert(key, finding);
             }
@@ -108,6 +110,7 @@ fn at_port(
     workload: &Workload,
     port: &WorkloadPort,
     (why, span): (Why, Span),
+    is_shown: bool,
 ) -> Option<Finding> {
     let (policy, field_span, field) = about_http(ctx, workload, port)?;
     let to = format!("{}:{}", ctx.workload_name(workload), port.number);
@@ -130,7 +133,8 @@ fn at_port(
         .with_confidence(Confidence::Medium)
         .with_related(field_span, "asks about HTTP")
         .with_help(help);
-    Some(match differing(ctx, workload, policy, port.number) {
+    let witness = is_shown.then(|| differing(ctx, workload, policy, port.number)).flatten();
+    Some(match witness {
         Some(witness) => finding.with_witness(witness),
         None => finding,
     })
