@@ -144,7 +144,7 @@ impl<'a> Placer<'a> {
             return;
         }
         let cluster_wide = match &resource.spec {
-            Spec::GatewayClass(_) | Spec::CalicoTier(_) | Spec::Patch(_) => true,
+            Spec::GatewayClass(_) | Spec::CalicoTier(_) | Spec::ApiBackends(_) | Spec::Patch(_) => true,
             Spec::MeshConfig(_) => resource.meta.namespace.is_none(),
             Spec::CalicoPolicy(policy) => policy.global,
             Spec::CalicoNetworkSet(set) => set.global,

@@ -106,7 +106,8 @@ impl<'a> PortSources<'a, '_> {
         }
     }
 
-    fn finish(&self, number: u16, draft: Draft<'_>) -> WorkloadPort {
+    fn finish(&self, number: u16, mut draft: Draft<'_>) -> WorkloadPort {
+        draft.bindings.sort_unstable_by_key(|binding| (binding.service, binding.port));
         let protocol = match self.ingress {
             Some(listeners) => of_listeners(number, listeners),
             None if self.selecting.too_many => {

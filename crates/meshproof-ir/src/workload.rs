@@ -151,7 +151,7 @@ pub struct WorkloadPort {
     pub name: Option<String>,
     /// Protocol class of the inbound chain.
     pub protocol: Fact<ProtocolClass>,
-    /// Service ports that lead here.
+    /// Service ports that lead here, sorted by Service.
     pub bindings: Vec<PortBinding>,
     /// ServiceEntry ports that lead here.
     pub service_entries: Vec<EntryBinding>,
@@ -159,4 +159,12 @@ pub struct WorkloadPort {
     pub mode: EffectiveMode,
     /// Whether the proxy sees it.
     pub capture: PortCapture,
+}
+
+impl WorkloadPort {
+    /// The first port of a Service that leads here.
+    pub fn binding_of(&self, service: ServiceId) -> Option<&PortBinding> {
+        let at = self.bindings.partition_point(|binding| binding.service < service);
+        self.bindings.get(at).filter(|binding| binding.service == service)
+    }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use meshproof_grammar::host::resolve;
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{
-    Capture, ClusterId, Fact, Layer, NamespaceId, Origin, ResourceId, Workload, WorkloadId, entry_port_class,
-    service_port_class,
+    Capture, ClusterId, Fact, Layer, NamespaceId, Origin, ResourceId, ServiceId, Workload, WorkloadId,
+    entry_port_class, service_port_class,
 };
 use meshproof_resources::{DestinationRule, Spec};
 use meshproof_transport::{Call, Client, ClientClass, Outcome, Target};
@@ -31,6 +31,8 @@ pub(crate) struct Host<'c> {
     pub(crate) namespace: NamespaceId,
     /// The Service or ServiceEntry.
     pub(crate) resource: ResourceId,
+    /// The Service; none for ServiceEntries.
+    pub(crate) service: Option<ServiceId>,
     /// Workloads behind a Service; none for ServiceEntries.
     pub(crate) workloads: &'c [WorkloadId],
     pub(crate) ports: Vec<HostPort>,
@@ -308,7 +310,7 @@ fn hosts<'c>(ctx: &Context<'c>) -> Vec<Host<'c>> {
         ProtocolClass::Tcp => Some(Layer::Tcp),
         ProtocolClass::Udp => None,
     };
-    for service in &mesh.services {
+    for (at, service) in mesh.services.iter().enumerate() {
         let (Some(name), Spec::Service(spec)) = (&service.fqdn, &mesh.resource(service.resource).spec) else {
             continue;
         };
@@ -321,6 +323,7 @@ fn hosts<'c>(ctx: &Context<'c>) -> Vec<Host<'c>> {
             cluster: mesh.namespace(service.namespace).cluster,
             namespace: service.namespace,
             resource: service.resource,
+            service: Some(ServiceId(at as u32)),
             workloads: &service.workloads,
             ports: ports.collect(),
         });
@@ -343,6 +346,7 @@ fn hosts<'c>(ctx: &Context<'c>) -> Vec<Host<'c>> {
             cluster,
             namespace,
             resource: ResourceId(at as u32),
+            service: None,
             workloads: &[],
             ports: ports.clone(),
         }));

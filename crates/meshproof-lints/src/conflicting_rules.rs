@@ -1,8 +1,8 @@
 //! `conflicting-rules`: two objects that cannot both have their way, where one silently loses.
 
-mod client_rules;
 mod client_tls;
 mod duplicates;
+mod peer_scopes;
 
 use meshproof_diagnostics::{Finding, Level};
 use meshproof_ir::{ResourceId, Workload, WorkloadPort};
@@ -15,6 +15,7 @@ const ID: &str = "conflicting-rules";
 /// Runs the lint.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = duplicates::findings(ctx);
+    findings.extend(peer_scopes::findings(ctx));
     findings.extend(client_tls::findings(ctx));
     findings
 }

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{EnforcementPoint, Mesh, NamespaceId, PortCapture, ResourceId, Workload, WorkloadPort};
+use meshproof_ir::{
+    EnforcementPoint, Mesh, NamespaceId, PortCapture, ResourceId, Workload, WorkloadId, WorkloadPort,
+};
 use meshproof_network::Network;
 use meshproof_resources::Resource;
 use meshproof_source::{SourceId, SourceMap, Span};
@@ -13,10 +15,11 @@ use meshproof_transport::Transport;
 use crate::accounts::Accounts;
 use crate::automatic::AutomaticCall;
 use crate::clients::Clients;
-use crate::network::NetworkPolicies;
+use crate::images::Images;
 use crate::policies::Policies;
 use crate::rule_worth::RuleWorths;
 use crate::selectors::LabelIndex;
+use crate::written_calls::WrittenCall;
 
 /// What is known about the world outside of the input. The default takes the input as all there is.
 #[derive(Clone, Debug, Default)]
@@ -49,13 +52,15 @@ pub struct Context<'a> {
     pub(crate) accounts: Accounts<'a>,
     pub(crate) policies: Policies<'a>,
     pub(crate) labels: LabelIndex<'a>,
-    pub(crate) network_policies: NetworkPolicies<'a>,
     incomplete_namespaces: HashSet<NamespaceId>,
     transport: OnceLock<Transport<'a>>,
     network: OnceLock<Network<'a>>,
     clients: OnceLock<Clients<'a>>,
     automatic: OnceLock<Vec<AutomaticCall>>,
     worths: OnceLock<RuleWorths>,
+    alike: OnceLock<Vec<Vec<WorkloadId>>>,
+    images: OnceLock<Images<'a>>,
+    written_calls: OnceLock<Vec<WrittenCall<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -65,7 +70,6 @@ impl<'a> Context<'a> {
         let accounts = Accounts::new(mesh, sources, world, &incomplete_namespaces);
         let policies = Policies::new(mesh, &accounts);
         let labels = LabelIndex::new(mesh);
-        let network_policies = NetworkPolicies::new(mesh);
         Context {
             mesh,
             sources,
@@ -73,13 +77,15 @@ impl<'a> Context<'a> {
             accounts,
             policies,
             labels,
-            network_policies,
             incomplete_namespaces,
             transport: OnceLock::new(),
             network: OnceLock::new(),
             clients: OnceLock::new(),
             automatic: OnceLock::new(),
             worths: OnceLock::new(),
+            alike: OnceLock::new(),
+            images: OnceLock::new(),
+            written_calls: OnceLock::new(),
         }
     }
 
@@ -108,6 +114,21 @@ impl<'a> Context<'a> {
         self.worths.get_or_init(|| RuleWorths::new(self))
     }
 
+    /// Workloads with policies, in groups of those that fare alike; found when first asked.
+    pub(crate) fn alike(&self) -> &[Vec<WorkloadId>] {
+        self.alike.get_or_init(|| crate::alike::groups(self))
+    }
+
+    /// Pods by image; sorted when first asked.
+    pub(crate) fn images(&self) -> &Images<'a> {
+        self.images.get_or_init(|| Images::new(self))
+    }
+
+    /// Services that pods name in their settings; found when first asked.
+    pub(crate) fn written_calls(&self) -> &[WrittenCall<'a>] {
+        self.written_calls.get_or_init(|| crate::written_calls::find(self))
+    }
+
     /// The object behind an id.
     pub fn resource(&self, id: ResourceId) -> &'a Resource {
         &self.mesh.resources[id.index()]
@@ -129,6 +150,12 @@ impl<'a> Context<'a> {
             Some(namespace) => format!("{namespace}/{}", workload.name),
             None => workload.name.clone(),
         }
+    }
+
+    /// The id of a workload of the mesh.
+    pub(crate) fn workload_id(&self, workload: &Workload) -> Option<WorkloadId> {
+        let at = self.mesh.workloads.binary_search_by_key(&workload.resource, |other| other.resource).ok()?;
+        Some(WorkloadId(at as u32))
     }
 
     /// Where to point when a workload is meant.

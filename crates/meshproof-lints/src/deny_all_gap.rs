@@ -5,6 +5,7 @@ mod denied;
 mod outsiders;
 mod survey;
 mod typo;
+mod waypoints;
 
 use meshproof_diagnostics::Finding;
 
@@ -12,13 +13,15 @@ use crate::Context;
 
 pub(crate) const ID: &str = "deny-all-gap";
 
-/// Runs the lint: one pass over the workloads, then one finding per policy at fault.
+/// Runs the lint: one pass over the workloads, one over the Services behind waypoints, then one finding per policy at
+/// fault.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let survey = survey::Survey::new(ctx);
     let mut findings = closed::findings(ctx, &survey);
     findings.extend(denied::findings(ctx, &survey));
     findings.extend(outsiders::findings(ctx, &survey));
     findings.extend(typo::findings(ctx, &survey));
+    findings.extend(waypoints::findings(ctx));
     findings
 }
 

@@ -31,6 +31,30 @@ pub(crate) fn selected<'c>(
     found.into_iter().map(|id| &ctx.mesh.workloads[id.index()]).collect()
 }
 
+/// The labels that an object selects by, sorted.
+pub(crate) fn selector_pairs(policy: &PeerAuthentication) -> Vec<(&str, &str)> {
+    let entries = policy.selector.iter().flat_map(|selector| &selector.match_labels.entries);
+    let mut pairs: Vec<(&str, &str)> =
+        entries.map(|(key, value)| (key.value.as_str(), value.value.as_str())).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// What an object makes of its scope: the mode, and the ports that differ from it.
+pub(crate) fn effect(policy: &PeerAuthentication) -> (MtlsMode, Vec<(u16, MtlsMode)>) {
+    let mode = policy.mode.as_ref().map_or(MtlsMode::Unset, |mode| mode.value);
+    let ports = policy.port_level.iter().map(|(port, entry)| (port.value, entry.value));
+    let mut ports: Vec<(u16, MtlsMode)> =
+        ports.filter(|(_, entry)| *entry != MtlsMode::Unset && *entry != mode).collect();
+    ports.sort_unstable_by_key(|(port, _)| *port);
+    (mode, ports)
+}
+
+/// Whether an object sets nothing; it still takes the place of others in its scope.
+pub(crate) fn is_empty(policy: &PeerAuthentication) -> bool {
+    effect(policy) == (MtlsMode::Unset, Vec::new())
+}
+
 /// Its ports are subject to PeerAuthentication.
 pub(crate) fn is_protected(workload: &Workload) -> bool {
     matches!(workload.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone | Capture::Ambient))

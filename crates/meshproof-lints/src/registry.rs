@@ -67,6 +67,8 @@ pub static LINTS: &[Lint] = lints! {
         "a workload without any policy beside locked ones";
     "deny-all-gap" Error Outage Some(crate::deny_all_gap::check);
         "a port that nobody may reach although somebody is clearly meant to";
+    "disabled-mtls" Warning Hole Some(crate::disabled_mtls::check);
+        "a PeerAuthentication that makes clients with a proxy send plaintext";
     "document-too-large" Error Invalid None;
         "a document too large to be read";
     "duplicate-key" Warning Conflict None;
@@ -81,6 +83,8 @@ pub static LINTS: &[Lint] = lints! {
         "metrics that a guarded port keeps to itself and the sidecar gives to everybody";
     "foreign-namesake" Warning Hole Some(crate::foreign_namesake::check);
         "a rule that lets in a namespace or account of that name from another trust domain";
+    "hidden-destination" Error Outage Some(crate::hidden_destination::check);
+        "a Service that pods call and that their sidecar does not know of";
     "http-deny-at-ztunnel" Error Hole Some(crate::http_deny_at_ztunnel::check);
         "a DENY about HTTP that ztunnel leaves out or widens";
     "identity-over-plaintext" Error Outage Some(crate::identity_over_plaintext::check);
@@ -131,10 +135,14 @@ pub static LINTS: &[Lint] = lints! {
         "two Services that send different protocols to one port";
     "redundant-policy" Warning Dead Some(crate::redundant_policy::check);
         "a policy that changes nothing, since others do the same";
+    "refused-caller" Error Outage Some(crate::refused_caller::check);
+        "a caller without a proxy, such as the API server or a scraper, that STRICT keeps out";
     "refused-probe" Error Outage Some(crate::refused_probe::check);
         "an HTTP probe at a port that refuses plaintext";
     "render-failed" Warning Invalid None;
         "a folder that Kustomize or Helm refused";
+    "repeated-mode" Info Dead Some(crate::repeated_mode::check);
+        "a PeerAuthentication that says nothing, or what would hold without it";
     "restriction-without-effect" Warning Hole Some(crate::restriction_without_effect::check);
         "a rule that asks for a caller whom a wider rule does not ask for";
     "rule-never-matches" Warning Dead Some(crate::rule_never_matches::check);

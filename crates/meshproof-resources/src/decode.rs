@@ -8,10 +8,11 @@ use meshproof_yaml::{NodeRef, Shape};
 use crate::mesh_config::istiod_values;
 use crate::read::{key_name, mapping, mapping_at, text};
 use crate::{
-    AuthorizationPolicy, CalicoNetworkSet, CalicoPolicy, CalicoTier, DestinationRule, Endpoints, EnvoyFilter,
-    Gateway, GatewayClass, Kind, KubernetesGateway, MeshConfig, MeshConfigOrigin, Meta, NetworkPolicy, Patch,
-    PeerAuthentication, ReferenceGrant, RequestAuthentication, Resource, Route, RouteKind, Service,
-    ServiceEntry, Sidecar, Spec, Text, VirtualService, Workload, WorkloadEntry, WorkloadGroup, embedded,
+    ApiBackends, AuthorizationPolicy, CalicoNetworkSet, CalicoPolicy, CalicoTier, DestinationRule, Endpoints,
+    EnvoyFilter, Gateway, GatewayClass, Ingress, Kind, KubernetesGateway, MeshConfig, MeshConfigOrigin, Meta,
+    Monitor, NetworkPolicy, Patch, PeerAuthentication, ReferenceGrant, RequestAuthentication, Resource,
+    Route, RouteKind, Service, ServiceEntry, Sidecar, Spec, Text, VirtualService, Workload, WorkloadEntry,
+    WorkloadGroup, embedded,
 };
 
 /// Lists inside lists beyond this depth are not read; real ones have one level.
@@ -264,6 +265,11 @@ impl Decoder<'_> {
             Kind::CalicoGlobalNetworkSet => set(true),
             Kind::Endpoints => Spec::Endpoints(Box::new(Endpoints::decode(object))),
             Kind::EndpointSlice => Spec::Endpoints(Box::new(Endpoints::decode_slice(object))),
+            Kind::Ingress => Spec::Ingress(Box::new(Ingress::decode(meta, spec, object))),
+            Kind::WebhookConfiguration => Spec::ApiBackends(Box::new(ApiBackends::decode_webhooks(object))),
+            Kind::ApiService => Spec::ApiBackends(Box::new(ApiBackends::decode_api_service(spec))),
+            Kind::ServiceMonitor => Spec::Monitor(Box::new(Monitor::decode(false, spec, object))),
+            Kind::PodMonitor => Spec::Monitor(Box::new(Monitor::decode(true, spec, object))),
             Kind::ConfigMap => {
                 let config = embedded::mesh_config(meta, object, self.text, &mut self.out.issues)?;
                 Spec::MeshConfig(Box::new(config))

@@ -36,6 +36,11 @@ pub enum Kind {
     CalicoGlobalNetworkSet,
     Endpoints,
     EndpointSlice,
+    Ingress,
+    WebhookConfiguration,
+    ApiService,
+    ServiceMonitor,
+    PodMonitor,
     ConfigMap,
     IstioOperator,
     SailIstio,
@@ -53,6 +58,10 @@ const NETWORKING: &str = "networking.istio.io";
 const CALICO: &str = "projectcalico.org";
 const CALICO_CRD: &str = "crd.projectcalico.org";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
+const ADMISSION_VERSIONS: &[&str] = &["v1", "v1beta1"];
+/// Of the Prometheus operator.
+const MONITORING: &str = "monitoring.coreos.com";
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 const SECURITY: &[&str] = &["v1", "v1beta1"];
 /// Versions that the API server no longer serves but that mean the same are still in use in repositories.
@@ -112,6 +121,13 @@ const KNOWN: &[Known] = &[
     known("GlobalNetworkSet", CALICO_CRD, CORE, Kind::CalicoGlobalNetworkSet),
     known("Endpoints", "", CORE, Kind::Endpoints),
     known("EndpointSlice", "discovery.k8s.io", &["v1", "v1beta1"], Kind::EndpointSlice),
+    known("Ingress", "networking.k8s.io", &["v1", "v1beta1"], Kind::Ingress),
+    known("Ingress", "extensions", EXTENSIONS, Kind::Ingress),
+    known("ValidatingWebhookConfiguration", ADMISSION, ADMISSION_VERSIONS, Kind::WebhookConfiguration),
+    known("MutatingWebhookConfiguration", ADMISSION, ADMISSION_VERSIONS, Kind::WebhookConfiguration),
+    known("APIService", "apiregistration.k8s.io", &["v1", "v1beta1"], Kind::ApiService),
+    known("ServiceMonitor", MONITORING, CORE, Kind::ServiceMonitor),
+    known("PodMonitor", MONITORING, CORE, Kind::PodMonitor),
     known("ConfigMap", "", CORE, Kind::ConfigMap),
     known("IstioOperator", "install.istio.io", &["v1alpha1"], Kind::IstioOperator),
     known("Istio", "sailoperator.io", &["v1", "v1alpha1"], Kind::SailIstio),

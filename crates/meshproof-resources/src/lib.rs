@@ -4,6 +4,7 @@
 //! can be read is read, whatever admission says of the object. What it means is the next crate's business.
 
 pub mod admission;
+mod api_backends;
 mod authorization_policy;
 mod calico;
 mod calico_tier;
@@ -14,10 +15,12 @@ mod endpoints;
 mod envoy_filter;
 mod extension_provider;
 mod gateway;
+mod ingress;
 mod kind;
 mod kubernetes_gateway;
 mod label_selector;
 mod mesh_config;
+mod monitor;
 mod network_policy;
 mod object;
 mod patch;
@@ -36,6 +39,7 @@ mod tests;
 mod virtual_service;
 mod workload_entry;
 
+pub use api_backends::*;
 pub use authorization_policy::*;
 pub use calico::{CalicoEntity, CalicoPolicy, CalicoRule};
 pub use calico_tier::*;
@@ -45,10 +49,12 @@ pub use endpoints::*;
 pub use envoy_filter::*;
 pub use extension_provider::*;
 pub use gateway::*;
+pub use ingress::*;
 pub use kind::Kind;
 pub use kubernetes_gateway::*;
 pub use label_selector::*;
 pub use mesh_config::*;
+pub use monitor::*;
 pub use network_policy::*;
 pub use object::*;
 pub use patch::*;

@@ -57,7 +57,15 @@ pub struct Container {
     pub run_as_user: Option<Spanned<i64>>,
     /// Ports (number or name) that HTTP, TCP and gRPC probes of this container use; the bool tells HTTP probes.
     pub probes: Vec<(PortRef, bool)>,
+    /// Values of `env`, and items of `command` and `args`, that may hold the address of a Service: those with a
+    /// `://`, a `.svc` or a port after a colon; at most [`MENTIONS`] of them.
+    pub addresses: Vec<Text>,
 }
+
+/// Texts of a container that are kept for the addresses in them.
+pub const MENTIONS: usize = 64;
+/// Longer texts are programs or documents, of which nobody can say what they call.
+const LONGEST: usize = 1024;
 
 /// A declared container port.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +180,7 @@ fn container(node: NodeRef<'_>, init: bool) -> Container {
         sidecar: false,
         run_as_user: None,
         probes: Vec::new(),
+        addresses: Vec::new(),
     };
     for (key, value) in node.entries() {
         match key_name(key) {
@@ -180,11 +189,70 @@ fn container(node: NodeRef<'_>, init: bool) -> Container {
             "ports" => container.ports = items(value, container_port),
             "restartPolicy" => container.sidecar = init && value.str() == Some("Always"),
             "securityContext" => container.run_as_user = value.get("runAsUser").and_then(number),
+            "env" => note(&mut container.addresses, value.items().filter_map(env_value)),
+            "command" | "args" => note(&mut container.addresses, called_items(value)),
             "livenessProbe" | "readinessProbe" | "startupProbe" => container.probes.extend(probe(value)),
             _ => {}
         }
     }
     container
+}
+
+/// Words in the names of variables and flags whose addresses are compared, shown or left alone, and not called.
+const NOT_CALLED: &[&str] = &[
+    "no_proxy",
+    "no-proxy",
+    "origin",
+    "cors",
+    "allow",
+    "redirect",
+    "issuer",
+    "audience",
+    "external",
+    "public",
+    "advertise",
+];
+
+fn is_not_called(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NOT_CALLED.iter().any(|word| name.contains(word))
+}
+
+/// The value of a variable, unless its name says that nobody calls it.
+fn env_value(item: NodeRef<'_>) -> Option<NodeRef<'_>> {
+    let name = item.get("name").and_then(|name| name.str().map(is_not_called));
+    item.get("value").filter(|_| name != Some(true))
+}
+
+/// Items of a command line, without flags of which the name says that nobody calls their value.
+fn called_items(list: NodeRef<'_>) -> impl Iterator<Item = NodeRef<'_>> {
+    let mut skips_next = false;
+    list.items().filter(move |item| {
+        let Some(text) = item.str() else { return false };
+        let (flag, value) = text.split_once('=').map_or((text, None), |(flag, value)| (flag, Some(value)));
+        let is_other = flag.starts_with('-') && is_not_called(flag);
+        let skips = skips_next || is_other;
+        skips_next = is_other && value.is_none();
+        !skips
+    })
+}
+
+/// Keeps the texts that may hold an address.
+fn note<'t>(kept: &mut Vec<Text>, values: impl Iterator<Item = NodeRef<'t>>) {
+    let may_hold = |text: &&str| {
+        let ports = || text.match_indices(':').any(|(at, _)| text[at + 1..].starts_with(is_digit));
+        text.len() <= LONGEST && (text.contains("://") || text.contains(".svc") || ports())
+    };
+    for value in values.filter(|value| value.str().as_ref().is_some_and(may_hold)) {
+        if kept.len() >= MENTIONS {
+            return;
+        }
+        kept.extend(text(value));
+    }
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
 }
 
 fn container_port(node: NodeRef<'_>) -> Option<ContainerPort> {

@@ -1,10 +1,10 @@
 //! A decoded object of any kind.
 
 use crate::{
-    AuthorizationPolicy, CalicoNetworkSet, CalicoPolicy, CalicoTier, DestinationRule, Endpoints, EnvoyFilter,
-    Gateway, GatewayClass, KubernetesGateway, MeshConfig, Meta, NetworkPolicy, Patch, PeerAuthentication,
-    ReferenceGrant, RequestAuthentication, Route, Service, ServiceEntry, Sidecar, VirtualService, Workload,
-    WorkloadEntry, WorkloadGroup,
+    ApiBackends, AuthorizationPolicy, CalicoNetworkSet, CalicoPolicy, CalicoTier, DestinationRule, Endpoints,
+    EnvoyFilter, Gateway, GatewayClass, Ingress, KubernetesGateway, MeshConfig, Meta, Monitor, NetworkPolicy,
+    Patch, PeerAuthentication, ReferenceGrant, RequestAuthentication, Route, Service, ServiceEntry, Sidecar,
+    VirtualService, Workload, WorkloadEntry, WorkloadGroup,
 };
 
 /// One decoded object.
@@ -55,6 +55,11 @@ pub enum Spec {
     CalicoNetworkSet(Box<CalicoNetworkSet>),
     /// Endpoints and EndpointSlice; the kind stands in [`Meta::kind`].
     Endpoints(Box<Endpoints>),
+    Ingress(Box<Ingress>),
+    /// ValidatingWebhookConfiguration, MutatingWebhookConfiguration and APIService.
+    ApiBackends(Box<ApiBackends>),
+    /// ServiceMonitor and PodMonitor.
+    Monitor(Box<Monitor>),
     /// A ConfigMap of istiod, an IstioOperator, or an Istio object of the Sail operator.
     MeshConfig(Box<MeshConfig>),
     /// An object of any known kind with `$patch`: never a whole object.

@@ -2,7 +2,9 @@
 //! networking/util/util.go, networking/core/{cluster_builder,cluster_tls}.go, xds/endpoints/mtls_checker.go).
 
 use meshproof_ir::ResourceId;
-use meshproof_resources::{ClientTls, ClientTlsMode, PortTrafficPolicy, TextMap, TrafficPolicy};
+use meshproof_resources::{
+    ClientTls, ClientTlsMode, DestinationRule, PortTrafficPolicy, Subset, TextMap, TrafficPolicy,
+};
 
 use crate::merge::MergedRule;
 
@@ -33,9 +35,9 @@ pub(crate) fn settings<'m>(
         return subset.is_none().then(ClusterSettings::default);
     };
     let own = rule.traffic_policy;
-    let base = in_policy(own, port);
+    let base = in_policy(own.map(|(_, policy)| policy), port);
     let mut settings = ClusterSettings {
-        tls: base.tls,
+        tls: own.and_then(|(id, _)| Some((id, base.tls?))),
         passthrough: base.passthrough,
         asks_endpoints: own.is_some_and(|(_, policy)| policy.passthrough),
         mark: mark(own, port),
@@ -49,32 +51,58 @@ pub(crate) fn settings<'m>(
     settings.asks_endpoints = policy.is_some_and(|(_, policy)| policy.passthrough);
     settings.mark = mark(policy, port).or(settings.mark);
     if let Some((_, written)) = policy {
-        let over = in_policy(policy, port);
+        let over = in_policy(Some(written), port);
         settings.passthrough |= written.passthrough || over.passthrough;
-        if over.by_entry || over.tls.is_some() {
-            settings.tls = over.tls;
+        if over.replaces_tls() {
+            settings.tls = over.tls.map(|tls| (id, tls));
         }
     }
     Some(settings)
 }
 
+/// The `tls` that one rule writes for a port of its host, and for a subset where one is given; other rules for the host
+/// are not looked at.
+pub fn written_tls<'m>(
+    rule: &'m DestinationRule,
+    port: u16,
+    subset: Option<&'m Subset>,
+) -> Option<&'m ClientTls> {
+    let base = in_policy(rule.traffic_policy.as_ref(), port);
+    match subset.and_then(|subset| subset.traffic_policy.as_ref()) {
+        Some(policy) => in_policy(Some(policy), port).over(base).tls,
+        None => base.tls,
+    }
+}
+
 /// What one policy says for a port.
 struct InPolicy<'m> {
-    tls: Option<(ResourceId, &'m ClientTls)>,
+    tls: Option<&'m ClientTls>,
     passthrough: bool,
     /// An entry of `portLevelSettings` says it; such an entry replaces everything above it.
     by_entry: bool,
 }
 
-fn in_policy<'m>(policy: Option<(ResourceId, &'m TrafficPolicy)>, port: u16) -> InPolicy<'m> {
-    let Some((id, policy)) = policy else {
+impl InPolicy<'_> {
+    /// Whether a policy of a subset takes the place of what the rule says of TLS.
+    fn replaces_tls(&self) -> bool {
+        self.by_entry || self.tls.is_some()
+    }
+
+    /// The policy of a subset over that of the rule.
+    fn over(self, base: Self) -> Self {
+        if self.replaces_tls() { self } else { base }
+    }
+}
+
+fn in_policy(policy: Option<&TrafficPolicy>, port: u16) -> InPolicy<'_> {
+    let Some(policy) = policy else {
         return InPolicy { tls: None, passthrough: false, by_entry: false };
     };
     let (tls, passthrough, by_entry) = match entries(policy, port).next() {
         Some(entry) => (&entry.tls, entry.passthrough, true),
         None => (&policy.tls, policy.passthrough, false),
     };
-    InPolicy { tls: tls.as_ref().map(|tls| (id, tls)), passthrough, by_entry }
+    InPolicy { tls: tls.as_ref(), passthrough, by_entry }
 }
 
 fn mark(policy: Option<(ResourceId, &TrafficPolicy)>, port: u16) -> Option<(ResourceId, ClientTlsMode)> {

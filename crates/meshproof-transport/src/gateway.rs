@@ -5,6 +5,7 @@ mod chains;
 mod routes;
 mod select;
 mod servers;
+mod targets;
 
 use meshproof_ir::{ClientTls, Layer, ResourceId, WorkloadId};
 use meshproof_resources::ServerTlsMode;

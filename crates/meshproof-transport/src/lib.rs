@@ -33,6 +33,7 @@ mod transport;
 mod waypoints;
 
 pub use call::{Call, Client, Target};
+pub use client_tls::written_tls;
 pub use clients::ClientClass;
 pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{

@@ -215,7 +215,7 @@ fn collect_comments(job: &Job<'_>, tree: Option<&meshproof_yaml::Tree<'_>>, outc
 /// Objects that live in no namespace.
 pub(crate) fn is_cluster_wide(resource: &Resource) -> bool {
     match &resource.spec {
-        Spec::Namespace | Spec::GatewayClass(_) | Spec::CalicoTier(_) => true,
+        Spec::Namespace | Spec::GatewayClass(_) | Spec::CalicoTier(_) | Spec::ApiBackends(_) => true,
         Spec::CalicoPolicy(policy) => policy.global,
         Spec::CalicoNetworkSet(set) => set.global,
         _ => false,

@@ -2,90 +2,39 @@
 //! §3.3).
 
 use std::cell::Cell;
-use std::rc::Rc;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
-use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{
-    Capture, ClusterId, Fact, Layer, Origin, ResourceId, ServiceId, Workload, WorkloadId, WorkloadPort,
-    service_port_class,
-};
-use meshproof_resources::{ClientTls, ClientTlsMode, DestinationRule, MtlsMode, Spec, Subset, TrafficPolicy};
-use meshproof_transport::{Call, Client, EndpointOutcome, Outcome, Target};
+use meshproof_ir::{Capture, Fact, Origin, ServiceId, Workload, WorkloadId, WorkloadPort};
+use meshproof_resources::{ClientTls, ClientTlsMode, MtlsMode, Subset};
+use meshproof_transport::{EndpointOutcome, Outcome, written_tls};
 
-use super::client_rules::{ClientRules, host, rules};
 use super::{ID, revision};
 use crate::Context;
 use crate::calls::{connection, first_line, is_all_lost, is_decided_by, is_lost, sets_tls, workload_of};
-use crate::hash::Map;
+use crate::clients::ClientRule;
 
-/// Steps taken for wildcards, over all rules: Services they are for, namespaces looked at for a client, workloads behind
-/// them. A rule that is cut short proves nothing, and those behind it are not looked at.
+/// Services, and workloads behind them, looked at for wildcards, over all rules. A rule that is cut short proves
+/// nothing, and those behind it are not looked at.
 const STEPS: usize = 200_000;
 /// Subsets looked at per rule and Service.
 const SUBSETS: usize = 32;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
-    let mut by_name: Map<(ClusterId, &str), ServiceId> = Map::default();
-    let mut endings = Endings::default();
-    for (at, service) in ctx.mesh.services.iter().enumerate() {
-        let Some(fqdn) = service.fqdn.as_deref() else { continue };
-        let cluster = ctx.mesh.namespaces[service.namespace.index()].cluster;
-        by_name.insert((cluster, fqdn), ServiceId(at as u32));
-        endings.add(cluster, fqdn, ServiceId(at as u32));
-    }
-    endings.sort();
-    let clients = ClientRules::new(ctx);
     let steps = Cell::new(0_usize);
     let mut findings = Vec::new();
-    for (id, rule) in rules(ctx).filter(|(_, rule)| rule.workload_selector.is_none() && sets_tls(rule)) {
-        let Some(host) = host(ctx, id, rule) else { continue };
-        let (cluster, _) = ctx.mesh.placement[id.index()];
-        let follow = Follow { ctx, clients: &clients, steps: &steps, id, rule, host: &host };
-        if let Some(ending) = host.strip_prefix('*') {
-            if steps.get() <= STEPS {
-                findings.extend(follow.at_any(&endings.of(cluster, ending)));
-            }
-        } else if let Some(service) = by_name.get(&(cluster, host.as_str())) {
-            let broken = broken(ctx, rule, *service);
+    for rule in &ctx.clients().rules {
+        if rule.rule.workload_selector.is_some() || !sets_tls(rule.rule) {
+            continue;
+        }
+        let follow = Follow { ctx, steps: &steps, rule };
+        if rule.host.starts_with('*') {
+            findings.extend(follow.at_any());
+        } else if let Some(at) = rule.covers.first() {
+            let broken = broken(ctx, rule, *at);
             findings.extend(broken.and_then(|broken| follow.finding(&broken, true)));
         }
     }
     findings
-}
-
-/// The full names of Services, read from behind.
-#[derive(Default)]
-struct Endings {
-    names: Map<ClusterId, Vec<(Vec<u8>, ServiceId)>>,
-    /// What has been asked for, in the order of Services.
-    known: Map<(ClusterId, String), Rc<[ServiceId]>>,
-}
-
-impl Endings {
-    fn add(&mut self, cluster: ClusterId, fqdn: &str, service: ServiceId) {
-        self.names.entry(cluster).or_default().push((fqdn.bytes().rev().collect(), service));
-    }
-
-    fn sort(&mut self) {
-        self.names.values_mut().for_each(|names| names.sort_unstable());
-    }
-
-    /// Services whose names end so.
-    fn of(&mut self, cluster: ClusterId, ending: &str) -> Rc<[ServiceId]> {
-        if let Some(known) = self.known.get(&(cluster, ending.to_owned())) {
-            return Rc::clone(known);
-        }
-        let start: Vec<u8> = ending.bytes().rev().collect();
-        let names = self.names.get(&cluster).map_or(&[][..], Vec::as_slice);
-        let from = names.partition_point(|(name, _)| *name < start);
-        let found = names[from..].iter().take_while(|(name, _)| name.starts_with(&start));
-        let mut found: Vec<ServiceId> = found.map(|(_, service)| *service).collect();
-        found.sort_unstable();
-        let found: Rc<[ServiceId]> = found.into();
-        self.known.insert((cluster, ending.to_owned()), Rc::clone(&found));
-        found
-    }
 }
 
 /// A subset sends something else than the rule as a whole, to whoever is routed to it.
@@ -97,6 +46,8 @@ fn has_own_tls(subset: &Subset) -> bool {
 struct Clash<'c> {
     server: &'c Workload,
     port: &'c WorkloadPort,
+    /// The port of the Service.
+    service_port: u16,
     tls: &'c ClientTls,
     why: &'static str,
     /// The server side is written down, not assumed.
@@ -105,23 +56,25 @@ struct Clash<'c> {
 
 /// A Service of which no workload takes what the rule, or one subset of it, makes clients send.
 struct Broken<'c> {
-    service: ServiceId,
+    /// Index into the hosts of [`Clients`](crate::clients::Clients).
+    host: u32,
     clash: Clash<'c>,
     /// Of all its workloads.
     explicit: bool,
     subset: Option<&'c Subset>,
 }
 
-fn broken<'c>(ctx: &Context<'c>, rule: &'c DestinationRule, service: ServiceId) -> Option<Broken<'c>> {
-    let workloads =
-        || ctx.mesh.services[service.index()].workloads.iter().map(|id| &ctx.mesh.workloads[id.index()]);
+fn broken<'c>(ctx: &Context<'c>, rule: &ClientRule<'c>, at: u32) -> Option<Broken<'c>> {
+    let host = &ctx.clients().hosts[at as usize];
+    let service = host.service?;
+    let workloads = || host.workloads.iter().map(|id| ctx.mesh.workload(*id));
     let whole = all_refuse(workloads(), |workload| clash(ctx, rule, None, service, workload));
-    let found = whole.map(|(clash, explicit)| Broken { service, clash, explicit, subset: None });
+    let found = whole.map(|(clash, explicit)| Broken { host: at, clash, explicit, subset: None });
     found.or_else(|| {
-        rule.subsets.iter().filter(|subset| has_own_tls(subset)).take(SUBSETS).find_map(|subset| {
+        rule.rule.subsets.iter().filter(|subset| has_own_tls(subset)).take(SUBSETS).find_map(|subset| {
             let members = workloads().filter(|workload| subset.labels.is_subset_of(&workload.labels));
             let refused = all_refuse(members, |workload| clash(ctx, rule, Some(subset), service, workload));
-            refused.map(|(clash, explicit)| Broken { service, clash, explicit, subset: Some(subset) })
+            refused.map(|(clash, explicit)| Broken { host: at, clash, explicit, subset: Some(subset) })
         })
     })
 }
@@ -144,37 +97,27 @@ fn all_refuse<'c>(
 /// One rule and who follows it.
 struct Follow<'r, 'c> {
     ctx: &'r Context<'c>,
-    clients: &'r ClientRules<'c>,
     steps: &'r Cell<usize>,
-    id: ResourceId,
-    rule: &'c DestinationRule,
-    host: &'r str,
+    rule: &'r ClientRule<'c>,
 }
 
 impl<'c> Follow<'_, 'c> {
     /// A wildcard: told once, of the first Service that somebody who follows it cannot reach. Where other Services
     /// take what it sends, it may be meant for those.
-    fn at_any(&self, services: &[ServiceId]) -> Option<Finding> {
+    fn at_any(&self) -> Option<Finding> {
         let mut first = None;
-        let mut every = true;
-        for service in services.iter().copied() {
-            let workloads = &self.ctx.mesh.services[service.index()].workloads;
-            let looked_at = self.clients.looked_at();
-            self.steps.set(self.steps.get() + 1);
+        let mut every = !self.rule.is_cut;
+        for used in self.rule.uses.iter().filter(|used| used.client.is_some()) {
+            let workloads = self.ctx.clients().hosts[used.host as usize].workloads;
+            self.steps.set(self.steps.get() + 1 + workloads.len());
             if self.steps.get() > STEPS {
                 every = false;
                 break;
             }
-            let Some(server) = workloads.first().map(|id| &self.ctx.mesh.workloads[id.index()]) else {
-                continue;
-            };
-            let client = self.client(service, server);
-            self.steps.set(self.steps.get() + self.clients.looked_at() - looked_at);
-            if client.is_none() {
+            if workloads.is_empty() {
                 continue;
             }
-            self.steps.set(self.steps.get() + workloads.len());
-            match broken(self.ctx, self.rule, service) {
+            match broken(self.ctx, self.rule, used.host) {
                 Some(broken) if first.is_none() => first = Some(broken),
                 Some(broken) => every &= broken.explicit,
                 None => every = false,
@@ -186,39 +129,32 @@ impl<'c> Follow<'_, 'c> {
         self.finding(&first?, every)
     }
 
-    fn client(&self, service: ServiceId, server: &Workload) -> Option<&'c Workload> {
-        self.clients.client(self.ctx, self.id, self.rule, self.host, (service, server))
+    /// Somebody who follows the rule when he calls a host, and is not among its servers.
+    fn client(&self, host: u32) -> Option<WorkloadId> {
+        self.rule.uses.iter().find(|used| used.host == host).and_then(|used| used.client)
     }
 
     /// What becomes of the call of a client.
-    fn outcome(&self, broken: &Broken<'c>, client: &Workload, fqdn: &str) -> Option<(WorkloadId, Outcome)> {
-        let ctx = self.ctx;
-        let at =
-            ctx.mesh.workloads.binary_search_by_key(&client.resource, |workload| workload.resource).ok()?;
-        let client = WorkloadId(at as u32);
-        let binding = broken.clash.port.bindings.iter().find(|binding| binding.service == broken.service)?;
-        let port = ctx.mesh.service_spec(broken.service)?.ports.get(binding.port)?;
-        let outcome = ctx.transport().call(&Call {
-            client: Client::Workload(client),
-            target: Target::Host(fqdn),
-            port: port.port.value,
-            subset: broken.subset.and_then(|subset| subset.name.as_ref()).map(|name| name.value.as_str()),
-            speaks: match service_port_class(port) {
-                ProtocolClass::Tcp => Layer::Tcp,
-                _ => Layer::Http,
-            },
-        });
-        Some((client, outcome))
+    fn outcome(&self, broken: &Broken<'c>, client: WorkloadId) -> Option<Outcome> {
+        let host = &self.ctx.clients().hosts[broken.host as usize];
+        let number = broken.clash.service_port;
+        let port = *host.ports.iter().find(|port| port.number == number)?;
+        let subset = broken.subset.and_then(|subset| subset.name.as_ref()).map(|name| name.value.as_str());
+        Some(self.ctx.clients().call(self.ctx, client, host, port, subset))
+    }
+
+    /// Whether no other rule is merged into this one, or beside it.
+    fn is_alone(&self, client: WorkloadId, host: u32) -> bool {
+        let name = self.ctx.clients().hosts[host as usize].name;
+        self.ctx.transport().rules_followed(client, name) == [self.rule.id]
     }
 
     fn finding(&self, broken: &Broken<'c>, every: bool) -> Option<Finding> {
-        let Follow { ctx, id, rule, .. } = *self;
+        let (ctx, id, rule) = (self.ctx, self.rule.id, self.rule.rule);
         let clash = &broken.clash;
-        let own = ctx.namespace_of(id)?;
-        let client = self.client(broken.service, clash.server);
-        let fqdn = ctx.mesh.services[broken.service.index()].fqdn.as_deref()?;
         let meta = &ctx.resource(id).meta;
-        let asked = client.and_then(|client| self.outcome(broken, client, fqdn));
+        let client = self.client(broken.host);
+        let asked = client.and_then(|client| Some((client, self.outcome(broken, client)?)));
         let outcome = asked.as_ref().map(|(_, outcome)| outcome);
         // The client may look elsewhere than it seems, as by its Sidecar, or follow another rule.
         let is_told = |outcome: &&Outcome| {
@@ -236,12 +172,11 @@ impl<'c> Follow<'_, 'c> {
         // Which of several rules for one host counts is another finding. Callers may be routed to subsets that send
         // something else, and control planes of other revisions do not read the rule.
         let certain = every
-            && self.clients.is_alone(own, self.host, fqdn)
             && broken.explicit
-            && client.is_some()
+            && client.is_some_and(|client| self.is_alone(client, broken.host))
             && !rule.subsets.iter().any(has_own_tls)
             && revision(meta).is_none()
-            && !ctx.is_incomplete(own)
+            && !ctx.is_incomplete(self.rule.namespace)
             && !ctx.is_incomplete(clash.server.namespace)
             && outcome.filter(is_told).is_some_and(is_all_lost);
         let level = if certain { Level::Error } else { Level::Warning };
@@ -312,50 +247,21 @@ fn sends(mode: ClientTlsMode) -> &'static str {
 /// The first port of a workload behind the Service that refuses what the rule sends; `None` when there is none.
 fn clash<'c>(
     ctx: &Context<'c>,
-    rule: &'c DestinationRule,
+    rule: &ClientRule<'c>,
     subset: Option<&'c Subset>,
     service: ServiceId,
     workload: &'c Workload,
 ) -> Option<Clash<'c>> {
-    let Spec::Service(spec) = &ctx.resource(ctx.mesh.services[service.index()].resource).spec else {
-        return None;
-    };
     if !workload.envoy_filters.is_empty() {
         return None;
     }
+    let ports = &ctx.mesh.service_spec(service)?.ports;
     workload.ports.iter().find_map(|port| {
-        let binding = port.bindings.iter().find(|binding| binding.service == service)?;
-        let number = spec.ports.get(binding.port)?.port.value;
-        let tls = tls_for(rule, subset, number)?;
+        let service_port = ports.get(port.binding_of(service)?.port)?.port.value;
+        let tls = written_tls(rule.rule, service_port, subset)?;
         let (why, explicit) = refusal(workload, port, sent(tls))?;
-        Some(Clash { server: workload, port, tls, why, explicit })
+        Some(Clash { server: workload, port, service_port, tls, why, explicit })
     })
-}
-
-/// A port entry replaces what stands above it, `tls` included; a subset without either has what the rule has (§2.5).
-fn tls_for<'c>(
-    rule: &'c DestinationRule,
-    subset: Option<&'c Subset>,
-    service_port: u16,
-) -> Option<&'c ClientTls> {
-    let whole = in_policy(rule.traffic_policy.as_ref(), service_port, None);
-    match subset {
-        Some(subset) => in_policy(subset.traffic_policy.as_ref(), service_port, whole),
-        None => whole,
-    }
-}
-
-fn in_policy<'c>(
-    policy: Option<&'c TrafficPolicy>,
-    service_port: u16,
-    above: Option<&'c ClientTls>,
-) -> Option<&'c ClientTls> {
-    let Some(policy) = policy else { return above };
-    let mut entries = policy.port_level.iter();
-    match entries.find(|entry| entry.port.as_ref().is_some_and(|port| port.value == service_port)) {
-        Some(entry) => entry.tls.as_ref(),
-        None => policy.tls.as_ref().or(above),
-    }
 }
 
 /// Why a server refuses it, and whether the manifests say so explicitly. Servers that take HBONE ignore the rule.

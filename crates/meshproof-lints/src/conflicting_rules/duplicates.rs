@@ -1,4 +1,4 @@
-//! Objects of which only one counts: equal names, PeerAuthentications of one scope, DestinationRules of one host.
+//! Objects of which only one counts: equal names, DestinationRules of one host.
 
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_grammar::host::resolve;
@@ -11,13 +11,13 @@ use crate::hash::Map;
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = names(ctx);
-    findings.extend(peer_authentications(ctx));
     findings.extend(destination_rules(ctx));
+    findings.extend(side_by_side(ctx));
     findings
 }
 
 /// Groups resources by a key, in the order of the input.
-fn groups<K: std::hash::Hash + Eq>(
+pub(super) fn groups<K: std::hash::Hash + Eq>(
     ctx: &Context<'_>,
     key: impl Fn(ResourceId) -> Option<K>,
 ) -> Vec<Vec<ResourceId>> {
@@ -104,66 +104,6 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.trim_end().lines().map(move |line| &line[..bare(line)]).filter(|line| !line.is_empty())
 }
 
-/// Of several PeerAuthentications of a namespace or the mesh only the oldest counts, whole.
-fn peer_authentications(ctx: &Context<'_>) -> Vec<Finding> {
-    let key = |id: ResourceId| {
-        let resource = ctx.resource(id);
-        let Spec::PeerAuthentication(policy) = &resource.spec else { return None };
-        let namespace = ctx.namespace_of(id)?;
-        let root = ctx.is_root(namespace);
-        let selector = policy.selector.as_ref().filter(|_| policy.selects_workloads());
-        // Selectors in the root namespace are ignored.
-        if selector.is_some() && root {
-            return None;
-        }
-        let mut labels: Vec<(&str, &str)> = selector
-            .map(|selector| {
-                let pairs = selector.match_labels.entries.iter();
-                pairs.map(|(key, value)| (key.value.as_str(), value.value.as_str())).collect()
-            })
-            .unwrap_or_default();
-        labels.sort_unstable();
-        Some((namespace, revision(&resource.meta), labels))
-    };
-    let mut findings = Vec::new();
-    for group in groups(ctx, key) {
-        let Some((first, rest)) = group.split_first() else { continue };
-        for other in rest {
-            findings.extend(peer_pair(ctx, *first, *other));
-        }
-    }
-    findings
-}
-
-fn peer_pair(ctx: &Context<'_>, first: ResourceId, other: ResourceId) -> Option<Finding> {
-    let (one, two) = (ctx.resource(first), ctx.resource(other));
-    let (Spec::PeerAuthentication(left), Spec::PeerAuthentication(right)) = (&one.spec, &two.spec) else {
-        return None;
-    };
-    // Equal names are told of as such.
-    if one.meta.name() == two.meta.name() {
-        return None;
-    }
-    let mode = |policy: &meshproof_resources::PeerAuthentication| policy.mode.as_ref().map(|mode| mode.value);
-    let ports = |policy: &meshproof_resources::PeerAuthentication| {
-        policy.port_level.iter().map(|(port, mode)| (port.value, mode.value)).collect::<Vec<_>>()
-    };
-    let same = mode(left) == mode(right) && ports(left) == ports(right);
-    let placed = one.meta.namespace.is_some() && two.meta.namespace.is_some();
-    let most = if placed { Level::Error } else { Level::Warning };
-    let level = if same { Level::Info } else { together(ctx, first, other).min(most) };
-    let (name, older) = (two.meta.resource_name(), one.meta.resource_name());
-    let message = format!("{name} and {older} have one scope, and only the older one counts");
-    let place = right.mode.as_ref().map_or(two.meta.name_span(), |mode| mode.span);
-    let before = left.mode.as_ref().map_or(one.meta.name_span(), |mode| mode.span);
-    Some(
-        Finding::new(ID, level, Category::Conflict, message, Label::new(place, "nothing is merged: one of the two has no effect"))
-            .with_resource(name)
-            .with_related(before, "the other one")
-            .with_help("keep one object per scope; which is older is decided by creation time, and by name when both are created in one second"),
-    )
-}
-
 /// Of several rules for one host in one namespace only one traffic policy survives (mutual-TLS reference §2.4).
 fn destination_rules(ctx: &Context<'_>) -> Vec<Finding> {
     type Key<'k> = (ClusterId, NamespaceId, Option<&'k str>, String, Vec<String>);
@@ -187,6 +127,63 @@ fn destination_rules(ctx: &Context<'_>) -> Vec<Finding> {
         findings.extend(rest.iter().filter_map(|other| rule_pair(ctx, *first, *other)));
     }
     findings
+}
+
+/// Of rules for one host in one namespace with different `exportTo`, a client that sees several follows the newest alone
+/// (mutual-TLS reference §2.4).
+fn side_by_side(ctx: &Context<'_>) -> Vec<Finding> {
+    let key = |id: ResourceId| {
+        let resource = ctx.resource(id);
+        let Spec::DestinationRule(rule) = &resource.spec else { return None };
+        let (cluster, namespace) = ctx.mesh.placement[id.index()];
+        let name = ctx.mesh.namespace(namespace?).name.as_deref()?;
+        if rule.workload_selector.is_some() || rule.traffic_policy.is_none() {
+            return None;
+        }
+        let host = resolve(&rule.host.as_ref()?.value, name, "cluster.local");
+        Some((cluster, namespace, revision(&resource.meta), host))
+    };
+    let exports = |id: ResourceId| -> Vec<&str> {
+        let Spec::DestinationRule(rule) = &ctx.resource(id).spec else { return Vec::new() };
+        let mut values: Vec<&str> = rule.export_to.iter().map(|to| to.value.as_str()).collect();
+        values.sort_unstable();
+        values
+    };
+    let mut findings = Vec::new();
+    for group in groups(ctx, key) {
+        let Some((first, rest)) = group.split_first() else { continue };
+        let (own, namespace) = (exports(*first), ctx.namespace_of(*first));
+        let name = namespace.and_then(|id| ctx.mesh.namespace(id).name.as_deref()).unwrap_or_default();
+        let meets = |other: &&ResourceId| {
+            let theirs = exports(**other);
+            own != theirs && share_a_client(&own, &theirs, name)
+        };
+        findings.extend(rest.iter().filter(meets).filter_map(|other| {
+            let finding = rule_pair(ctx, *first, *other)?;
+            let (one, two) = (&ctx.resource(*first).meta, &ctx.resource(*other).meta);
+            let message = format!(
+                "{} and {} are for one host with different exportTo; clients that see both follow the newer one alone",
+                two.resource_name(),
+                one.resource_name()
+            );
+            Some(Finding { message, level: finding.level.min(Level::Warning), ..finding })
+        }));
+    }
+    findings
+}
+
+/// Whether a namespace sees both of two lists of `exportTo` in namespace `own`; an empty one means all namespaces.
+fn share_a_client(one: &[&str], other: &[&str], own: &str) -> bool {
+    let to_all = |list: &[&str]| list.is_empty() || list.contains(&"*");
+    let nobody = |list: &[&str]| list == ["~"];
+    let named = |list: &[&str], name: &str| {
+        to_all(list) || list.contains(&name) || (name == own && list.contains(&"."))
+    };
+    let resolved = |value: &str| if value == "." { own.to_owned() } else { value.to_owned() };
+    if nobody(one) || nobody(other) {
+        return false;
+    }
+    to_all(one) || to_all(other) || one.iter().any(|value| named(other, &resolved(value)))
 }
 
 fn rule_pair(ctx: &Context<'_>, first: ResourceId, other: ResourceId) -> Option<Finding> {

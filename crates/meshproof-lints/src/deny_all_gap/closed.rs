@@ -4,7 +4,7 @@ use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Leve
 use meshproof_ir::{Capture, ResourceId, Workload, WorkloadPort};
 use meshproof_resources::Action;
 
-use super::survey::{Place, Survey, port_at};
+use super::survey::{Place, Places, Survey, port_at};
 use super::{ID, listed};
 use crate::Context;
 use crate::never_matches::{Cause, Never, RuleFacts};
@@ -22,7 +22,7 @@ pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
 }
 
 /// A policy whose rules can never match where it applies.
-fn miss(ctx: &Context<'_>, survey: &Survey, id: ResourceId, places: &[Place]) -> Option<Finding> {
+fn miss(ctx: &Context<'_>, survey: &Survey, id: ResourceId, places: &Places) -> Option<Finding> {
     let policy = ctx.policies.get(id)?;
     let place = places.iter().find(|place| place.shut).or(places.first())?;
     let workload = &ctx.mesh.workloads[place.workload.index()];

@@ -10,7 +10,7 @@ use meshproof_source::Span;
 
 use super::ID;
 use super::closed::is_certain;
-use super::survey::{Place, Survey, judged_ports, port_at};
+use super::survey::{Place, Places, Survey, judged_ports, port_at};
 use crate::Context;
 use crate::accounts::principal;
 use crate::hash::{Map, Set};
@@ -22,15 +22,15 @@ pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
     if callers.nobody_is_outside() {
         return Vec::new();
     }
-    let mut closed: BTreeMap<ResourceId, (Vec<Place>, Outsider)> = BTreeMap::new();
+    let mut closed: BTreeMap<ResourceId, (Places, Outsider)> = BTreeMap::new();
     for (group, members) in survey.groups.iter().enumerate() {
         let Some(id) = members.first() else { continue };
         let Some((policy, port, outsider)) = only_outsiders(ctx, &callers, &ctx.mesh.workloads[id.index()])
         else {
             continue;
         };
-        let place = Place { workload: *id, group, closed: vec![port], shut: true };
-        closed.entry(policy).or_insert_with(|| (Vec::new(), outsider)).0.push(place);
+        let place = || Place { workload: *id, group, closed: vec![port], shut: true };
+        closed.entry(policy).or_insert_with(|| (Places::default(), outsider)).0.add(members.len(), place);
     }
     let each = closed.iter().filter_map(|(id, (places, outsider))| {
         finding(ctx, survey, ctx.policies.get(*id)?, places, *outsider)
@@ -233,7 +233,7 @@ fn finding(
     ctx: &Context<'_>,
     survey: &Survey,
     policy: &Policy<'_>,
-    places: &[Place],
+    places: &Places,
     outsider: Outsider,
 ) -> Option<Finding> {
     let place = places.first()?;

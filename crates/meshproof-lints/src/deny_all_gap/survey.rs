@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{Capture, EnforcementPoint, NamespaceId, ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{Action, MtlsMode};
+use meshproof_ir::{Capture, EnforcementPoint, ResourceId, Workload, WorkloadId, WorkloadPort};
+use meshproof_resources::Action;
 
 use super::listed;
 use crate::Context;
-use crate::context::{captured_ports, knows_ports, served_ports};
-use crate::hash::{Map, Set};
+pub(super) use crate::alike::{judged_ports, port_at};
+use crate::hash::Set;
 use crate::policies::Policy;
 
 /// What a policy does at workloads that are alike.
@@ -24,20 +24,36 @@ pub(super) struct Place {
     pub(super) shut: bool,
 }
 
-/// What decides how a workload fares; workloads that agree in it are looked at once.
-#[derive(PartialEq, Eq, Hash)]
-struct Likeness {
-    policies: [usize; 3],
-    namespace: NamespaceId,
-    capture: Option<Capture>,
-    has_tokens: bool,
-    filtered: bool,
-    mode: Option<MtlsMode>,
-    ports: Vec<Option<PortLikeness>>,
+/// Places kept per policy: each policy of a namespace may miss every workload in it.
+const KEPT: usize = 64;
+
+/// Where a policy does something: the first few places, and how many workloads there are in all.
+#[derive(Default)]
+pub(super) struct Places {
+    kept: Vec<Place>,
+    workloads: usize,
+    has_shut: bool,
 }
 
-/// The same of one port: number, protocol, mode, whether a Service leads to it.
-type PortLikeness = (u16, Option<ProtocolClass>, Option<MtlsMode>, bool);
+impl Places {
+    /// Notes a place that stands for so many workloads. One without any open port is kept whenever there is none yet.
+    pub(super) fn add(&mut self, workloads: usize, place: impl FnOnce() -> Place) {
+        self.workloads += workloads;
+        if self.kept.len() < KEPT {
+            self.kept.push(place());
+        } else if !self.has_shut {
+            self.kept.extend(Some(place()).filter(|place| place.shut));
+        }
+        self.has_shut |= self.kept.last().is_some_and(|place| place.shut);
+    }
+}
+
+impl std::ops::Deref for Places {
+    type Target = [Place];
+    fn deref(&self) -> &[Place] {
+        &self.kept
+    }
+}
 
 /// The whole picture.
 #[derive(Default)]
@@ -45,13 +61,13 @@ pub(super) struct Survey {
     /// Workloads that are alike.
     pub(super) groups: Vec<Vec<WorkloadId>>,
     /// ALLOW policies with rules of which none can match at any port of the workload, where ports are closed.
-    pub(super) misses: BTreeMap<ResourceId, Vec<Place>>,
+    pub(super) misses: BTreeMap<ResourceId, Places>,
     /// ALLOW policies that match at some port of a workload and leave others closed.
-    pub(super) partial: BTreeMap<ResourceId, Vec<Place>>,
+    pub(super) partial: BTreeMap<ResourceId, Places>,
     /// ALLOW policies without rules that close a workload which no other policy opens or tries to.
-    pub(super) empty: BTreeMap<ResourceId, Vec<Place>>,
+    pub(super) empty: BTreeMap<ResourceId, Places>,
     /// DENY policies that refuse everything at open ports: the policy, and the ports they close.
-    pub(super) denied: BTreeMap<ResourceId, Vec<Place>>,
+    pub(super) denied: BTreeMap<ResourceId, Places>,
     /// Policies that let somebody in somewhere.
     pub(super) alive: Set<ResourceId>,
     /// Workloads that no ALLOW policy opens, though at least one is there for certain.
@@ -61,21 +77,16 @@ pub(super) struct Survey {
 impl Survey {
     pub(super) fn new(ctx: &Context<'_>) -> Self {
         let mut survey = Survey::default();
-        let mut seen: Map<Likeness, usize> = Map::default();
-        for (at, workload) in ctx.mesh.workloads.iter().enumerate() {
-            // Nothing enforces policies outside of the mesh; proxyless gRPC has its own rules for empty policies.
-            if workload.policies.is_empty()
-                || workload.capture.is(&Capture::None)
-                || workload.capture.is(&Capture::ProxylessGrpc)
-            {
-                continue;
-            }
-            let group = *seen.entry(likeness(workload)).or_insert_with(|| {
-                survey.groups.push(Vec::new());
-                survey.groups.len() - 1
-            });
-            survey.groups[group].push(WorkloadId(at as u32));
-        }
+        // Nothing enforces policies outside of the mesh; proxyless gRPC has its own rules for empty policies; what
+        // waypoints let in differs from Service to Service.
+        let is_judged = |workload: &Workload| {
+            !matches!(
+                workload.capture.known(),
+                Some(Capture::None | Capture::ProxylessGrpc | Capture::Waypoint)
+            )
+        };
+        let groups = ctx.alike().iter().filter(|group| is_judged(ctx.mesh.workload(group[0])));
+        survey.groups = groups.cloned().collect();
         for group in 0..survey.groups.len() {
             let id = survey.groups[group][0];
             survey.look_at(ctx, id, group, &ctx.mesh.workloads[id.index()]);
@@ -101,7 +112,7 @@ impl Survey {
         };
         if open.iter().all(|open| *open) {
             // The usual case: everything is reachable by somebody.
-            for policy in allows() {
+            for policy in allows().filter(|policy| !self.alive.contains(&policy.id)).collect::<Vec<_>>() {
                 if ports.iter().any(|port| lets_in(policy, workload, port_at(workload, *port))) {
                     self.alive.insert(policy.id);
                 }
@@ -117,19 +128,20 @@ impl Survey {
         if shut && allows().any(is_certain) {
             self.shut.extend(self.groups[group].iter().copied());
         }
+        let members = self.groups[group].len();
         let place = || Place { workload: id, group, closed: closed.clone(), shut };
         let mut tries = false;
         for policy in allows().filter(|policy| !policy.rules.is_empty()) {
             tries = true;
             if opened.iter().any(|port| lets_in(policy, workload, port_at(workload, *port))) {
                 self.alive.insert(policy.id);
-                self.partial.entry(policy.id).or_default().push(place());
+                self.partial.entry(policy.id).or_default().add(members, place);
             } else {
-                self.misses.entry(policy.id).or_default().push(place());
+                self.misses.entry(policy.id).or_default().add(members, place);
             }
         }
         if !tries {
-            self.empty.entry(first.id).or_default().push(place());
+            self.empty.entry(first.id).or_default().add(members, place);
         }
         self.look_at_denies(ctx, id, group, workload, &opened);
     }
@@ -152,30 +164,14 @@ impl Survey {
                 .collect();
             if !closed.is_empty() {
                 let shut = closed.len() == open.len();
-                self.denied.entry(policy.id).or_default().push(Place { workload: id, group, closed, shut });
+                let members = self.groups[group].len();
+                let place = || Place { workload: id, group, closed, shut };
+                self.denied.entry(policy.id).or_default().add(members, place);
                 if shut {
                     return;
                 }
             }
         }
-    }
-}
-
-fn likeness(workload: &Workload) -> Likeness {
-    let ports = judged_ports(workload).into_iter().map(|port| {
-        port_at(workload, port).map(|port| {
-            let protocol = port.protocol.known().copied();
-            (port.number, protocol, port.mode.mode.known().copied(), !port.bindings.is_empty())
-        })
-    });
-    Likeness {
-        policies: workload.policies.sharing_key(),
-        namespace: workload.namespace,
-        capture: workload.capture.known().copied(),
-        has_tokens: !workload.request_authentications.is_empty(),
-        filtered: !workload.envoy_filters.is_empty(),
-        mode: workload.mode.mode.known().copied(),
-        ports: ports.collect(),
     }
 }
 
@@ -191,8 +187,8 @@ fn refuses_all(policy: &Policy<'_>, workload: &Workload, port: Option<&WorkloadP
 
 impl Survey {
     /// `a`, `a and b`, or `a, b and 3 more` for all workloads of some places.
-    pub(super) fn named(&self, ctx: &Context<'_>, places: &[Place]) -> String {
-        let all: usize = places.iter().map(|place| self.groups[place.group].len()).sum();
+    pub(super) fn named(&self, ctx: &Context<'_>, places: &Places) -> String {
+        let all = places.workloads;
         let ids = places.iter().flat_map(|place| &self.groups[place.group]).take(2);
         let names: Vec<String> = ids.map(|id| ctx.workload_name(&ctx.mesh.workloads[id.index()])).collect();
         match (names.as_slice(), all) {
@@ -200,22 +196,6 @@ impl Survey {
             (names, _) => listed(names),
         }
     }
-}
-
-/// Ports about which something can be said; `[None]` when none is known.
-pub(super) fn judged_ports(workload: &Workload) -> Vec<Option<usize>> {
-    let listens = workload.enforcement_point().is_none_or(knows_ports);
-    let numbers: Set<u16> = captured_ports(workload).map(|port| port.number).collect();
-    if !listens || served_ports(workload).next().is_none() {
-        return vec![None];
-    }
-    let known = workload.ports.iter().enumerate();
-    known.filter(|(_, port)| numbers.contains(&port.number)).map(|(at, _)| Some(at)).collect()
-}
-
-/// The port behind an index.
-pub(super) fn port_at(workload: &Workload, at: Option<usize>) -> Option<&WorkloadPort> {
-    at.and_then(|at| workload.ports.get(at))
 }
 
 /// Whether some rule of an ALLOW policy may match at a port.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
-use meshproof_ir::{Capture, Origin, ResourceId, Workload, WorkloadId, WorkloadPort};
+use meshproof_ir::{Capture, Origin, ResourceId, Workload, WorkloadPort};
 use meshproof_resources::{Action, Condition, Match, Operation, Rule, Source};
 use meshproof_source::Span;
 
@@ -26,9 +26,14 @@ enum Plaintext {
     Unknown,
 }
 
+/// Places kept per policy, and workloads asked per place: each policy of a namespace may be evaded at every workload.
+const KEPT: usize = 256;
+const ASKED: usize = 64;
+
 /// One policy and where it is evaded.
 struct Place {
-    workload: WorkloadId,
+    /// Index into the groups of workloads that are alike.
+    group: usize,
     port: u16,
     rule: usize,
     passes: Plaintext,
@@ -36,9 +41,10 @@ struct Place {
 
 pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
     let mut places: BTreeMap<ResourceId, Vec<Place>> = BTreeMap::new();
-    for (at, workload) in ctx.mesh.workloads.iter().enumerate() {
-        if !workload.policies.is_empty() && is_protected(workload) {
-            look_at(ctx, WorkloadId(at as u32), workload, &mut places);
+    for (at, group) in ctx.alike().iter().enumerate() {
+        if let Some(workload) = group.first().map(|id| ctx.mesh.workload(*id)).filter(|one| is_protected(one))
+        {
+            look_at(ctx, at, workload, &mut places);
         }
     }
     places.iter().filter_map(|(id, places)| finding(ctx, ctx.policies.get(*id)?, places)).collect()
@@ -46,7 +52,7 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
 
 fn look_at(
     ctx: &Context<'_>,
-    id: WorkloadId,
+    group: usize,
     workload: &Workload,
     places: &mut BTreeMap<ResourceId, Vec<Place>>,
 ) {
@@ -58,13 +64,9 @@ fn look_at(
             };
             let fate = *fate.get_or_insert_with(|| plaintext(ctx, workload, port));
             let passes = policy.rules.get(rule).map_or(fate, |rule| meeting(policy, rule, fate));
-            if passes != Plaintext::Refused {
-                places.entry(policy.id).or_default().push(Place {
-                    workload: id,
-                    port: port.number,
-                    rule,
-                    passes,
-                });
+            let known = places.entry(policy.id).or_default();
+            if passes != Plaintext::Refused && known.len() < KEPT {
+                known.push(Place { group, port: port.number, rule, passes });
             }
         }
     }
@@ -181,15 +183,20 @@ fn meeting(policy: &Policy<'_>, rule: &RuleFacts<'_>, passes: Plaintext) -> Plai
 }
 
 fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
-    let proven = |place: &&Place| {
-        let workload = &ctx.mesh.workloads[place.workload.index()];
+    let members = |place: &Place| {
+        let group = ctx.alike().get(place.group).map_or(&[][..], Vec::as_slice);
+        group.iter().take(ASKED).map(|id| ctx.mesh.workload(*id))
+    };
+    let proven = |place: &Place, workload: &Workload| {
         matches!(place.passes, Plaintext::Passes(_))
             && is_explicit(ctx, workload, place.port)
             && !may_be_shielded(ctx, workload)
     };
-    let sure = places.iter().find(proven);
-    let place = sure.or(places.first())?;
-    let workload = &ctx.mesh.workloads[place.workload.index()];
+    let sure = places.iter().find_map(|place| {
+        members(place).find(|workload| proven(place, workload)).map(|workload| (place, workload))
+    });
+    let first = places.first();
+    let (place, workload) = sure.or_else(|| Some((first?, members(first?).next()?)))?;
     let port = workload.ports.iter().find(|port| port.number == place.port)?;
     let rule = policy.rules.get(place.rule)?;
     let deny = policy.action == Action::Deny;

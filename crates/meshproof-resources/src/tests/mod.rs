@@ -1,5 +1,6 @@
 //! Small manifests and what is read of them; every place is compared with the text.
 
+mod callers;
 mod hostile;
 mod lists;
 mod mesh_config;

@@ -7,7 +7,7 @@ use meshproof_ir::{Capture, ClientTls, Fact, Layer, ResourceId};
 use meshproof_resources::{RouteDestination, ServerTlsMode};
 
 use super::chains::{Chain, ChainKind, Chains, pick};
-use super::routes::{HostRoute, destination_host, full_name, http_routes, is_within, shared_hosts};
+use super::routes::{HostRoute, full_name, http_routes, is_within, shared_hosts};
 use super::servers::{Listening, MergedServer};
 use super::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 use crate::client_tls::settings;
@@ -248,7 +248,6 @@ impl<'m> Taking<'_, 'm> {
         hosts
     }
 
-    /// A destination; its port is the one written, else the only one of the host, else that of the server.
     fn target(
         &self,
         service: ResourceId,
@@ -256,22 +255,6 @@ impl<'m> Taking<'_, 'm> {
         server_port: u16,
         is_conditional: bool,
     ) -> Option<RouteTarget> {
-        let mesh = self.transport.mesh;
-        let own = mesh.placement[service.index()].1.map_or("", |id| mesh.namespace_display(id));
-        let host = destination_host(destination, own)?;
-        let only = || {
-            let known = self.transport.scopes().known(&self.profile.scope, &host)?;
-            (known.ports.len() == 1).then(|| known.ports[0].number)
-        };
-        let written = destination.port.as_ref().map(|port| port.value);
-        let port = written.or_else(only).unwrap_or(server_port);
-        Some(RouteTarget {
-            route: Some(service),
-            span: Some(destination.span),
-            port,
-            subset: destination.subset.as_ref().map(|subset| subset.value.clone()),
-            host,
-            is_conditional,
-        })
+        self.transport.destination(self.profile, service, destination, server_port, is_conditional)
     }
 }
