@@ -13,7 +13,7 @@ use super::closed::SHOWN;
 use super::{ID, listed};
 use crate::Context;
 use crate::hash::Set;
-use crate::never_matches::{Cause, Never, RuleFacts};
+use crate::never_matches::{Cause, Never};
 use crate::policies::Policy;
 use crate::proof::{certain, cluster_of, fate_of};
 use crate::witnesses::{caller_other_than, request_as};
@@ -41,7 +41,7 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
         let attached = ctx.mesh.waypoint_policies(waypoint, called);
         let Some(policies) = certain(attached.authorization.iter()) else { continue };
         let allows = || policies.iter().filter_map(|id| ctx.policies.get(*id)).filter(is_allow);
-        let opens = |policy: &&Policy<'_>| policy.rules.iter().any(|rule| may_allow(ctx, service, rule));
+        let opens = |policy: &&Policy<'_>| policy.rules.iter().any(|rule| rule.dead.is_empty());
         if allows().any(|policy| opens(&policy)) {
             alive.extend(allows().filter(opens).map(|policy| policy.id));
             continue;
@@ -62,37 +62,15 @@ fn is_allow(policy: &&Policy<'_>) -> bool {
     policy.enforces(Action::Allow)
 }
 
-/// Whether every chain of a Service carries TCP, where rules with HTTP fields are dropped.
+/// Whether every chain of a Service carries TCP. That rules with HTTP fields are dropped there is told by `tcp-waypoint`.
 fn is_tcp(ctx: &Context<'_>, service: ServiceId) -> bool {
     let ports = ctx.mesh.service_spec(service).map_or(&[][..], |spec| &spec.ports);
     !ports.is_empty() && ports.iter().all(|port| service_port_class(port) == ProtocolClass::Tcp)
 }
 
-/// Whether a rule may match at some port. Which numbers its `ports` are compared with there is not decided here.
-fn may_allow(ctx: &Context<'_>, service: ServiceId, rule: &RuleFacts<'_>) -> bool {
-    rule.dead.is_empty() && !(rule.http_field().is_some() && is_tcp(ctx, service))
-}
-
-/// Why a rule matches nothing at a Service.
-fn reasons(ctx: &Context<'_>, service: ServiceId, rule: &RuleFacts<'_>) -> Vec<Never> {
-    if !rule.dead.is_empty() {
-        return rule.dead.clone();
-    }
-    let field = rule.http_field().filter(|_| is_tcp(ctx, service));
-    let never = |(span, field): (meshproof_source::Span, &str)| Never {
-        span,
-        reason: format!("the Service carries TCP, where `{field}` drops the whole rule"),
-        cause: Cause::NeedsHttp,
-        certain: true,
-        fix: None,
-    };
-    field.map(never).into_iter().collect()
-}
-
 fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[&Shut], is_alive: bool) -> Option<Finding> {
     let Shut { service, waypoint, policies } = places.first()?;
-    let of_rules: Vec<Vec<Never>> = policy.rules.iter().map(|rule| reasons(ctx, *service, rule)).collect();
-    let all: Vec<&Never> = of_rules.iter().flatten().collect();
+    let all: Vec<&Never> = policy.rules.iter().flat_map(|rule| &rule.dead).collect();
     let first = *all.first()?;
     let name_of = |place: &&Shut| {
         let meta = &ctx.resource(ctx.mesh.services[place.service.index()].resource).meta;
@@ -109,7 +87,7 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[&Shut], is_alive: b
     let workload = known.workloads.first().map(|id| ctx.mesh.workload(*id))?;
     let port = workload.ports.iter().find(|port| port.bindings.iter().any(|at| at.service == *service));
     let rule = policy.rules.first()?;
-    let from = caller_other_than(Some(workload), ctx, rule.rule, of_rules.first()?);
+    let from = caller_other_than(Some(workload), ctx, rule.rule, &rule.dead);
     let http = !is_tcp(ctx, *service);
     let because = vec![
         format!("waypoint {gateway} takes the calls to the Service"),
@@ -126,9 +104,8 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, places: &[&Shut], is_alive: b
     let engine = if http { Engine::EnvoyHttp } else { Engine::EnvoyTcp };
     let is_refused =
         fate_of(ctx, policies, engine, cluster_of(ctx, workload), &witness) == Some(Decision::Deny);
-    let is_mistake = |reason: &&Never| {
-        reason.certain && matches!(reason.cause, Cause::Identity | Cause::Value | Cause::NeedsHttp)
-    };
+    let is_mistake =
+        |reason: &&Never| reason.certain && matches!(reason.cause, Cause::Identity | Cause::Value);
     let proven = !is_alive
         && is_refused
         && all.iter().all(is_mistake)
