@@ -14,7 +14,7 @@ pub enum Verdict {
 }
 
 /// A sentence and the place in the manifests that makes it true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Evidence {
     /// For people.
     pub text: String,

@@ -9,6 +9,7 @@ use crate::names::{self, Unclear};
 use crate::question::{Question, Way};
 
 /// A service and its port.
+#[derive(Clone)]
 pub(crate) struct Called {
     /// The Service or ServiceEntry.
     pub addressed: Addressed,
@@ -65,6 +66,15 @@ pub(crate) fn service(
             }
         }
     }
+}
+
+/// Every host, with its port, that leads to a port of a workload.
+pub(crate) fn hosts(mesh: &Mesh, target: WorkloadId, port: u16) -> Vec<(String, u16)> {
+    let own = mesh.workload(target).ports.iter().find(|own| own.number == port);
+    let services = own.into_iter().flat_map(|own| &own.bindings).filter_map(|one| of_service(mesh, one));
+    let entries =
+        own.into_iter().flat_map(|own| &own.service_entries).filter_map(|one| of_entry(mesh, one, None));
+    services.chain(entries).map(|called| (called.host, called.port)).collect()
 }
 
 /// What is worth saying of the choice: other Services lead to the port too, or nothing does.

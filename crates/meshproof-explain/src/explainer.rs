@@ -3,7 +3,7 @@
 use meshproof_authz::unknown_settings;
 use meshproof_ir::{Layer, Mesh, WorkloadId};
 use meshproof_network::Network;
-use meshproof_transport::Transport;
+use meshproof_transport::{RoutedTo, Transport};
 
 use crate::answer::{Answer, Evidence, Outcome, Verdict};
 use crate::called;
@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::hops::{self, Journey, Knowledge};
 use crate::names::{self, Unclear};
 use crate::question::Question;
+use crate::sent_on;
 
 /// A mesh that answers questions; what they share is worked out once.
 pub struct Explainer<'m> {
@@ -61,10 +62,20 @@ impl<'m> Explainer<'m> {
         };
         answer.notes.extend(called::note(mesh, question, target, port));
         let knowledge = Knowledge { transport: &self.transport, network: &self.network };
-        let mut journey = Journey::new(knowledge, question, client, (target, port), service);
-        hops::follow(&mut journey, &mut answer);
-        conclude(&mut answer);
-        Ok(answer)
+        let sent = sent_on::of(&self.transport, question, &client, service.as_ref(), (target, port));
+        answer.notes.extend(sent.notes);
+        answer.unknowns.extend(sent.unknowns);
+        let follow = |sent_to: Option<RoutedTo>| {
+            let mut answer = answer.clone();
+            let mut journey =
+                Journey::new(knowledge, question, client.clone(), (target, port), service.clone());
+            journey.sent_to = sent_to;
+            hops::follow(&mut journey, &mut answer);
+            conclude(&mut answer);
+            answer
+        };
+        let by_ways = sent.ways.iter().map(|way| follow(Some(way.clone()))).collect();
+        Ok(sent_on::merge(&sent.ways, by_ways).unwrap_or_else(|| follow(None)))
     }
 }
 

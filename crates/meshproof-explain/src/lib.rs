@@ -17,6 +17,7 @@ mod names;
 mod network;
 mod question;
 mod reason;
+mod sent_on;
 mod server;
 pub mod tls;
 mod token;

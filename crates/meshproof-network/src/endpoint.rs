@@ -13,7 +13,7 @@ use crate::selector::Label;
 /// Labels that Calico gives pods, namespaces and service accounts itself (Calico documentation, "Automatic labels").
 pub(crate) const CALICO_LABELS: &str = "projectcalico.org/";
 /// The label that the API server gives every namespace.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(crate) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The port that the injected proxy declares for its metrics (Istio 1.32, injection-template.yaml).
 pub(crate) const INJECTED_PORT: (&str, u16) = ("http-envoy-prom", 15090);
 

@@ -31,7 +31,7 @@ enum Scope {
 const VALUES: usize = 64;
 
 /// Labels of which the pods must have one; no value stands for any.
-type Anchor = Vec<(String, Option<String>)>;
+pub(crate) type Anchor = Vec<(String, Option<String>)>;
 
 #[derive(Default)]
 struct ByKey {
@@ -157,7 +157,7 @@ fn scopes(mesh: &Mesh, policy: &Policy, any_unplaced: bool) -> [Option<Scope>; 2
 }
 
 /// The ways to find a selector: pods that it takes have one label of each.
-fn anchors(selector: &Selector) -> Vec<Anchor> {
+pub(crate) fn anchors(selector: &Selector) -> Vec<Anchor> {
     match selector {
         Selector::Read(expr) => anchors_of(expr),
         Selector::Unreadable(_) => Vec::new(),

@@ -32,7 +32,7 @@ pub struct Network<'m> {
     pub(crate) tiers: Vec<Tiers>,
     /// Whether a cluster has a GlobalNetworkPolicy of Calico, which may concern its nodes too.
     pub(crate) has_global: Vec<bool>,
-    sets: NetworkSets<'m>,
+    pub(crate) sets: NetworkSets<'m>,
     pod_networks: Vec<IpNet>,
     classes: Classes,
 }

@@ -18,7 +18,7 @@ pub struct Receiver<'n, 'm> {
     destination: Endpoint<'m>,
     protocol: Transport,
     port: u16,
-    applying: Vec<Applying<'n>>,
+    pub(crate) applying: Vec<Applying<'n>>,
 }
 
 impl<'m> Network<'m> {
@@ -34,6 +34,11 @@ impl<'m> Network<'m> {
 }
 
 impl Receiver<'_, '_> {
+    /// Whether selectors may find addresses too.
+    pub(crate) fn has_network_sets(&self) -> bool {
+        !self.network.sets.is_empty()
+    }
+
     /// Whether the workload may receive it. A pod that sends to itself is not recognised here.
     pub fn receives(&mut self, from: End) -> Passage {
         let source = Endpoint::of(self.network.mesh, from);

@@ -40,6 +40,11 @@ impl<'m> NetworkSets<'m> {
         NetworkSets { mesh, all }
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Whether the address of an end lies in a set that a selection finds.
     pub(crate) fn hold(
         &self,

@@ -153,4 +153,24 @@ proptest! {
             assert!(network.restricts_sender(from) || verdict.egress.passage == Passage::Allowed);
         });
     }
+
+    #[test]
+    fn senders_that_a_receiver_does_not_tell_apart_get_one_answer(cluster in cluster(), of_calico: bool, knows: bool) {
+        let policies = if of_calico { cluster.calico(true) } else { cluster.kubernetes() };
+        let mesh = mesh(&(cluster.world(knows) + &policies));
+        for network in [Network::new(&mesh), Network::with_pod_networks(&mesh, &pod_networks())] {
+            let senders = network.senders();
+            for (to, _) in mesh.workloads_with_ids() {
+                for port in PORTS {
+                    let mut receiver = network.receiver(to, Transport::Tcp, port);
+                    let Some(apart) = receiver.told_apart(&senders) else { continue };
+                    let rest = mesh.workloads_with_ids().map(|(id, _)| id);
+                    let rest = rest.filter(|id| apart.binary_search(&network.class(*id)).is_err());
+                    let mut answers: Vec<Passage> = rest.map(|id| receiver.receives(End::Workload(id))).collect();
+                    answers.dedup();
+                    assert!(answers.len() <= 1, "{to:?} {port} {answers:?}");
+                }
+            }
+        }
+    }
 }

@@ -74,3 +74,29 @@ fn classes_cost_one_pass() {
     classes.dedup();
     assert_eq!(classes.len(), 2);
 }
+
+#[test]
+fn a_receiver_tells_those_apart_that_its_rules_name() {
+    let count = 500;
+    let mut text = namespace("a", "") + &namespace("b", "");
+    for at in 0..count {
+        for place in ["a", "b"] {
+            text += &format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: w{at}, namespace: {place}, labels: {{app: w{at}}}}}\nspec: {{}}\n---\n"
+            );
+        }
+        let from = format!("from: [{{podSelector: {{matchLabels: {{app: w{}}}}}}}]", (at + 1) % count);
+        let spec = format!("podSelector: {{matchLabels: {{app: w{at}}}}}, ingress: [{{{from}}}]");
+        text += &common::policy("a", &format!("p{at}"), &spec);
+    }
+    let mesh = mesh(&text);
+    let network = Network::new(&mesh);
+    let senders = network.senders();
+    for (id, workload) in mesh.workloads_with_ids() {
+        let receiver = network.receiver(id, Transport::Tcp, 80);
+        let apart = receiver.told_apart(&senders).unwrap();
+        let is_ruled = mesh.namespace(workload.namespace).name.as_deref() == Some("a");
+        // Labels or namespaces lead to the one that is admitted; both namespaces have a pod with its label.
+        assert_eq!(apart.len(), if is_ruled { 2 } else { 0 });
+    }
+}

@@ -39,11 +39,11 @@ pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };
-pub use routed::Routed;
+pub use routed::{Routed, RoutedTo};
 pub use server::{ServerMode, ServerSide, server_side};
 pub use servers::ServerClass;
 pub use table::{
-    Callers, ClientKind, ClientSet, GatewayListener, GatewayPods, Group, Part, Reception, Roster, Row,
+    Callers, ClientKind, ClientSet, GatewayListener, GatewayPods, Group, Part, PartId, Reception, Roster, Row,
     ServedBy, Table, Via, Wanted,
 };
 pub use transport::Transport;

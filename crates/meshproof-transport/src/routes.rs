@@ -66,6 +66,22 @@ impl<'m> MeshRoutes<'m> {
         self.by_host.get(&(cluster, host.to_owned())).into_iter().flatten().copied()
     }
 
+    /// The hosts that a VirtualService sends to, by their whole names.
+    pub(crate) fn destinations(
+        &self,
+        mesh: &Mesh,
+        id: ResourceId,
+        service: &VirtualService,
+    ) -> Vec<String> {
+        let own = mesh.placement[id.index()].1.and_then(|id| mesh.namespace(id).name.as_deref());
+        let hosts = destinations(service).filter_map(|to| to.host.as_ref());
+        let mut hosts: Vec<String> =
+            hosts.map(|host| resolve(&host.value, own.unwrap_or_default(), CLUSTER_DOMAIN)).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
     /// Whether a proxy in `from` sees it.
     pub(crate) fn is_seen(
         &self,
@@ -80,6 +96,15 @@ impl<'m> MeshRoutes<'m> {
         export::seen(export::values(&service.export_to), defaults, namespace.and_then(name), name(from))
             .is_some()
     }
+}
+
+/// The namespaces that VirtualServices name: in `exportTo`, and in what they ask of clients.
+pub(crate) fn namespaces_named(service: &VirtualService) -> impl Iterator<Item = &str> {
+    let of_http = service.http.iter().flat_map(|route| route.matches.iter());
+    let of_l4 = service.tls.iter().chain(service.tcp.iter()).flat_map(|route| route.matches.iter());
+    let asked = of_http.filter_map(|one| one.source_namespace.as_ref());
+    let asked = asked.chain(of_l4.filter_map(|one| one.source_namespace.as_ref()));
+    service.export_to.iter().chain(asked).map(|name| name.value.as_str())
 }
 
 /// Every destination of a VirtualService.

@@ -1,13 +1,13 @@
 //! What a proxy knows of: hosts that are exported to it and that its Sidecar object imports (Istio 1.32,
 //! model/sidecar.go).
 
-use meshproof_grammar::host::Host;
+use meshproof_grammar::host::{Host, resolve};
 use meshproof_ir::{ClusterId, Mesh, NamespaceId, ResourceId};
 use meshproof_resources::{EgressListener, ServiceEntry, Sidecar, Spec, Text, TextMap, VirtualService};
 
 use crate::export::Seen;
 use crate::registry::{HostPort, Registry, Resolution, Written};
-use crate::routes::MeshRoutes;
+use crate::routes::{CLUSTER_DOMAIN, MeshRoutes};
 
 /// From where a proxy looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -212,10 +212,22 @@ impl<'m> Scopes<'_, 'm> {
         route: &VirtualService,
     ) -> bool {
         let Some(namespace) = self.mesh.placement[id.index()].1 else { return false };
+        let own = self.mesh.namespace(namespace).name.as_deref().unwrap_or_default();
         self.routes.is_seen(self.mesh, id, route, scope.namespace)
             && route.hosts.iter().any(|host| {
-                self.matches(scope, listener, namespace, |imported| covers(imported, &host.value))
+                let host = resolve(&host.value, own, CLUSTER_DOMAIN);
+                self.matches(scope, listener, namespace, |imported| covers(imported, &host))
             })
+    }
+
+    /// Whether a proxy follows a VirtualService for the hosts that it is for: it is exported to its namespace, and one of the
+    /// listeners of its Sidecar object imports it.
+    pub(crate) fn follows_route(&self, scope: &Scope, id: ResourceId, route: &VirtualService) -> bool {
+        let listeners = self.sidecar(scope).map_or(&[][..], |sidecar| &sidecar.egress);
+        match listeners {
+            [] => self.routes.is_seen(self.mesh, id, route, scope.namespace),
+            some => some.iter().any(|listener| self.imports_route(scope, listener, id, route)),
+        }
     }
 
     /// The object that a route means: that of the client's namespace, else of the first namespace by name.

@@ -6,7 +6,7 @@ mod workload;
 
 use meshproof_ir::{Called as Addressed, Mesh, WorkloadId};
 use meshproof_network::Network;
-use meshproof_transport::{Routed, Transport};
+use meshproof_transport::{RoutedTo, Transport};
 
 use crate::answer::{Answer, Authorization, Evidence, Hop};
 use crate::authorize::Arriving;
@@ -39,6 +39,8 @@ pub(crate) struct Journey<'a> {
     pub port: u16,
     /// The Service through which it is called.
     pub service: Option<Called>,
+    /// Where a VirtualService sends the call.
+    pub sent_to: Option<RoutedTo>,
 }
 
 impl<'a> Journey<'a> {
@@ -61,20 +63,13 @@ impl<'a> Journey<'a> {
             target,
             port,
             service,
+            sent_to: None,
         }
     }
 
     /// What the client addresses.
     fn addressed(&self) -> Addressed {
         self.service.as_ref().map_or(Addressed::Workload(self.target), |called| called.addressed)
-    }
-
-    /// What VirtualServices make of the call.
-    fn routed(&self) -> Routed {
-        match (self.client.workload, &self.service) {
-            (Some(id), Some(called)) => self.transport.routed(id, &called.host, self.question.speaks),
-            _ => Routed::default(),
-        }
     }
 
     /// Whether a host is the one that is called.

@@ -14,20 +14,18 @@ use crate::transport::{self, Asked, Goal};
 /// Adds the hop.
 pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
     let workload = journey.mesh.workload(journey.target);
-    let dialled = match &journey.service {
-        Some(called) => (Target::Host(&called.host), called.port),
-        None => (Target::Workload(journey.target), journey.port),
+    let dialled = match (&journey.sent_to, &journey.service) {
+        (Some(to), _) => (Target::Host(&to.host), to.port),
+        (None, Some(called)) => (Target::Host(&called.host), called.port),
+        (None, None) => (Target::Workload(journey.target), journey.port),
     };
     let goal = Goal { dialled, workload: journey.target, port: journey.port };
     let host = journey.host();
-    let routed = journey.routed();
-    let asked = Asked { host: &host, speaks: journey.question.speaks, subset: routed.subset.as_deref() };
+    let subset = journey.sent_to.as_ref().and_then(|to| to.subset.as_deref());
+    let asked = Asked { host: &host, speaks: journey.question.speaks, subset };
     let mut leg = transport::to_workload(journey.transport, &journey.client, goal, asked);
-    if let Some(evidence) = &routed.evidence {
-        if routed.is_open {
-            answer.unknowns.push(format!("where the call goes: {}", evidence.text));
-        }
-        leg.transport.client.insert(0, transport::told(evidence));
+    if let Some(to) = &journey.sent_to {
+        leg.transport.client.insert(0, transport::told(&to.evidence));
     }
     answer.unknowns.extend(leg.unknowns);
     let wire_port = if leg.tunnelled { HBONE_PORT } else { journey.port };

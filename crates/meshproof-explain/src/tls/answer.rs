@@ -13,8 +13,8 @@ pub struct TlsTable {
     pub notes: Vec<String>,
 }
 
-/// One port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One port, and all those of which the same is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsRow {
     /// `namespace/name` of the workload, or of the Gateway whose pods are not in the input.
     pub to: String,
@@ -33,10 +33,23 @@ pub struct TlsRow {
     pub clients: Vec<TlsClients>,
     /// What is worth knowing beside: waypoints, what the input leaves open.
     pub notes: Vec<Evidence>,
+    /// Further ports of which the same is to be told, but for the names of the hosts in front of them.
+    pub alike: Vec<TlsPort>,
+}
+
+/// A port of a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsPort {
+    /// `namespace/name` of the workload, or of the Gateway whose pods are not in the input.
+    pub to: String,
+    /// Its cluster, where several are read together.
+    pub cluster: Option<String>,
+    /// The port of the pods.
+    pub port: u16,
 }
 
 /// Clients that share an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsClients {
     /// Who, in few words.
     pub who: String,
@@ -65,7 +78,7 @@ pub struct TlsClients {
 }
 
 /// Something that decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Because {
     /// In words.
     pub text: String,

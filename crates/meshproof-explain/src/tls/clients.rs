@@ -129,20 +129,16 @@ impl<'a> Naming<'a> {
         if let Some(known) = self.known.get(&key) {
             return Rc::clone(known);
         }
-        let parts = || self.roster.parts(set).map(|(_, part)| part);
-        let outsider = self.outsider(self.roster.has_outsider(set));
-        let who = Rc::new(self.who(self.roster.kinds(set), outsider, parts));
+        let who = Rc::new(self.of_share(set));
         self.known.insert(key, Rc::clone(&who));
         who
     }
 
-    /// The clients of some parts, with the outsider or without.
-    pub(super) fn of_parts(&self, parts: &[(ClientKind, &Part)], outsider: bool) -> Who {
-        let mut kinds = BTreeMap::new();
-        for (kind, part) in parts {
-            *kinds.entry(*kind).or_insert(0) += part.workloads.len();
-        }
-        self.who(kinds, self.outsider(outsider), || parts.iter().map(|(_, part)| *part))
+    /// The clients of a set that is not kept.
+    pub(super) fn of_share(&self, set: &ClientSet) -> Who {
+        let parts = || self.roster.parts(set).map(|(_, part)| part);
+        let outsider = self.outsider(self.roster.has_outsider(set));
+        self.who(self.roster.kinds(set), outsider, parts)
     }
 
     fn outsider(&self, is_there: bool) -> Option<String> {

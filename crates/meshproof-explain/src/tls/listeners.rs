@@ -39,6 +39,7 @@ pub(super) fn row(mesh: &Mesh, listener: &GatewayListener) -> TlsRow {
         place: Some(listener.span),
         clients: clients(mesh, listener),
         notes,
+        alike: Vec::new(),
     }
 }
 

@@ -5,11 +5,12 @@
 
 mod answer;
 mod clients;
+mod fold;
 mod listeners;
 mod packets;
 mod rows;
 
-pub use answer::{Because, TlsClients, TlsRow, TlsTable};
+pub use answer::{Because, TlsClients, TlsPort, TlsRow, TlsTable};
 
 use meshproof_grammar::spiffe::SpiffeId;
 use meshproof_ir::{Identity, Mesh, WorkloadId};
@@ -71,7 +72,7 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
     let mut telling = rows::Telling {
         transport: &transport,
         roster: &table.roster,
-        packets: packets::Packets::new(&network, address),
+        packets: packets::Packets::new(&network, &table.roster, address),
         who: clients::Naming::new(mesh, &table.roster, question.names, identity),
     };
     let mut rows: Vec<TlsRow> = table.rows.iter().map(|row| telling.row(row)).collect();
@@ -87,7 +88,7 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
         return Err(Unclear::new(format!("{to} declares no port"), Some(hint)));
     }
     rows.sort_by(|a, b| (&a.to, &a.cluster, a.port, &a.mode).cmp(&(&b.to, &b.cluster, b.port, &b.mode)));
-    Ok(TlsTable { rows, notes })
+    Ok(TlsTable { rows: fold::fold(rows), notes })
 }
 
 fn asked(mesh: &Mesh, subject: &Subject, notes: &mut Vec<String>) -> Result<Asked, Unclear> {

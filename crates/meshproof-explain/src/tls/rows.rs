@@ -13,6 +13,8 @@ use super::packets::{Packets, Passing, Share};
 use crate::answer::{Evidence, Outcome};
 use crate::server;
 
+/// How a pod is called without a Service.
+pub(super) const ADDRESS: &str = "address";
 /// The port of tunnels.
 const HBONE_PORT: u16 = 15008;
 
@@ -64,6 +66,7 @@ impl Telling<'_> {
             place: row.server.span,
             clients,
             notes,
+            alike: Vec::new(),
         }
     }
 
@@ -76,7 +79,7 @@ impl Telling<'_> {
             _ => row.port,
         };
         let wire = reception.sends.as_ref().and_then(Fact::known).copied();
-        let mut shares: Option<Vec<Share<'_>>> = None;
+        let mut shares: Option<Vec<Share>> = None;
         if reception.sends.is_some() {
             let pods = reception.through.map(|id| mesh.gateway_pods(id).next());
             match pods {
@@ -101,8 +104,10 @@ impl Telling<'_> {
             return;
         };
         for share in shares {
-            let who = self.who.of_parts(&share.parts, share.outsider);
-            out.push(self.clients(group, &who, Some(&share.passing)));
+            let who = self.who.of_share(&share.clients);
+            let mut clients = self.clients(group, &who, Some(&share.passing));
+            clients.and_alike |= share.and_alike;
+            out.push(clients);
         }
     }
 
@@ -213,7 +218,16 @@ fn because_of(mesh: &Mesh, evidence: &meshproof_transport::Evidence) -> Because 
 fn via(via: &Via) -> String {
     match via {
         Via::Host(host, port) => format!("{host}:{port}"),
-        Via::Address => "address".to_owned(),
+        Via::Routed { called: (host, port), to, subset } => {
+            let there = match (to.0 == *host, to.1 == *port) {
+                (true, true) => String::new(),
+                (true, false) => format!(" port {}", to.1),
+                (false, _) => format!(" {}:{}", to.0, to.1),
+            };
+            let subset = subset.as_ref().map_or(String::new(), |subset| format!(" subset {subset}"));
+            format!("{host}:{port} →{there}{subset}")
+        }
+        Via::Address => ADDRESS.to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use meshproof_explain::Evidence;
-use meshproof_explain::tls::{Because, TlsClients, TlsRow};
+use meshproof_explain::tls::{Because, TlsClients, TlsPort, TlsRow};
 use meshproof_source::{SourceMap, Span};
 use serde_json::{Value, json};
 
@@ -29,6 +29,10 @@ pub fn write(out: &mut dyn Write, set_ups: &[SetUp], sources: &SourceMap) -> io:
     out.write_all(b"\n")
 }
 
+fn alike(port: &TlsPort) -> Value {
+    json!({ "to": port.to, "cluster": port.cluster, "port": port.port })
+}
+
 struct Places<'a> {
     sources: &'a SourceMap,
     positions: &'a Positions,
@@ -41,6 +45,7 @@ impl Places<'_> {
             "to": row.to,
             "cluster": row.cluster,
             "port": row.port,
+            "alike": row.alike.iter().map(alike).collect::<Vec<_>>(),
             "mode": row.mode,
             "decidedBy": row.decided_by,
             "place": self.place(row.place),

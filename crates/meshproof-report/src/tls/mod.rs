@@ -1,6 +1,7 @@
 //! The effective mTLS of ports and the outcome per client, for people and for tools.
 
 mod json;
+mod kinds;
 mod text;
 
 pub use json::write as write_json;
@@ -10,6 +11,9 @@ use meshproof_explain::tls::{TlsRow, TlsTable};
 use meshproof_source::{SourceMap, Span};
 
 use crate::position::Positions;
+
+/// How a pod is called without a Service.
+const ADDRESS: &str = "address";
 
 /// One set-up of the input with its table.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,15 +7,18 @@ use meshproof_explain::tls::{Because, TlsClients, TlsRow};
 use meshproof_explain::{Evidence, Outcome};
 use meshproof_source::{SourceMap, Span};
 
-use super::{SetUp, positions};
+use super::kinds::{Kind, kinds};
+use super::{ADDRESS, SetUp, positions};
 use crate::Style;
 use crate::clean::{clean, width, wrap};
 use crate::position::Positions;
 
 /// Columns in front of clients.
 const INDENT: usize = 3;
-/// How a pod is called without a Service.
-const ADDRESS: &str = "address";
+/// So many names of ports of which the same is told fit in front of what is told.
+const IN_FRONT: usize = 2;
+/// So many stand below it.
+const BELOW: usize = 8;
 
 /// Writes the tables, each with the name of its set-up above where there are several.
 ///
@@ -33,9 +36,8 @@ pub fn write(out: &mut dyn Write, set_ups: &[SetUp], sources: &SourceMap, style:
             let line = format!("== {}", clean(name));
             writeln!(page.out, "{}\n", style.bold(&line))?;
         }
-        for row in &set_up.table.rows {
-            page.row(row)?;
-            writeln!(page.out)?;
+        for kind in kinds(&set_up.table.rows, style.verbose) {
+            page.kind(&kind)?;
         }
         for note in &set_up.table.notes {
             writeln!(page.out, "note: {}", clean(note))?;
@@ -63,9 +65,30 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// Rows that stand for all of their kind.
+    fn kind(&mut self, kind: &Kind<'_>) -> io::Result<()> {
+        for row in &kind.shown {
+            self.row(row)?;
+            writeln!(self.out)?;
+        }
+        if kind.others > 0 {
+            let ports = if kind.others == 1 { "1 port".to_owned() } else { format!("{} ports", kind.others) };
+            let line = format!(
+                "and {ports} more, of which the same is to be told but for names and numbers (--to tells of one, -v of all)"
+            );
+            writeln!(self.out, "{}\n", self.style.dim(&line))?;
+        }
+        Ok(())
+    }
+
     fn row(&mut self, row: &TlsRow) -> io::Result<()> {
-        let cluster = row.cluster.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-        let name = format!("{}{cluster}:{}", row.to, row.port);
+        let first = port_name(&row.to, row.cluster.as_deref(), row.port);
+        let others = row.alike.iter().map(|port| port_name(&port.to, port.cluster.as_deref(), port.port));
+        let names: Vec<String> = std::iter::once(first).chain(others).collect();
+        let name = match names.len() {
+            few if few <= IN_FRONT => names.join(", "),
+            many => format!("{many} ports"),
+        };
         let is_ruled = matches!(row.mode.as_str(), "STRICT" | "PERMISSIVE" | "DISABLE");
         let by = match &row.decided_by {
             Some(by) => format!("   {}", clean(by)),
@@ -74,6 +97,12 @@ impl Page<'_> {
         };
         let place = self.place(row.place);
         writeln!(self.out, "{}   {}{by}{place}", self.style.bold(&clean(&name)), row.mode)?;
+        if names.len() > IN_FRONT {
+            let shown = if self.style.verbose { names.len() } else { BELOW.min(names.len()) };
+            let more = names.len() - shown;
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.wrapped(INDENT, &format!("{}{more}", names[..shown].join(", ")), "")?;
+        }
         for note in &row.notes {
             self.note(note)?;
         }
@@ -206,15 +235,21 @@ impl Page<'_> {
     fn closing(&mut self, rows: &[TlsRow]) -> io::Result<()> {
         let mut modes: BTreeMap<&str, usize> = BTreeMap::new();
         for row in rows {
-            *modes.entry(row.mode.as_str()).or_default() += 1;
+            *modes.entry(row.mode.as_str()).or_default() += 1 + row.alike.len();
         }
+        let all: usize = modes.values().sum();
         let mut modes: Vec<(&str, usize)> = modes.into_iter().collect();
         modes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let modes: Vec<String> = modes.into_iter().map(|(mode, count)| format!("{count} {mode}")).collect();
-        let ports = if rows.len() == 1 { "1 port".to_owned() } else { format!("{} ports", rows.len()) };
+        let ports = if all == 1 { "1 port".to_owned() } else { format!("{all} ports") };
         let line = if modes.is_empty() { ports } else { format!("{ports}: {}", modes.join(", ")) };
         writeln!(self.out, "{}", self.style.bold(&line))
     }
+}
+
+fn port_name(to: &str, cluster: Option<&str>, port: u16) -> String {
+    let cluster = cluster.map_or(String::new(), |name| format!(" ({name})"));
+    format!("{to}{cluster}:{port}")
 }
 
 /// The hosts that are called; the address of the pod only where there is none. Nothing is told of calls to gateways.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use meshproof_ir::{Called, ClusterId, Fact, Layer, ResourceId};
+use meshproof_ir::{Called, ClusterId, Fact, Layer};
 
 use super::hosts::{Asking, receptions};
 use super::roster::{ClientKind, Members};
@@ -17,9 +17,9 @@ struct AddressClass {
     kinds: Vec<u32>,
 }
 
-/// What tells them apart: how they send, whether their proxies pass through what they do not know, and which object says
-/// otherwise; with annotations about what goes around the proxy, a kind stands for itself.
-type Key = (ClusterId, ClientKind, Option<bool>, Option<ResourceId>, Option<u32>);
+/// What tells them apart: how they send, and whether their proxies pass through what they do not know; with annotations
+/// about what goes around the proxy, a kind stands for itself.
+type Key = (ClusterId, ClientKind, Option<bool>, Option<u32>);
 
 impl Asking<'_, '_> {
     /// Asks about the addresses of the pods of every row. Gateways and waypoints do not call there by themselves.
@@ -49,12 +49,15 @@ impl Asking<'_, '_> {
                 if let Some((waypoint, span)) = through {
                     self.send_through(&mut reception, waypoint, span);
                 }
-                if class.kinds.len() > 1 {
+                let mut and_alike = false;
+                if class.kinds.len() > 1 || self.roster.follows_several(self.transport, &class.asker) {
                     // The default says it for all of them, not the Sidecar object of the one that was asked.
-                    let by_default = reception.client.iter_mut().filter(|evidence| evidence.span.is_none());
-                    by_default.for_each(|evidence| evidence.object = None);
+                    for evidence in &mut reception.client {
+                        evidence.object = evidence.object.filter(|_| evidence.span.is_some());
+                        and_alike |= self.is_sidecar(evidence.object);
+                    }
                 }
-                self.rows.add_address(place, &class.kinds, reception);
+                self.rows.add_address(place, &class.kinds, (reception, and_alike));
             }
         }
     }
@@ -67,15 +70,14 @@ impl Asking<'_, '_> {
                 continue;
             }
             let at = at as u32;
-            let members = Members { kind: at, all_but: true, parts: Vec::new() };
-            let mut key: Key = (kind.cluster, kind.kind, None, None, None);
+            let members = self.roster.everybody(at);
+            let mut key: Key = (kind.cluster, kind.kind, None, None);
             if let (ClientKind::Sidecar, Some(Client::Workload(id))) =
                 (kind.kind, self.roster.asker(&members, self.callers))
             {
                 let profile = self.transport.clients.profile(id);
                 key.2 = self.transport.passes_unknown(profile).known().copied();
-                key.3 = profile.scope.sidecar.filter(|_| key.2 != Some(true));
-                key.4 = (!profile.outbound.takes_everything()).then_some(at);
+                key.3 = (!profile.outbound.takes_everything()).then_some(at);
             }
             let next = classes.len();
             let class = *known.entry(key).or_insert(next);

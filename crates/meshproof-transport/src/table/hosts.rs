@@ -8,13 +8,17 @@ use meshproof_ir::{
     Called, ClusterId, Fact, GatewayId, GatewayRole, IngressRoute, Layer, NamespaceId, NoWaypoint, Origin,
     ResourceId, WorkloadId,
 };
+use meshproof_resources::Spec;
 use meshproof_source::Span;
 
 use super::Wanted;
+use super::imports::Importers;
 use super::roster::{Callers, ClientKind, Members, Roster};
 use super::row::{Reception, Row, ServedBy, Via};
 use super::rows::{Place, Rows};
+use crate::clients::ClientClass;
 use crate::registry::{self, Written};
+use crate::routes::namespaces_named;
 use crate::{Call, Client, Delivery, EndpointAddress, Evidence, Outcome, Path, RefusedBy, Target, Transport};
 
 /// The table while it is made.
@@ -25,8 +29,16 @@ pub(super) struct Asking<'a, 'm> {
     pub(super) rows: Rows,
     /// Namespaces without a known name, which every host tells apart.
     unnamed: Vec<NamespaceId>,
+    importers: Importers,
     /// Where sidecars know the address of the pods, by a headless Service.
     pub(super) known_addresses: HashSet<Place, RandomState>,
+}
+
+/// What tells the clients of a host apart.
+struct Apart {
+    /// Sorted.
+    namespaces: Vec<NamespaceId>,
+    importers: Vec<Vec<ClientClass>>,
 }
 
 /// A port of a host, and the places behind it that have rows.
@@ -37,6 +49,8 @@ struct HostPort<'h> {
     called: Called,
     /// Sorted.
     behind: Vec<Place>,
+    /// VirtualServices may send calls on.
+    is_routed: bool,
 }
 
 /// Which way calls of some clients take.
@@ -58,11 +72,12 @@ impl<'a, 'm> Asking<'a, 'm> {
         let unnamed = mesh.namespaces.iter().enumerate().filter(|(_, namespace)| namespace.name.is_none());
         let unnamed = unnamed.map(|(at, _)| NamespaceId(at as u32)).collect();
         let rows = Rows::new(mesh, wanted);
-        Asking { transport, roster, callers, rows, unnamed, known_addresses: HashSet::default() }
+        let importers = Importers::new(transport, roster);
+        Asking { transport, roster, callers, rows, unnamed, importers, known_addresses: HashSet::default() }
     }
 
     pub(super) fn finish(self) -> Vec<Row> {
-        self.rows.finish(self.transport.mesh())
+        self.rows.finish(self.transport.mesh(), self.roster)
     }
 
     /// Asks about every host that leads to a row.
@@ -79,12 +94,20 @@ impl<'a, 'm> Asking<'a, 'm> {
     }
 
     fn host(&mut self, cluster: ClusterId, host: &str, objects: &[u32]) {
-        let ports = self.leading(objects);
+        let transport = self.transport;
+        let mut ports = self.leading(objects);
+        let is_routed = transport.routes.for_host(cluster, host).next().is_some();
+        if is_routed {
+            let all = objects.iter().flat_map(|at| transport.registry.ports(*at));
+            for port in all.filter(|port| port.class != ProtocolClass::Udp) {
+                ports.entry(port.number).or_default();
+            }
+        }
         let Some(first) = objects.first().filter(|_| !ports.is_empty()) else { return };
-        let told_apart = self.told_apart(cluster, host, objects);
-        let called = self.transport.called(*first);
+        let apart = self.told_apart(cluster, host, objects);
+        let called = transport.called(*first);
         for (number, behind) in ports {
-            let port = HostPort { host, number, called, behind };
+            let port = HostPort { host, number, called, behind, is_routed };
             self.waypoint_of(&port);
             for at in 0..self.roster.kinds.len() as u32 {
                 let kind = &self.roster.kinds[at as usize];
@@ -92,12 +115,12 @@ impl<'a, 'm> Asking<'a, 'm> {
                 {
                     continue;
                 }
-                for members in self.roster.seen_by(at, &told_apart) {
+                for members in self.roster.seen_by(at, &apart.namespaces, &apart.importers) {
                     self.ask(&port, kind.kind, members);
                 }
             }
             if self.is_known_by_address(*first, number) {
-                self.pods_of_headless(&port, cluster, &told_apart);
+                self.pods_of_headless(&port, cluster, &apart);
             }
         }
     }
@@ -112,7 +135,7 @@ impl<'a, 'm> Asking<'a, 'm> {
     }
 
     /// At the addresses of the pods of a headless Service, sidecars follow what is said of its host.
-    fn pods_of_headless(&mut self, port: &HostPort<'_>, cluster: ClusterId, told_apart: &[NamespaceId]) {
+    fn pods_of_headless(&mut self, port: &HostPort<'_>, cluster: ClusterId, apart: &Apart) {
         for place in port.behind.iter().filter(|place| place.1 == port.number) {
             if !self.known_addresses.insert(*place) {
                 continue;
@@ -122,7 +145,7 @@ impl<'a, 'm> Asking<'a, 'm> {
                 if kind.cluster != cluster || kind.kind != ClientKind::Sidecar {
                     continue;
                 }
-                for members in self.roster.seen_by(at, told_apart) {
+                for members in self.roster.seen_by(at, &apart.namespaces, &apart.importers) {
                     let Some(client) = self.roster.asker(&members, self.callers) else { continue };
                     let (target, port) = (Target::Workload(place.0), place.1);
                     let outcome = self.transport.call(&Call {
@@ -133,7 +156,7 @@ impl<'a, 'm> Asking<'a, 'm> {
                         speaks: Layer::Http,
                     });
                     for (place, reception) in receptions(outcome, &[*place]) {
-                        self.rows.add(place, &Via::Address, members.clone(), reception);
+                        self.note(place, &Via::Address, &members, reception);
                     }
                 }
             }
@@ -171,31 +194,50 @@ impl<'a, 'm> Asking<'a, 'm> {
         leading
     }
 
-    /// The namespaces whose clients may see a host in another way than everybody else, sorted: those of its objects,
-    /// those that `exportTo` names there or in rules, and those with rules of their own. For all other clients the
-    /// lookups of scope and rules never come to a table of their namespace, and so end alike.
-    fn told_apart(&self, cluster: ClusterId, host: &str, objects: &[u32]) -> Vec<NamespaceId> {
+    /// The clients that may see a host in another way than everybody else: those of the namespaces of its objects and of the
+    /// VirtualServices that concern it, those that `exportTo` names there or in rules, and those with rules of their own;
+    /// and those whose Sidecar objects name one of the first. For all other clients the lookups of scope and rules never
+    /// come to a table of their namespace, and so end alike.
+    fn told_apart(&self, cluster: ClusterId, host: &str, objects: &[u32]) -> Apart {
         let transport = self.transport;
+        let mesh = transport.mesh();
         let mut apart = self.unnamed.clone();
         let mut namespaces: Vec<NamespaceId> = Vec::new();
+        let of_object = |at: u32, apart: &mut Vec<NamespaceId>| {
+            let service = transport.registry.service(at);
+            apart.extend(transport.registry.exported_by_name(at));
+            apart.extend(transport.rules.told_apart(mesh, cluster, service.namespace, service.host));
+            service.namespace
+        };
         for at in objects {
-            namespaces.push(transport.registry.service(*at).namespace);
-            apart.extend(transport.registry.exported_by_name(*at));
+            namespaces.push(of_object(*at, &mut apart));
+        }
+        for (id, _) in transport.routes.leading_to(cluster, host) {
+            namespaces.extend(mesh.placement[id.index()].1);
+        }
+        for (id, service) in transport.routes.for_host(cluster, host) {
+            namespaces.extend(mesh.placement[id.index()].1);
+            let named = namespaces_named(service).filter_map(|name| mesh.namespace_by_name(cluster, name));
+            apart.extend(named);
+            for destination in transport.routes.destinations(mesh, id, service) {
+                for at in transport.registry.of_host(cluster, &destination) {
+                    namespaces.push(of_object(*at, &mut apart));
+                }
+            }
         }
         namespaces.sort_unstable();
         namespaces.dedup();
-        for namespace in &namespaces {
-            apart.extend(transport.rules.told_apart(transport.mesh(), cluster, *namespace, host));
-        }
+        let names = namespaces.iter().filter_map(|id| mesh.namespace(*id).name.as_deref());
+        let importers = self.importers.of(names);
         apart.extend(namespaces);
         apart.sort_unstable();
         apart.dedup();
-        apart
+        Apart { namespaces: apart, importers }
     }
 
     /// Whether the waypoints of a kind serve a host; others have no reason to call it.
     fn serves(&self, kind: u32, object: u32) -> bool {
-        let members = Members { kind, all_but: true, parts: Vec::new() };
+        let members = self.roster.everybody(kind);
         match self.roster.asker(&members, self.callers) {
             Some(Client::Workload(id)) => self.transport.serves(self.transport.clients.profile(id), object),
             _ => false,
@@ -206,18 +248,21 @@ impl<'a, 'm> Asking<'a, 'm> {
         let via = Via::Host(port.host.to_owned(), port.number);
         if let Some(reception) = unknown_sender(kind) {
             for place in &port.behind {
-                self.rows.add(*place, &via, members.clone(), reception.clone());
+                self.note(*place, &via, &members, reception.clone());
             }
             return;
         }
         let Some(asker) = self.roster.asker(&members, self.callers) else { return };
+        if port.is_routed && kind == ClientKind::Sidecar && self.follow_routes(port, asker, &members) {
+            return;
+        }
         let (client, through) = match self.way(kind, port.called) {
             Way::Straight => (asker, None),
             Way::Through(id, span) => (Client::Waypoint(id), Some((id, span))),
             Way::Nowhere(reason) | Way::Unknown(reason) => {
                 for place in &port.behind {
                     let reception = nothing_sent(Fact::Unknown(reason.clone()), Vec::new());
-                    self.rows.add(*place, &via, members.clone(), reception);
+                    self.note(*place, &via, &members, reception);
                 }
                 return;
             }
@@ -229,8 +274,48 @@ impl<'a, 'm> Asking<'a, 'm> {
             if let Some((id, span)) = through {
                 self.send_through(&mut reception, id, span);
             }
-            self.rows.add(place, &via, members.clone(), reception);
+            self.note(place, &via, &members, reception);
         }
+    }
+
+    /// Notes what becomes of calls that VirtualServices send on; nothing where they leave calls to the host as they are.
+    fn follow_routes(&mut self, port: &HostPort<'_>, client: Client<'_>, members: &Members) -> bool {
+        let Client::Workload(id) = client else { return false };
+        let transport = self.transport;
+        let profile = transport.clients.profile(id);
+        let routed = transport.routed_for(profile, None, (port.host, port.number), Layer::Http);
+        for to in &routed.destinations {
+            let is_itself = (to.host.as_str(), to.port, &to.subset) == (port.host, port.number, &None);
+            let called = (port.host.to_owned(), port.number);
+            let via = match is_itself {
+                true => Via::Host(called.0, called.1),
+                false => {
+                    Via::Routed { called, to: (to.host.clone(), to.port), subset: to.subset.clone() }
+                }
+            };
+            let objects = transport.registry.of_host(profile.scope.cluster, &to.host);
+            let behind = self.leading(objects).remove(&to.port).unwrap_or_default();
+            let subset = to.subset.as_deref();
+            let call =
+                Call { client, target: Target::Host(&to.host), port: to.port, subset, speaks: Layer::Http };
+            for (place, mut reception) in receptions(transport.call(&call), &behind) {
+                reception.client.insert(0, to.evidence.clone());
+                self.note(place, &via, members, reception);
+            }
+        }
+        !routed.destinations.is_empty() || routed.lost.is_some()
+    }
+
+    /// Notes an answer for clients of whom one was asked.
+    fn note(&mut self, place: Place, via: &Via, members: &Members, reception: Reception) {
+        let names_sidecar = reception.client.iter().any(|evidence| self.is_sidecar(evidence.object));
+        let and_alike = names_sidecar && self.roster.follows_several(self.transport, members);
+        self.rows.add(place, via, members.clone(), (reception, and_alike));
+    }
+
+    /// Whether an object is a Sidecar, of which each namespace may have its own.
+    pub(super) fn is_sidecar(&self, object: Option<ResourceId>) -> bool {
+        object.is_some_and(|id| matches!(self.transport.mesh().resource(id).spec, Spec::Sidecar(_)))
     }
 
     /// The way to a service: clients of ambient mode use its waypoint, ingress gateways where they are told to, sidecars

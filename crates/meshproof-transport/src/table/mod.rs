@@ -2,19 +2,21 @@
 //!
 //! Clients are asked about in classes, never one by one. A class holds the clients that nothing about a host tells
 //! apart: those with the same kind of proxy and the same annotations, and of the same namespace where a DestinationRule,
-//! an `exportTo` or a Service of that name makes namespaces differ ([`roster`]). For every port of a host each class is
+//! an `exportTo` or a Service of that name makes namespaces differ, or of Sidecar objects that import the same from there
+//! ([`roster`], [`imports`]). For every port of a host each class is
 //! asked once for all endpoints together ([`hosts`]), so that the cost grows with hosts, their endpoints and the classes
 //! that differ there, and not with clients times servers.
 
 mod addresses;
 mod gateways;
 mod hosts;
+mod imports;
 mod roster;
 mod row;
 mod rows;
 
 pub use gateways::{GatewayListener, GatewayPods};
-pub use roster::{Callers, ClientKind, ClientSet, Part, Roster};
+pub use roster::{Callers, ClientKind, ClientSet, Part, PartId, Roster};
 pub use row::{Group, Reception, Row, ServedBy, Via};
 
 use meshproof_ir::WorkloadId;

@@ -1,10 +1,11 @@
 //! Everybody who may call, in classes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use meshproof_ir::{ClusterId, Identity, NamespaceId, WorkloadId};
 
+use super::imports::View;
 use crate::clients::{ClientClass, Profile, Sender};
 use crate::outbound::Outbound;
 use crate::{Client, Transport};
@@ -41,16 +42,19 @@ pub enum ClientKind {
     Identity,
 }
 
-/// Clients that no host tells apart, unless by namespace.
+/// Clients that no host tells apart, unless by namespace or by what their Sidecar objects import from somewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
     pub(super) cluster: ClusterId,
     pub(super) kind: ClientKind,
     /// All its parts, in order.
     pub(super) parts: Vec<u32>,
-    pub(super) by_namespace: BTreeMap<NamespaceId, Vec<u32>>,
-    /// Namespaces do not matter to it, or it has but one.
+    by_class: HashMap<ClientClass, Vec<u32>, RandomState>,
+    by_namespace: BTreeMap<NamespaceId, Vec<ClientClass>>,
+    /// Nothing tells its clients apart.
     pub(super) is_whole: bool,
+    /// Its clients have Sidecar objects.
+    pub(super) is_scoped: bool,
     /// Somebody who is no workload is one of them.
     pub(super) outsider: bool,
     workloads: usize,
@@ -61,7 +65,12 @@ pub(super) struct Kind {
 pub struct Part {
     /// In the order of the mesh; at least one.
     pub workloads: Vec<WorkloadId>,
+    kind: u32,
 }
+
+/// A part of the roster; the number means nothing beyond equality and order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartId(u32);
 
 /// Everybody who may call.
 #[derive(Clone, Debug, Default)]
@@ -81,10 +90,12 @@ pub struct ClientSet {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Members {
     pub(super) kind: u32,
-    /// Everybody but the parts that are named, outsiders included; or those parts alone.
+    /// All parts but those that are named; or those alone.
     pub(super) all_but: bool,
     /// Sorted.
     pub(super) parts: Vec<u32>,
+    /// Somebody who is no workload is one of them.
+    pub(super) outsider: bool,
 }
 
 /// What makes a kind.
@@ -93,7 +104,9 @@ struct Key {
     cluster: ClusterId,
     kind: ClientKind,
     outbound: Outbound,
-    /// The class, where more than the namespace tells its clients apart from others.
+    /// What its Sidecar objects say to hosts of every namespace.
+    view: Option<View>,
+    /// The class, where more than that tells its clients apart from others.
     own: Option<ClientClass>,
 }
 
@@ -125,7 +138,7 @@ impl Roster {
         };
         if let Some(kind) = outsider {
             for cluster in (0..mesh.clusters.len() as u32).map(ClusterId) {
-                let key = Key { cluster, kind, outbound: Outbound::default(), own: None };
+                let key = Key { cluster, kind, outbound: Outbound::default(), view: None, own: None };
                 let at = building.kind(key);
                 building.roster.kinds[at as usize].outsider = true;
             }
@@ -140,13 +153,8 @@ impl Roster {
     /// The parts of a set, with the kind of each.
     pub fn parts<'r>(&'r self, set: &'r ClientSet) -> impl Iterator<Item = (ClientKind, &'r Part)> {
         set.members.iter().flat_map(move |members| {
-            let kind = &self.kinds[members.kind as usize];
-            let (all, named) = match members.all_but {
-                true => (kind.parts.as_slice(), members.parts.as_slice()),
-                false => (members.parts.as_slice(), &[][..]),
-            };
-            let left = all.iter().filter(|at| named.binary_search(at).is_err());
-            left.map(|at| (kind.kind, self.part(*at)))
+            let kind = self.kinds[members.kind as usize].kind;
+            self.parts_of(members).map(move |at| (kind, self.part(at)))
         })
     }
 
@@ -164,44 +172,166 @@ impl Roster {
 
     /// Whether somebody who is no workload is in a set: somebody without a proxy, or who is known by identity alone.
     pub fn has_outsider(&self, set: &ClientSet) -> bool {
-        set.members.iter().any(|members| members.all_but && self.kinds[members.kind as usize].outsider)
+        set.members.iter().any(|members| members.outsider)
     }
 
     /// Somebody of a set who can be asked for all of them.
     pub(super) fn asker<'q>(&self, members: &Members, callers: &Callers<'q>) -> Option<Client<'q>> {
-        let kind = &self.kinds[members.kind as usize];
-        if members.all_but && kind.outsider {
+        if members.outsider {
+            let cluster = self.kinds[members.kind as usize].cluster;
             return match callers {
-                Callers::Identity(identity) => Some(Client::Identity(kind.cluster, identity)),
-                _ => Some(Client::Plaintext(kind.cluster)),
+                Callers::Identity(identity) => Some(Client::Identity(cluster, identity)),
+                _ => Some(Client::Plaintext(cluster)),
             };
         }
-        let first = match members.all_but {
-            true => kind.parts.iter().find(|at| members.parts.binary_search(at).is_err()),
-            false => members.parts.first(),
-        };
-        first.and_then(|at| self.part(*at).workloads.first()).map(|id| Client::Workload(*id))
+        let first = self.parts_of(members).next();
+        first.and_then(|at| self.part(at).workloads.first()).map(|id| Client::Workload(*id))
     }
 
-    /// The clients of a kind as a host sees them, to which these namespaces (sorted) may be others than the rest.
-    pub(super) fn seen_by(&self, at: u32, told_apart: &[NamespaceId]) -> Vec<Members> {
+    /// The clients of a kind as a host sees them, to which these namespaces (sorted) may be others than the rest, and so
+    /// may the clients of these classes, those of each list alike.
+    pub(super) fn seen_by(
+        &self,
+        at: u32,
+        told_apart: &[NamespaceId],
+        importers: &[Vec<ClientClass>],
+    ) -> Vec<Members> {
         let kind = &self.kinds[at as usize];
         if kind.is_whole {
-            return vec![Members { kind: at, all_but: true, parts: Vec::new() }];
+            return vec![self.everybody(at)];
         }
-        let apart = told_apart.iter().filter_map(|namespace| kind.by_namespace.get(namespace));
-        let mut seen: Vec<Members> =
-            apart.map(|parts| Members { kind: at, all_but: false, parts: parts.clone() }).collect();
+        let of_class = |class: &ClientClass| kind.by_class.get(class);
+        let mut seen: Vec<Members> = Vec::new();
+        let mut apart: HashSet<ClientClass, RandomState> = HashSet::default();
+        for class in told_apart.iter().filter_map(|namespace| kind.by_namespace.get(namespace)).flatten() {
+            apart.insert(*class);
+            seen.extend(of_class(class).map(|parts| Members::of_parts(at, parts.clone())));
+        }
+        for classes in importers.iter().filter(|_| kind.is_scoped) {
+            let left = classes.iter().filter(|class| !apart.contains(class));
+            let mut parts: Vec<u32> = left.filter_map(of_class).flatten().copied().collect();
+            if !parts.is_empty() {
+                parts.sort_unstable();
+                seen.push(Members::of_parts(at, parts));
+            }
+        }
         let mut named: Vec<u32> = seen.iter().flat_map(|members| &members.parts).copied().collect();
         named.sort_unstable();
         if named.len() < kind.parts.len() || kind.outsider {
-            seen.push(Members { kind: at, all_but: true, parts: named });
+            seen.push(Members { parts: named, ..self.everybody(at) });
         }
         seen
+    }
+
+    /// Everybody of a kind.
+    pub(super) fn everybody(&self, kind: u32) -> Members {
+        let outsider = self.kinds[kind as usize].outsider;
+        Members { kind, all_but: true, parts: Vec::new(), outsider }
+    }
+
+    /// Every part with its number.
+    pub fn all_parts(&self) -> impl Iterator<Item = (PartId, &Part)> {
+        self.parts.iter().enumerate().map(|(at, part)| (PartId(at as u32), part))
+    }
+
+    /// Whether a part is in a set.
+    pub fn contains(&self, set: &ClientSet, PartId(at): PartId) -> bool {
+        let kind = self.part(at).kind;
+        let of_kind = set.members.binary_search_by_key(&kind, |members| members.kind).ok();
+        of_kind.is_some_and(|of_kind| {
+            let members = &set.members[of_kind];
+            members.parts.binary_search(&at).is_ok() != members.all_but
+        })
+    }
+
+    /// The workloads of a set without some parts (sorted), by kind: the cluster, somebody of them, and all of them.
+    pub fn rest<'r>(
+        &'r self,
+        set: &'r ClientSet,
+        without: &'r [PartId],
+    ) -> impl Iterator<Item = (ClusterId, WorkloadId, ClientSet)> + 'r {
+        set.members.iter().filter_map(move |members| {
+            let kind = members.kind;
+            let is_left = |at: &u32| without.binary_search(&PartId(*at)).is_err();
+            let of_kind = || without.iter().map(|part| part.0).filter(|at| self.part(*at).kind == kind);
+            let mut parts: Vec<u32> = match members.all_but {
+                true => members.parts.iter().copied().chain(of_kind()).collect(),
+                false => members.parts.iter().copied().filter(is_left).collect(),
+            };
+            parts.sort_unstable();
+            parts.dedup();
+            let left = Members { kind, all_but: members.all_but, parts, outsider: false };
+            let first = self.parts_of(&left).next()?;
+            let first = *self.part(first).workloads.first()?;
+            let cluster = self.kinds[kind as usize].cluster;
+            Some((cluster, first, ClientSet { members: vec![left] }))
+        })
+    }
+
+    /// Some parts as a set.
+    pub fn set_of(&self, parts: &[PartId]) -> ClientSet {
+        let mut by_kind: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for PartId(at) in parts {
+            by_kind.entry(self.part(*at).kind).or_default().push(*at);
+        }
+        let members = by_kind.into_iter().map(|(kind, mut parts)| {
+            parts.sort_unstable();
+            Members::of_parts(kind, parts)
+        });
+        ClientSet { members: members.collect() }
+    }
+
+    /// The outsiders of a set.
+    pub fn outsiders(&self, set: &ClientSet) -> ClientSet {
+        let members = set.members.iter().filter(|members| members.outsider);
+        let alone = |members: &Members| Members { outsider: true, ..Members::of_parts(members.kind, Vec::new()) };
+        ClientSet { members: members.map(alone).collect() }
+    }
+
+    /// Whether clients follow more than one Sidecar object.
+    pub(super) fn follows_several(&self, transport: &Transport<'_>, members: &Members) -> bool {
+        if !self.kinds[members.kind as usize].is_scoped {
+            return false;
+        }
+        let first_of = |at: u32| self.part(at).workloads.first();
+        let mut sidecars = self
+            .parts_of(members)
+            .filter_map(|at| Some(transport.clients.profile(*first_of(at)?).scope.sidecar));
+        let first = sidecars.next();
+        sidecars.any(|other| Some(other) != first)
+    }
+
+    /// The classes whose clients have Sidecar objects, with one client of each.
+    pub(super) fn scoped(&self) -> impl Iterator<Item = (ClientClass, WorkloadId)> + '_ {
+        let classes = self.kinds.iter().filter(|kind| kind.is_scoped).flat_map(|kind| &kind.by_class);
+        classes.filter_map(|(class, parts)| {
+            let first = parts.first().and_then(|at| self.part(*at).workloads.first());
+            first.map(|id| (*class, *id))
+        })
+    }
+
+    /// The parts of members, by number.
+    fn parts_of<'r>(&'r self, members: &'r Members) -> impl Iterator<Item = u32> + 'r {
+        let (all, named) = match members.all_but {
+            true => (self.kinds[members.kind as usize].parts.as_slice(), members.parts.as_slice()),
+            false => (members.parts.as_slice(), &[][..]),
+        };
+        all.iter().filter(|at| named.binary_search(at).is_err()).copied()
+    }
+}
+
+impl Members {
+    fn of_parts(kind: u32, parts: Vec<u32>) -> Members {
+        Members { kind, all_but: false, parts, outsider: false }
     }
 }
 
 impl ClientSet {
+    /// Adds the clients of another set, none of which is in this one.
+    pub fn join(&mut self, more: ClientSet) {
+        more.members.into_iter().for_each(|members| self.add(members));
+    }
+
     /// Adds clients that are not in the set yet.
     pub(super) fn add(&mut self, more: Members) {
         let at = self.members.partition_point(|own| own.kind < more.kind);
@@ -209,6 +339,7 @@ impl ClientSet {
             self.members.insert(at, more);
             return;
         };
+        own.outsider |= more.outsider;
         let (but, named) = match (own.all_but, more.all_but) {
             (false, false) => {
                 own.parts.extend(more.parts);
@@ -219,7 +350,7 @@ impl ClientSet {
             (false, true) => (&more.parts, &own.parts),
         };
         let left = but.iter().filter(|at| named.binary_search(at).is_err()).copied().collect();
-        *own = Members { kind: own.kind, all_but: true, parts: left };
+        *own = Members { kind: own.kind, all_but: true, parts: left, outsider: own.outsider };
     }
 
     pub(super) fn kinds(&self) -> impl Iterator<Item = u32> {
@@ -230,22 +361,27 @@ impl ClientSet {
 struct Building {
     roster: Roster,
     kinds: HashMap<Key, u32, RandomState>,
-    parts: HashMap<(u32, NamespaceId, u32), u32, RandomState>,
+    parts: HashMap<(u32, ClientClass, u32), u32, RandomState>,
 }
 
 impl Building {
     fn add(&mut self, transport: &Transport<'_>, id: WorkloadId, refined: u32) {
         let profile = transport.clients.profile(id);
-        let kind = self.kind(key(profile, transport.client_class(id)));
+        let class = transport.client_class(id);
+        let kind = self.kind(key(transport, profile, class));
         let namespace = profile.scope.namespace;
         let next = self.roster.parts.len() as u32;
-        let part = *self.parts.entry((kind, namespace, refined)).or_insert(next);
+        let part = *self.parts.entry((kind, class, refined)).or_insert(next);
         let of_kind = &mut self.roster.kinds[kind as usize];
         of_kind.workloads += 1;
         if part == next {
             of_kind.parts.push(part);
-            of_kind.by_namespace.entry(namespace).or_default().push(part);
-            self.roster.parts.push(Part { workloads: Vec::new() });
+            let of_class = of_kind.by_class.entry(class).or_default();
+            if of_class.is_empty() {
+                of_kind.by_namespace.entry(namespace).or_default().push(class);
+            }
+            of_class.push(part);
+            self.roster.parts.push(Part { workloads: Vec::new(), kind });
         }
         self.roster.parts[part as usize].workloads.push(id);
     }
@@ -255,13 +391,16 @@ impl Building {
         let (cluster, kind) = (key.cluster, key.kind);
         // Nothing is known of what sends for them, so no host makes a difference either.
         let is_whole = key.own.is_some() || kind == ClientKind::Unknown;
+        let is_scoped = key.view.is_some();
         *self.kinds.entry(key).or_insert_with(|| {
             self.roster.kinds.push(Kind {
                 cluster,
                 kind,
                 parts: Vec::new(),
+                by_class: HashMap::default(),
                 by_namespace: BTreeMap::new(),
                 is_whole,
+                is_scoped,
                 outsider: false,
                 workloads: 0,
             });
@@ -270,7 +409,7 @@ impl Building {
     }
 }
 
-fn key(profile: &Profile, class: ClientClass) -> Key {
+fn key(transport: &Transport<'_>, profile: &Profile, class: ClientClass) -> Key {
     let kind = match &profile.sender {
         Sender::Sidecar => ClientKind::Sidecar,
         Sender::Gateway => ClientKind::Gateway,
@@ -281,15 +420,16 @@ fn key(profile: &Profile, class: ClientClass) -> Key {
     };
     // Sidecar objects and rules for some workloads are followed by sidecars alone.
     let follows_own = match kind {
-        ClientKind::Sidecar => profile.scope.sidecar.is_some() || !profile.rules.is_empty(),
-        ClientKind::Gateway => !profile.rules.is_empty(),
+        ClientKind::Sidecar | ClientKind::Gateway => !profile.rules.is_empty(),
         ClientKind::Waypoint => true,
         _ => false,
     };
+    let sidecar = transport.scopes().sidecar(&profile.scope).filter(|_| kind == ClientKind::Sidecar);
     Key {
         cluster: profile.scope.cluster,
         kind,
         outbound: profile.outbound.clone(),
+        view: sidecar.map(View::of),
         own: follows_own.then_some(class),
     }
 }

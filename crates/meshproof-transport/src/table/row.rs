@@ -42,6 +42,15 @@ pub struct Group {
 pub enum Via {
     /// A port of a host of a Service or ServiceEntry.
     Host(String, u16),
+    /// A port of a host, from where a VirtualService sends calls on.
+    Routed {
+        /// What is called.
+        called: (String, u16),
+        /// Where the calls are sent.
+        to: (String, u16),
+        /// The subset there.
+        subset: Option<String>,
+    },
     /// The address of the pods.
     Address,
 }

@@ -9,7 +9,7 @@ use meshproof_ir::{Mesh, WorkloadId};
 
 use super::Wanted;
 use super::gateways::is_gateway;
-use super::roster::{ClientSet, Members};
+use super::roster::{ClientSet, Members, Roster};
 use super::row::{Group, Reception, Row, ServedBy, Via};
 use crate::server_side;
 
@@ -25,11 +25,14 @@ pub(super) struct Rows {
     drafts: BTreeMap<Place, Draft>,
 }
 
+/// Kinds, and what becomes of their calls to the address.
+type AtAddress = (Vec<u32>, Reception, bool);
+
 /// One row.
 #[derive(Default)]
 struct Draft {
     ways: Vec<(Via, Vec<Answered>)>,
-    addresses: Vec<(Vec<u32>, Reception)>,
+    addresses: Vec<AtAddress>,
     served_by: Vec<ServedBy>,
 }
 
@@ -73,7 +76,14 @@ impl Rows {
     }
 
     /// Notes what becomes of calls by a host.
-    pub(super) fn add(&mut self, place: Place, via: &Via, members: Members, reception: Reception) {
+    /// `and_alike` says that other objects have the same effect for some of them.
+    pub(super) fn add(
+        &mut self,
+        place: Place,
+        via: &Via,
+        members: Members,
+        (reception, and_alike): (Reception, bool),
+    ) {
         let Some(draft) = self.drafts.get_mut(&place) else { return };
         let at = match draft.ways.iter().rposition(|(known, _)| known == via) {
             Some(at) => at,
@@ -83,13 +93,18 @@ impl Rows {
             }
         };
         let groups = &mut draft.ways[at].1;
-        join(groups, |set| set.add(members), reception);
+        join(groups, |set| set.add(members), reception, and_alike);
     }
 
     /// Notes what becomes of calls to the address, by everybody of these kinds.
-    pub(super) fn add_address(&mut self, place: Place, kinds: &[u32], reception: Reception) {
+    pub(super) fn add_address(
+        &mut self,
+        place: Place,
+        kinds: &[u32],
+        (reception, and_alike): (Reception, bool),
+    ) {
         if let Some(draft) = self.drafts.get_mut(&place) {
-            draft.addresses.push((kinds.to_vec(), reception));
+            draft.addresses.push((kinds.to_vec(), reception, and_alike));
         }
     }
 
@@ -101,24 +116,30 @@ impl Rows {
         }
     }
 
-    pub(super) fn finish(self, mesh: &Mesh) -> Vec<Row> {
+    pub(super) fn finish(self, mesh: &Mesh, roster: &Roster) -> Vec<Row> {
         let mut sets: HashSet<Arc<ClientSet>, RandomState> = HashSet::default();
         let row = |((id, port), draft): (Place, Draft)| Row {
             workload: id,
             port,
             server: server_side(mesh, id, port),
             served_by: draft.served_by.clone(),
-            groups: draft.finish(&mut sets),
+            groups: draft.finish(roster, &mut sets),
         };
         self.drafts.into_iter().map(row).collect()
     }
 }
 
 /// Adds clients to the group with this answer.
-fn join(groups: &mut Vec<Answered>, add: impl FnOnce(&mut ClientSet), reception: Reception) {
+fn join(
+    groups: &mut Vec<Answered>,
+    add: impl FnOnce(&mut ClientSet),
+    reception: Reception,
+    and_alike: bool,
+) {
     let known = groups.iter_mut().find(|group| group.reception == reception);
     if let Some(group) = known {
         add(&mut group.clients);
+        group.and_alike |= and_alike;
         return;
     }
     // Many objects with one effect, such as a Sidecar in every namespace, make one group.
@@ -132,11 +153,11 @@ fn join(groups: &mut Vec<Answered>, add: impl FnOnce(&mut ClientSet), reception:
     }
     let mut clients = ClientSet::default();
     add(&mut clients);
-    groups.push(Answered { clients, reception, and_alike: false });
+    groups.push(Answered { clients, reception, and_alike });
 }
 
 impl Draft {
-    fn finish(self, sets: &mut HashSet<Arc<ClientSet>, RandomState>) -> Vec<Group> {
+    fn finish(self, roster: &Roster, sets: &mut HashSet<Arc<ClientSet>, RandomState>) -> Vec<Group> {
         let Draft { ways, addresses, .. } = self;
         let mut found: Vec<Group> = Vec::new();
         for (via, groups) in ways {
@@ -150,7 +171,7 @@ impl Draft {
                 found.push(Group { clients, via: vec![via.clone()], reception, and_alike });
             }
         }
-        let apart = at_address(&mut found, addresses);
+        let apart = at_address(roster, &mut found, addresses);
         found.extend(apart.into_iter().map(|Answered { clients, reception, and_alike }| Group {
             clients: shared(sets, clients),
             via: vec![Via::Address],
@@ -162,9 +183,9 @@ impl Draft {
 }
 
 /// What calls to the address change: the groups of those clients for whom it is not the same as by every host.
-fn at_address(found: &mut [Group], addresses: Vec<(Vec<u32>, Reception)>) -> Vec<Answered> {
+fn at_address(roster: &Roster, found: &mut [Group], addresses: Vec<AtAddress>) -> Vec<Answered> {
     let mut class_of: HashMap<u32, usize, RandomState> = HashMap::default();
-    for (class, (kinds, _)) in addresses.iter().enumerate() {
+    for (class, (kinds, ..)) in addresses.iter().enumerate() {
         class_of.extend(kinds.iter().map(|kind| (*kind, class)));
     }
     // Whether calls by hosts have the same effect, for the kinds that have any.
@@ -184,14 +205,13 @@ fn at_address(found: &mut [Group], addresses: Vec<(Vec<u32>, Reception)>) -> Vec
         }
     }
     let mut apart: Vec<Answered> = Vec::new();
-    for (kinds, reception) in addresses {
+    for (kinds, reception, and_alike) in addresses {
         let left: Vec<u32> = kinds.into_iter().filter(|kind| same.get(kind) != Some(&true)).collect();
         if left.is_empty() {
             continue;
         }
-        let everybody = |kind| Members { kind, all_but: true, parts: Vec::new() };
-        let add = |set: &mut ClientSet| left.into_iter().for_each(|kind| set.add(everybody(kind)));
-        join(&mut apart, add, reception);
+        let add = |set: &mut ClientSet| left.into_iter().for_each(|kind| set.add(roster.everybody(kind)));
+        join(&mut apart, add, reception, and_alike);
     }
     apart
 }

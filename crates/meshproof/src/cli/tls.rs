@@ -17,6 +17,8 @@ use super::{CLEAN, FAILED, NOTHING, read};
 
 /// Clients of a group that are named unless all are asked for.
 const NAMED: usize = 10;
+/// So many with -v, unless the question is about one client or one workload.
+const MANY: usize = 200;
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &TlsArgs) -> u8 {
@@ -40,7 +42,12 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
         output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
         return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
     }
-    let names = if args.verbose { usize::MAX } else { NAMED };
+    let names = match args.verbose {
+        false => NAMED,
+        // Of everybody at everything, all names would be a list of pairs.
+        true if args.from.is_none() && args.to.is_none() => MANY,
+        true => usize::MAX,
+    };
     let question = TlsQuestion { from: args.from.clone(), to: args.to.clone(), names };
     let set_ups = ask(&outcome, &question).map_err(|unclear| unclear.to_string())?;
     let one = |out: &mut dyn Write, format: Format, style: Style| match format {
