@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use meshproof_grammar::spiffe::SpiffeId;
 use meshproof_ir::{ClusterId, GatewayId, Identity, Mesh, WorkloadId};
 
+use crate::assumed;
 use crate::names::{self, Unclear};
 use crate::question::Subject;
 
@@ -21,6 +22,8 @@ pub(crate) struct Client {
     pub identity: Option<String>,
     /// Its address.
     pub address: Option<IpAddr>,
+    /// Its cluster, where the question names one.
+    pub cluster: Option<ClusterId>,
     /// What was assumed.
     pub notes: Vec<String>,
     /// What the answer hangs on and is not known.
@@ -28,8 +31,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The client that a subject names; one of the cluster that is called, where several have it.
-    pub fn of(mesh: &Mesh, subject: &Subject, cluster: ClusterId) -> Result<Client, Unclear> {
+    /// The client that a subject names: of the cluster that is named, else of the one that is called where several have it.
+    pub fn of(
+        mesh: &Mesh,
+        subject: &Subject,
+        (named, called): (Option<&str>, ClusterId),
+    ) -> Result<Client, Unclear> {
+        let own = named.map(|name| names::cluster(mesh, name)).transpose()?;
+        let cluster = own.unwrap_or(called);
+        let of_cluster = |found| names::in_cluster(mesh, found, named, &subject.to_string());
         let is_near = |id: &WorkloadId| mesh.namespace(mesh.workload(*id).namespace).cluster == cluster;
         let mut client = Client {
             display: subject.to_string(),
@@ -37,12 +47,13 @@ impl Client {
             waypoint: None,
             identity: None,
             address: None,
+            cluster: own,
             notes: Vec::new(),
             doubts: Vec::new(),
         };
         match subject {
             Subject::Workload { namespace, name } => {
-                let all = names::workloads(mesh, namespace, name)?;
+                let all = of_cluster(names::workloads(mesh, namespace, name)?)?;
                 let id = all.iter().copied().find(is_near).unwrap_or(all[0]);
                 client.display = mesh.workload_display(id);
                 client.workload = Some(id);
@@ -50,9 +61,15 @@ impl Client {
             }
             Subject::Account { namespace, account } => {
                 names::account(mesh, namespace, account)?;
-                let identity = mesh.accounts_named(namespace, account).next();
+                let in_cluster = |identity: &&Identity| identity.workloads.iter().any(is_near);
+                let identity = (mesh.accounts_named(namespace, account).find(in_cluster))
+                    .or_else(|| mesh.accounts_named(namespace, account).next());
                 client.identity = identity.and_then(Identity::principal);
-                let workloads = identity.map_or(&[][..], |identity| identity.workloads.as_slice());
+                let mut workloads = identity.map_or(Vec::new(), |identity| identity.workloads.clone());
+                if !workloads.is_empty() {
+                    workloads = of_cluster(workloads)?;
+                }
+                let workloads = workloads.as_slice();
                 client.workload = workloads.iter().copied().find(is_near).or(workloads.first().copied());
                 match differences(mesh, subject, client.workload, workloads) {
                     Some(text) if workloads.is_empty() => client.notes.push(text),
@@ -62,6 +79,7 @@ impl Client {
             Subject::Identity(principal) => client.identity = Some(principal.clone()),
             Subject::Plaintext(address) => client.address = *address,
         }
+        client.doubts.extend(client.workload.and_then(|id| assumed::of(mesh, id)));
         Ok(client)
     }
 
@@ -80,6 +98,7 @@ impl Client {
             waypoint: None,
             identity,
             address: None,
+            cluster: None,
             notes: Vec::new(),
             doubts: Vec::new(),
         }

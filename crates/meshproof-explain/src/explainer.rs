@@ -32,16 +32,18 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// A name that the mesh does not know, with what was probably meant; a port that has to be told.
     pub fn answers(&self, question: &Question) -> Result<Vec<Answer>, Unclear> {
-        let targets = names::workloads(self.mesh, &question.to.namespace, &question.to.name)?;
-        let several = targets.len() > 1;
-        targets.into_iter().map(|target| self.answer(question, target, several)).collect()
+        let found = names::workloads(self.mesh, &question.to.namespace, &question.to.name)?;
+        let to = question.to.to_string();
+        let targets = names::in_cluster(self.mesh, found, question.to_cluster.as_deref(), &to)?;
+        targets.iter().map(|target| self.answer(question, *target, &targets)).collect()
     }
 
-    fn answer(&self, question: &Question, target: WorkloadId, several: bool) -> Result<Answer, Unclear> {
+    fn answer(&self, question: &Question, target: WorkloadId, all: &[WorkloadId]) -> Result<Answer, Unclear> {
         let mesh = self.mesh;
+        let several = all.len() > 1;
         let port = names::port(mesh, target, &question.to)?;
         let cluster = mesh.namespace(mesh.workload(target).namespace).cluster;
-        let client = Client::of(mesh, &question.from, cluster)?;
+        let client = Client::of(mesh, &question.from, (question.from_cluster.as_deref(), cluster))?;
         let service = called::service(mesh, question, target, port)?;
         let mut unknowns: Vec<String> =
             unknown_settings(mesh.settings_of(cluster)).map(str::to_owned).collect();
@@ -51,7 +53,7 @@ impl<'m> Explainer<'m> {
             reason: String::new(),
             deciding: None,
             from: client.display.clone(),
-            to: mesh.workload_display(target),
+            to: names::told_apart(mesh, all, target),
             cluster: mesh.clusters[cluster.index()].name.clone().filter(|_| several),
             port,
             service: service.as_ref().map(ToString::to_string),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod arrival;
+mod assumed;
 mod authorize;
 mod bystanders;
 mod called;

@@ -1,6 +1,6 @@
 //! From the names of a question to what the mesh has of that name.
 
-use meshproof_ir::{Fact, GatewayId, Mesh, ServiceId, WorkloadId, WorkloadPort};
+use meshproof_ir::{ClusterId, Fact, GatewayId, Mesh, ServiceId, WorkloadId, WorkloadPort};
 
 use crate::question::Destination;
 
@@ -20,11 +20,15 @@ impl Unclear {
     }
 }
 
-/// The workloads of that name: one, unless several clusters or kinds have one. Never empty.
+/// The workloads of that name, `NAME` or `KIND/NAME`: one, unless several clusters or kinds have one. Never empty.
 pub(crate) fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<WorkloadId>, Unclear> {
+    let (kind, name) = name.split_once('/').map_or((None, name), |(kind, name)| (Some(kind), name));
     let same = |id: &WorkloadId| {
         let workload = mesh.workload(*id);
-        workload.name == name && mesh.namespace(workload.namespace).name.as_deref() == Some(namespace)
+        let own = || mesh.resource(workload.resource).meta.kind.value.as_str();
+        workload.name == name
+            && mesh.namespace(workload.namespace).name.as_deref() == Some(namespace)
+            && kind.is_none_or(|kind| own().eq_ignore_ascii_case(kind))
     };
     let found: Vec<WorkloadId> = mesh.workloads_with_ids().map(|(id, _)| id).filter(same).collect();
     if !found.is_empty() {
@@ -64,6 +68,49 @@ pub(crate) fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<
         })
     });
     Err(Unclear::new(format!("there is no workload {written}"), hint))
+}
+
+/// Those of them that are of a cluster, where one is named.
+pub(crate) fn in_cluster(
+    mesh: &Mesh,
+    mut found: Vec<WorkloadId>,
+    cluster: Option<&str>,
+    what: &str,
+) -> Result<Vec<WorkloadId>, Unclear> {
+    let Some(wanted) = cluster else { return Ok(found) };
+    let id = self::cluster(mesh, wanted)?;
+    found.retain(|workload| mesh.namespace(mesh.workload(*workload).namespace).cluster == id);
+    if found.is_empty() {
+        return Err(Unclear::new(format!("cluster {wanted} has no {what}"), None));
+    }
+    Ok(found)
+}
+
+/// The cluster of that name.
+pub(crate) fn cluster(mesh: &Mesh, wanted: &str) -> Result<ClusterId, Unclear> {
+    let at = mesh.clusters.iter().position(|cluster| cluster.name.as_deref() == Some(wanted));
+    at.map(|at| ClusterId(at as u32)).ok_or_else(|| {
+        let names: Vec<&str> = mesh.clusters.iter().filter_map(|cluster| cluster.name.as_deref()).collect();
+        let hint = match names.is_empty() {
+            true => "name clusters when they are read: --cluster NAME=PATH".to_owned(),
+            false => format!("the input has {}", names.join(", ")),
+        };
+        Unclear::new(format!("there is no cluster {wanted}"), Some(hint))
+    })
+}
+
+/// Each workload of a name with what tells it from the others of its cluster: its kind.
+pub(crate) fn told_apart(mesh: &Mesh, found: &[WorkloadId], id: WorkloadId) -> String {
+    let cluster = |id: WorkloadId| mesh.namespace(mesh.workload(id).namespace).cluster;
+    let name = mesh.workload_display(id);
+    if found.iter().filter(|other| cluster(**other) == cluster(id)).count() < 2 {
+        return name;
+    }
+    let kind = &mesh.resource(mesh.workload(id).resource).meta.kind.value;
+    match name.split_once('/') {
+        Some((namespace, name)) => format!("{namespace}/{kind}/{name}"),
+        None => name,
+    }
 }
 
 /// The port of the pods that is asked for.

@@ -22,7 +22,7 @@ pub enum Subject {
     Workload {
         /// Its namespace.
         namespace: String,
-        /// Its name.
+        /// Its name, or `KIND/NAME`.
         name: String,
     },
     /// An identity, without scheme (`cluster.local/ns/a/sa/b`), of whoever proves it.
@@ -45,7 +45,7 @@ impl FromStr for Subject {
             return Ok(Subject::Plaintext(Some(address)));
         }
         if let Some(workload) = text.strip_prefix("workload:") {
-            let (namespace, name) = two_parts(workload)
+            let (namespace, name) = workload_parts(workload)
                 .ok_or_else(|| format!("`{text}` names no workload; write workload:NAMESPACE/NAME"))?;
             return Ok(Subject::Workload { namespace, name });
         }
@@ -93,7 +93,7 @@ impl fmt::Display for Subject {
 pub struct Destination {
     /// Its namespace.
     pub namespace: String,
-    /// Its name.
+    /// Its name, or `KIND/NAME`.
     pub name: String,
     /// The port of the pods, not that of a Service; may be left out where there is but one.
     pub port: Option<u16>,
@@ -108,7 +108,7 @@ impl FromStr for Destination {
             Some((workload, port)) => (workload, Some(port_number(port)?)),
             None => (text, None),
         };
-        let (namespace, name) = two_parts(workload)
+        let (namespace, name) = workload_parts(workload)
             .ok_or_else(|| format!("`{text}` names no workload; write NAMESPACE/NAME:PORT"))?;
         Ok(Destination { namespace, name, port })
     }
@@ -192,6 +192,10 @@ pub struct Question {
     pub from: Subject,
     /// To whom.
     pub to: Destination,
+    /// The cluster of the client, where several are read together; by default that of the workload, if it has the client.
+    pub from_cluster: Option<String>,
+    /// The cluster of the workload; by default each that has it.
+    pub to_cluster: Option<String>,
     /// By which way.
     pub way: Way,
     /// Whether the client speaks HTTP.
@@ -288,6 +292,16 @@ fn two_parts(text: &str) -> Option<(String, String)> {
     let (first, second) = text.split_once('/')?;
     let both = !first.is_empty() && !second.is_empty() && !second.contains('/');
     both.then(|| (first.to_owned(), second.to_owned()))
+}
+
+/// `NAMESPACE/NAME`, or `NAMESPACE/KIND/NAME` with the kind as part of the name.
+fn workload_parts(text: &str) -> Option<(String, String)> {
+    let (namespace, name) = text.split_once('/')?;
+    let is_name = match name.split_once('/') {
+        Some((kind, name)) => !kind.is_empty() && !name.is_empty() && !name.contains('/'),
+        None => !name.is_empty(),
+    };
+    (is_name && !namespace.is_empty()).then(|| (namespace.to_owned(), name.to_owned()))
 }
 
 fn port_number(text: &str) -> Result<u16, String> {

@@ -39,8 +39,13 @@ pub(crate) fn of(
         let subset = to.subset.as_deref();
         let dialled = Target::Host(&to.host);
         let speaks = question.speaks;
-        let outcome =
-            transport.call(&Call { client: Sender::Workload(id), target: dialled, port: to.port, subset, speaks });
+        let outcome = transport.call(&Call {
+            client: Sender::Workload(id),
+            target: dialled,
+            port: to.port,
+            subset,
+            speaks,
+        });
         let here = EndpointAddress::Workload(target);
         let arrives =
             outcome.endpoints.iter().any(|endpoint| endpoint.endpoint == here && endpoint.port == port);
@@ -62,8 +67,11 @@ pub(crate) fn of(
 
 /// One answer of those of each way, which stand in the order of the ways: the first, with what the others say.
 pub(crate) fn merge(ways: &[RoutedTo], answers: Vec<Answer>) -> Option<Answer> {
-    let briefs: Vec<String> =
-        ways.iter().zip(&answers).map(|(way, answer)| format!("{}: {}", way.evidence.text, brief(answer))).collect();
+    let briefs: Vec<String> = ways
+        .iter()
+        .zip(&answers)
+        .map(|(way, answer)| format!("{}: {}", way.evidence.text, brief(answer)))
+        .collect();
     let mut answers = answers.into_iter();
     let mut first = answers.next()?;
     let mut agrees = true;

@@ -58,7 +58,7 @@ pub(crate) fn to_workload(
     let bare = client.bare_identity();
     let (target, port) = goal.dialled;
     let call = Call {
-        client: sender(client, cluster, bare.as_ref()),
+        client: sender(client, client.cluster.unwrap_or(cluster), bare.as_ref()),
         target,
         port,
         subset: asked.subset,
@@ -79,6 +79,9 @@ pub(crate) fn to_workload(
         sni: None,
         unknowns: outcome.unknown.clone(),
     };
+    if let (Some(id), None, Target::Host(host)) = (client.workload, client.waypoint, target) {
+        leg.unknowns.extend(transport.undated_rules(id, (host, port), asked.subset));
+    }
     let here = |endpoint: &&EndpointOutcome| endpoint.endpoint == EndpointAddress::Workload(goal.workload);
     if leg.transport.client.is_empty() {
         leg.transport.client.extend(client_side(mesh, client));

@@ -4,7 +4,7 @@ use meshproof_resources::{Container, Text, TextMap};
 
 use crate::doubts::REVISION;
 use crate::pods::{PodKind, Pods};
-use crate::{Capture, Fact, Namespace, Origin, Settings};
+use crate::{Capture, Dataplane, Fact, Namespace, Origin, Settings};
 
 const INJECT: &str = "sidecar.istio.io/inject";
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
@@ -33,10 +33,24 @@ pub(crate) fn capture(pods: &Pods<'_>, namespace: &Namespace, settings: &Setting
     if let Some(origin) = written_sidecar(pods) {
         return Fact::Known(sidecar_kind(pods, settings), origin);
     }
-    match injection(pods, namespace, settings) {
+    let injected = injection(pods, namespace, settings);
+    let has_none = matches!(injected, Injection::No(_));
+    let known = match injected {
         Injection::Yes(origin) => Fact::Known(sidecar_kind(pods, settings), origin),
         Injection::No(origin) => ambient(pods, namespace, origin),
         Injection::Unknown(reason) => Fact::Unknown(reason),
+    };
+    match (&known, &namespace.labels, settings.assumed) {
+        (Fact::Unknown(_), Fact::Unknown(_), Some(assumed)) => {
+            let origin = if assumed.is_certain { Origin::Default } else { Origin::Assumed };
+            let capture = match assumed.dataplane {
+                Dataplane::Ambient => Capture::Ambient,
+                Dataplane::Sidecar if !has_none => sidecar_kind(pods, settings),
+                Dataplane::Sidecar | Dataplane::None => Capture::None,
+            };
+            Fact::Known(capture, origin)
+        }
+        _ => known,
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Origin {
     Inherited(Span),
     /// Istio's or Kubernetes' default; nothing in the input says otherwise.
     Default,
+    /// Not in the input, and taken to be so since a question wants an answer.
+    Assumed,
 }
 
 impl Origin {
@@ -18,7 +20,7 @@ impl Origin {
     pub fn span(self) -> Option<Span> {
         match self {
             Origin::Written(span) | Origin::Inherited(span) => Some(span),
-            Origin::Default => None,
+            Origin::Default | Origin::Assumed => None,
         }
     }
 }

@@ -60,7 +60,7 @@ pub use ingress_route::IngressRoute;
 pub use labels::{LabelSet, SelectorIndex};
 pub use mesh::{Cluster, Mesh, Namespace, Service};
 pub use services::{entry_port_class, service_port_class};
-pub use settings::{Settings, SettingsOverride};
+pub use settings::{Assumption, Dataplane, Settings, SettingsOverride};
 pub use waypoint_binding::{Canary, NoWaypoint, WaypointBinding};
 pub use waypoint_chains::ProxyPolicies;
 pub use workload::{

@@ -148,6 +148,7 @@ impl<'a> Placer<'a> {
             Spec::MeshConfig(_) => resource.meta.namespace.is_none(),
             Spec::CalicoPolicy(policy) => policy.global,
             Spec::CalicoNetworkSet(set) => set.global,
+            Spec::OtherNetworkPolicy { cluster_wide } => *cluster_wide,
             _ => false,
         };
         if cluster_wide {

@@ -9,10 +9,32 @@ use crate::{Fact, Origin};
 pub(crate) const DEFAULT_ROOT_NAMESPACE: &str = "istio-system";
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
+/// What pods have in front of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dataplane {
+    /// A sidecar, unless they say that they want none.
+    Sidecar,
+    /// ztunnel.
+    Ambient,
+    /// Nothing.
+    None,
+}
+
+/// What is assumed of the pods of namespaces that are not in the input, where nothing on the pods tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assumption {
+    /// What they have.
+    pub dataplane: Dataplane,
+    /// The user has said so; otherwise it is a guess, and facts say that ([`Origin::Assumed`]).
+    pub is_certain: bool,
+}
+
 /// MeshConfig and installation values in force, each value with its origin. Where places in the input disagree, the
 /// value is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// What the pods of namespaces have that are not in the input; no key of MeshConfig.
+    pub assumed: Option<Assumption>,
     /// `trustDomain`.
     pub trust_domain: Fact<String>,
     /// `trustDomainAliases`.
@@ -85,6 +107,7 @@ impl Default for Settings {
             Fact::Known(value, Origin::Default)
         }
         Settings {
+            assumed: None,
             trust_domain: by_default(DEFAULT_TRUST_DOMAIN.to_owned()),
             trust_domain_aliases: Vec::new(),
             root_namespace: by_default(DEFAULT_ROOT_NAMESPACE.to_owned()),
@@ -143,6 +166,8 @@ impl Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct SettingsOverride {
+    /// What the pods of namespaces have that are not in the input.
+    pub assumed: Option<Assumption>,
     pub trust_domain: Option<String>,
     pub trust_domain_aliases: Option<Vec<String>>,
     pub root_namespace: Option<String>,
@@ -170,6 +195,7 @@ impl SettingsOverride {
                 *fact = Fact::Known(value.clone(), Origin::Default);
             }
         }
+        settings.assumed = self.assumed;
         set(&mut settings.trust_domain, &self.trust_domain);
         set(&mut settings.root_namespace, &self.root_namespace);
         set(&mut settings.auto_mtls, &self.auto_mtls);

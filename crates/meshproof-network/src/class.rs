@@ -11,6 +11,7 @@ use crate::endpoint::{Endpoint, Pod};
 use crate::flow::End;
 use crate::policy::{Policy, Ports, Selection, Side};
 use crate::selector::{Label, Selector};
+use crate::unread::Unread;
 
 /// A class of equal workloads; equal numbers mean equal answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +23,9 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    pub(crate) fn new(mesh: &Mesh, policies: &[Policy]) -> Self {
-        let mentions = Mentions::new(policies);
+    pub(crate) fn new(mesh: &Mesh, policies: &[Policy], unread: &Unread) -> Self {
+        let mut mentions = Mentions::new(policies);
+        mentions.namespaces.extend(unread.namespaces());
         let mut namespaces: HashMap<NamespaceKey<'_>, u32, RandomState> = HashMap::default();
         let of_namespace: Vec<u32> = mesh
             .namespaces

@@ -5,6 +5,9 @@
 //! of pods against blocks of addresses, pods in the network of their node, objects that are not in the input) is
 //! unknown with the reason, and only where the answer hangs on it.
 //!
+//! Policies of other kinds (AdminNetworkPolicy, Cilium, host endpoints) are not evaluated: where one may have a say, the
+//! answer is unknown and names it.
+//!
 //! All policies are brought into one form and evaluated in order, tier by tier; Kubernetes' union of allow-lists is
 //! the special case of one tier whose rules all allow.
 
@@ -26,6 +29,7 @@ mod selector;
 mod senders;
 mod sets;
 mod tiers;
+mod unread;
 mod verdict;
 
 pub use class::Class;

@@ -17,7 +17,8 @@ use crate::outcome::Outcomes;
 use crate::policy::Policy;
 use crate::sets::NetworkSets;
 use crate::tiers::{DEFAULT_TIER, Tiers};
-use crate::verdict::{Leg, Passage, Verdict};
+use crate::unread::Unread;
+use crate::verdict::{Deciding, Leg, Passage, Verdict};
 use crate::{calico, kubernetes};
 
 /// All network policies of a mesh.
@@ -35,6 +36,7 @@ pub struct Network<'m> {
     pub(crate) sets: NetworkSets<'m>,
     pod_networks: Vec<IpNet>,
     classes: Classes,
+    pub(crate) unread: Unread,
 }
 
 impl<'m> Network<'m> {
@@ -72,10 +74,12 @@ impl<'m> Network<'m> {
                 policy
             }));
         }
+        let unread = Unread::new(mesh);
         Network {
             mesh,
             index: Index::new(mesh, &policies),
-            classes: Classes::new(mesh, &policies),
+            classes: Classes::new(mesh, &policies, &unread),
+            unread,
             policies,
             tiers,
             has_global,
@@ -86,7 +90,7 @@ impl<'m> Network<'m> {
 
     /// Whether no policy has a say anywhere.
     pub fn is_empty(&self) -> bool {
-        self.policies.is_empty() && !self.has_global.contains(&true)
+        self.policies.is_empty() && self.unread.is_empty() && !self.has_global.contains(&true)
     }
 
     /// Workloads of one class get the same answers: as the same end of any flow whose other end is no workload or one
@@ -107,7 +111,10 @@ impl<'m> Network<'m> {
 
     fn restricts(&self, workload: WorkloadId, direction: Direction) -> bool {
         let endpoint = Endpoint::of(self.mesh, End::Workload(workload));
-        let Some(pod) = endpoint.pod().filter(|_| !self.policies.is_empty()) else { return false };
+        let Some(pod) = endpoint.pod().filter(|_| !self.is_empty()) else { return false };
+        if self.unread.at(pod).is_some() {
+            return true;
+        }
         let on_node = pod.host_network && self.has_global[pod.cluster.index()];
         let selecting = self.index.selecting(self.mesh, &self.policies, pod);
         on_node || selecting.iter().any(|(at, _)| self.policies[*at].rules(direction).is_some())
@@ -159,6 +166,13 @@ impl<'m> Network<'m> {
             return Leg::allowed(format!("{} is no pod, so no NetworkPolicy selects it", display(&own)));
         };
         let cluster = pod.cluster;
+        if let Some(object) = self.unread.at(&pod) {
+            let meta = &self.mesh.resource(object).meta;
+            let name = format!("{} {}", meta.kind.value, meta.name());
+            let reason = format!("{name} may have a say about {}, and is not evaluated", pod.display());
+            let deciding = vec![Deciding { object, span: meta.name_span() }];
+            return Leg { passage: Passage::Unknown, reason, deciding };
+        }
         if pod.host_network && self.has_global[cluster.index()] {
             let reason = format!(
                 "{} runs in the network of its node, where Calico's policies for host endpoints decide",

@@ -45,7 +45,8 @@ impl Receiver<'_, '_> {
         let Some(pod) = self.destination.pod() else { return Passage::Allowed };
         let network = self.network;
         let cluster = pod.cluster;
-        if pod.host_network && network.has_global[cluster.index()] {
+        let on_node = pod.host_network && network.has_global[cluster.index()];
+        if on_node || network.unread.at(pod).is_some() {
             return Passage::Unknown;
         }
         let packet = Packet {

@@ -56,7 +56,9 @@ impl Network<'_> {
                 continue;
             }
             let pod = match Endpoint::of(mesh, End::Workload(id)) {
-                Endpoint::Pod(pod) if !pod.host_network && mesh.namespace(pod.namespace).name.is_some() => pod,
+                Endpoint::Pod(pod) if !pod.host_network && mesh.namespace(pod.namespace).name.is_some() => {
+                    pod
+                }
                 _ => {
                     senders.special.push(class);
                     continue;

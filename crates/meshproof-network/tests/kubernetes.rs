@@ -32,6 +32,41 @@ fn without_policies_everything_passes_and_says_so() {
 }
 
 #[test]
+fn policies_that_are_not_evaluated_leave_the_answer_open() {
+    let object = |kind: &str, group: &str, place: &str| {
+        format!("apiVersion: {group}\nkind: {kind}\nmetadata: {{name: x{place}}}\nspec: {{}}\n---\n")
+    };
+    let closed = policy("payments", "default-deny", "podSelector: {}");
+    let passage = |more: &str, to: &str| {
+        let mesh = mesh(&shop(&(closed.clone() + more)));
+        let network = Network::new(&mesh);
+        let verdict = ask(&mesh, "web/frontend", to, 8080);
+        let id = mesh.workloads_with_ids().find(|(id, _)| mesh.workload_display(*id) == to).unwrap().0;
+        let mut receiver = network.receiver(id, Transport::Tcp, 8080);
+        assert_eq!(receiver.receives(End::External(None)), verdict.ingress.passage);
+        assert!(network.restricts_receiver(id) || verdict.ingress.passage == Passage::Allowed);
+        (verdict.ingress.passage, verdict.ingress.reason)
+    };
+    assert_eq!(passage("", "payments/ledger").0, Passage::Denied);
+    let everywhere = [
+        object("AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", ""),
+        object("BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", ""),
+        object("CiliumClusterwideNetworkPolicy", "cilium.io/v2", ""),
+    ];
+    for more in &everywhere {
+        let (open, reason) = passage(more, "payments/ledger");
+        assert_eq!(open, Passage::Unknown, "{more}");
+        assert!(reason.contains("NetworkPolicy x may have a say"), "{reason}");
+    }
+    let cilium = object("CiliumNetworkPolicy", "cilium.io/v2", ", namespace: payments");
+    assert_eq!(passage(&cilium, "payments/ledger").0, Passage::Unknown);
+    assert_eq!(passage(&cilium, "web/frontend").0, Passage::Allowed);
+    // Host endpoints are about nodes.
+    let host = object("HostEndpoint", "crd.projectcalico.org/v1", "");
+    assert_eq!(passage(&host, "payments/ledger").0, Passage::Denied);
+}
+
+#[test]
 fn a_rule_admits_whom_it_names_and_nobody_else() {
     let text = shop(
         &(policy("payments", "default-deny", "podSelector: {}")

@@ -263,6 +263,8 @@ impl Decoder<'_> {
             Kind::CalicoTier => Spec::CalicoTier(Box::new(CalicoTier::decode(spec, object))),
             Kind::CalicoNetworkSet => set(false),
             Kind::CalicoGlobalNetworkSet => set(true),
+            Kind::OtherNetworkPolicy => Spec::OtherNetworkPolicy { cluster_wide: false },
+            Kind::OtherClusterNetworkPolicy => Spec::OtherNetworkPolicy { cluster_wide: true },
             Kind::Endpoints => Spec::Endpoints(Box::new(Endpoints::decode(object))),
             Kind::EndpointSlice => Spec::Endpoints(Box::new(Endpoints::decode_slice(object))),
             Kind::Ingress => Spec::Ingress(Box::new(Ingress::decode(meta, spec, object))),

@@ -34,6 +34,8 @@ pub enum Kind {
     CalicoTier,
     CalicoNetworkSet,
     CalicoGlobalNetworkSet,
+    OtherNetworkPolicy,
+    OtherClusterNetworkPolicy,
     Endpoints,
     EndpointSlice,
     Ingress,
@@ -57,6 +59,9 @@ const NETWORKING: &str = "networking.istio.io";
 /// Calico's API server, and what it stores (or takes without one).
 const CALICO: &str = "projectcalico.org";
 const CALICO_CRD: &str = "crd.projectcalico.org";
+/// Policies for administrators, which stand before and behind those of Kubernetes.
+const POLICY_API: &str = "policy.networking.k8s.io";
+const CILIUM: &str = "cilium.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const ADMISSION_VERSIONS: &[&str] = &["v1", "v1beta1"];
@@ -68,6 +73,7 @@ const SECURITY: &[&str] = &["v1", "v1beta1"];
 const APPS: &[&str] = &["v1", "v1beta2", "v1beta1"];
 const EXTENSIONS: &[&str] = &["v1beta1"];
 const GATEWAY_VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha2", "v1alpha3"];
+const POLICY_VERSIONS: &[&str] = &["v1alpha1", "v1alpha2"];
 const BATCH: &[&str] = &["v1", "v1beta1", "v2alpha1"];
 const CORE: &[&str] = &["v1"];
 
@@ -119,6 +125,13 @@ const KNOWN: &[Known] = &[
     known("NetworkSet", CALICO_CRD, CORE, Kind::CalicoNetworkSet),
     known("GlobalNetworkSet", CALICO, &["v3"], Kind::CalicoGlobalNetworkSet),
     known("GlobalNetworkSet", CALICO_CRD, CORE, Kind::CalicoGlobalNetworkSet),
+    known("AdminNetworkPolicy", POLICY_API, POLICY_VERSIONS, Kind::OtherClusterNetworkPolicy),
+    known("BaselineAdminNetworkPolicy", POLICY_API, POLICY_VERSIONS, Kind::OtherClusterNetworkPolicy),
+    known("ClusterNetworkPolicy", POLICY_API, POLICY_VERSIONS, Kind::OtherClusterNetworkPolicy),
+    known("CiliumNetworkPolicy", CILIUM, &["v2"], Kind::OtherNetworkPolicy),
+    known("CiliumClusterwideNetworkPolicy", CILIUM, &["v2"], Kind::OtherClusterNetworkPolicy),
+    known("HostEndpoint", CALICO, &["v3"], Kind::OtherClusterNetworkPolicy),
+    known("HostEndpoint", CALICO_CRD, CORE, Kind::OtherClusterNetworkPolicy),
     known("Endpoints", "", CORE, Kind::Endpoints),
     known("EndpointSlice", "discovery.k8s.io", &["v1", "v1beta1"], Kind::EndpointSlice),
     known("Ingress", "networking.k8s.io", &["v1", "v1beta1"], Kind::Ingress),

@@ -53,6 +53,12 @@ pub enum Spec {
     CalicoTier(Box<CalicoTier>),
     /// NetworkSet and GlobalNetworkSet of Calico.
     CalicoNetworkSet(Box<CalicoNetworkSet>),
+    /// AdminNetworkPolicy, policies of Cilium, HostEndpoint and the like: recognised, since packets may hang on them, and not
+    /// evaluated; the kind stands in [`Meta::kind`].
+    OtherNetworkPolicy {
+        /// It lives in no namespace.
+        cluster_wide: bool,
+    },
     /// Endpoints and EndpointSlice; the kind stands in [`Meta::kind`].
     Endpoints(Box<Endpoints>),
     Ingress(Box<Ingress>),

@@ -74,6 +74,37 @@ pub fn written_tls<'m>(
     }
 }
 
+/// The rules of one merged rule that say something else of TLS than the one that counts, if that hangs on their ages.
+pub(crate) fn rivals<'m>(
+    rule: &MergedRule<'m>,
+    written: impl Fn(ResourceId) -> Option<&'m DestinationRule>,
+    port: u16,
+    subset: Option<&str>,
+) -> Option<(ResourceId, ResourceId)> {
+    let says = |policy: Option<&'m TrafficPolicy>| {
+        in_policy(policy, port).tls.map(|tls| tls.mode.as_ref().map(|mode| mode.value))
+    };
+    let of = |id: ResourceId| {
+        let rule = written(id)?;
+        let named = |subset: &str| {
+            let mut own = rule.subsets.iter();
+            own.find(|own| own.name.as_ref().is_some_and(|name| name.value == subset))
+        };
+        let whole = rule.traffic_policy.as_ref().map(|policy| says(Some(policy)));
+        let part = subset.and_then(named).map(|own| says(own.traffic_policy.as_ref()));
+        Some((rule.workload_selector.is_some(), whole, part))
+    };
+    let all: Vec<_> = rule.from.iter().filter_map(|id| Some((*id, of(*id)?))).collect();
+    all.iter().enumerate().find_map(|(at, (one, (selects, whole, part)))| {
+        let other = all[at + 1..].iter().find(|(_, (also, other_whole, other_part))| {
+            let differs = (whole.is_some() && other_whole.is_some() && whole != other_whole)
+                || (part.is_some() && other_part.is_some() && part != other_part);
+            selects == also && differs
+        })?;
+        Some((*one, other.0))
+    })
+}
+
 /// What one policy says for a port.
 struct InPolicy<'m> {
     tls: Option<&'m ClientTls>,

@@ -43,7 +43,7 @@ pub use routed::{Routed, RoutedTo};
 pub use server::{ServerMode, ServerSide, server_side};
 pub use servers::ServerClass;
 pub use table::{
-    Callers, ClientKind, ClientSet, GatewayListener, GatewayPods, Group, Part, PartId, Reception, Roster, Row,
-    ServedBy, Table, Via, Wanted,
+    Callers, ClientKind, ClientSet, GatewayListener, GatewayPods, Group, Part, PartId, Reception, Roster,
+    Row, ServedBy, Table, Via, Wanted,
 };
 pub use transport::Transport;

@@ -1,11 +1,11 @@
 //! Calls over a cluster of a proxy: sidecars, gateways and waypoints.
 
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{Fact, Origin};
-use meshproof_resources::OutboundMode;
+use meshproof_ir::{Fact, Origin, ResourceId, WorkloadId};
+use meshproof_resources::{OutboundMode, Spec};
 
 use crate::answer::{Answer, Hop};
-use crate::client_tls::{ClusterSettings, settings};
+use crate::client_tls::{ClusterSettings, rivals, settings};
 use crate::clients::{Profile, Sender};
 use crate::emission::{Cluster, ClusterWire, to_endpoint};
 use crate::endpoints::Endpoint;
@@ -233,6 +233,35 @@ impl<'m> Transport<'m> {
                 answer.unknown.push(format!("DestinationRule {name} may differ: {reason}"));
             }
         }
+    }
+
+    /// That it is not known which of two DestinationRules counts, where their ages would tell and make a difference.
+    pub fn undated_rules(
+        &self,
+        client: WorkloadId,
+        (host, port): (&str, u16),
+        subset: Option<&str>,
+    ) -> Option<String> {
+        let profile = self.clients.profile(client);
+        if !matches!(profile.sender, Sender::Sidecar | Sender::Gateway | Sender::Waypoint(_)) {
+            return None;
+        }
+        let host = self.scopes().concrete(profile.scope.cluster, host);
+        let known = self.scopes().known(&profile.scope, host)?;
+        let rule = self.rule(profile, known.service, host).filter(|rule| rule.from.len() > 1)?;
+        let meta = |id: ResourceId| &self.mesh.resource(id).meta;
+        if rule.from.iter().all(|id| meta(*id).creation_timestamp.is_some()) {
+            return None;
+        }
+        let written = |id: ResourceId| match &self.mesh.resource(id).spec {
+            Spec::DestinationRule(rule) => Some(&**rule),
+            _ => None,
+        };
+        let (taken, other) = rivals(rule, written, port, subset)?;
+        let (taken, other) = (meta(taken).name(), meta(other).name());
+        Some(format!(
+            "which of the DestinationRules {taken} and {other} is older, and so counts; {taken} is taken to be"
+        ))
     }
 
     /// Whether sidecars are told the endpoints of headless Services.

@@ -128,7 +128,8 @@ impl<'m> Transport<'m> {
                 if routed.destinations.iter().any(is_known) {
                     continue;
                 }
-                let share = if route.to.len() == 1 { Some(100) } else { (weight(to) * 100).checked_div(weights) };
+                let share =
+                    if route.to.len() == 1 { Some(100) } else { (weight(to) * 100).checked_div(weights) };
                 let is_rest = route.takes == Takes::All && routed.destinations.is_empty();
                 let what = match share.filter(|_| is_rest || share < Some(100)) {
                     Some(100) => "it".to_owned(),
@@ -159,7 +160,9 @@ impl<'m> Transport<'m> {
         }
         let is_itself = |to: &RoutedTo| (to.host.as_str(), to.port, &to.subset) == (host, port, &None);
         match routed.destinations.as_slice() {
-            [only] if is_itself(only) && routed.lost.is_none() && routed.unknown.is_none() => Routed::default(),
+            [only] if is_itself(only) && routed.lost.is_none() && routed.unknown.is_none() => {
+                Routed::default()
+            }
             _ => routed,
         }
     }

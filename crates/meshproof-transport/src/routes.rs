@@ -67,12 +67,7 @@ impl<'m> MeshRoutes<'m> {
     }
 
     /// The hosts that a VirtualService sends to, by their whole names.
-    pub(crate) fn destinations(
-        &self,
-        mesh: &Mesh,
-        id: ResourceId,
-        service: &VirtualService,
-    ) -> Vec<String> {
+    pub(crate) fn destinations(&self, mesh: &Mesh, id: ResourceId, service: &VirtualService) -> Vec<String> {
         let own = mesh.placement[id.index()].1.and_then(|id| mesh.namespace(id).name.as_deref());
         let hosts = destinations(service).filter_map(|to| to.host.as_ref());
         let mut hosts: Vec<String> =

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod common;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -90,7 +92,10 @@ fn compare(transport: &Transport<'_>, roster: &Roster, row: &Row, client: Worklo
                 Via::Routed { .. } => true,
                 Via::Address => false,
             };
-            assert!(endpoint.is_none() || calls_none || is_same || is_routed, "{via:?} {client:?} is left out: {row:#?}");
+            assert!(
+                endpoint.is_none() || calls_none || is_same || is_routed,
+                "{via:?} {client:?} is left out: {row:#?}"
+            );
             continue;
         };
         if group.reception.through.is_some() || matches!(mesh.workload(client).capture, Fact::Unknown(_)) {
@@ -103,7 +108,8 @@ fn compare(transport: &Transport<'_>, roster: &Roster, row: &Row, client: Worklo
                 assert_eq!(group.reception.result, endpoint.result, "{via:?} {row:#?}");
                 assert_eq!(group.reception.identified, endpoint.identity.is_some(), "{via:?} {row:#?}");
                 let said: Vec<_> = outcome.evidence.iter().chain(&endpoint.evidence).collect();
-                let sent_on = usize::from(group.reception.client.first().is_some_and(|one| names_route(mesh, one)));
+                let sent_on =
+                    usize::from(group.reception.client.first().is_some_and(|one| names_route(mesh, one)));
                 let told: Vec<_> = group.reception.client.iter().skip(sent_on).collect();
                 assert!(group.and_alike || *via == Via::Address || said == told, "{said:#?}\n{told:#?}");
             }
@@ -158,4 +164,48 @@ fn a_filter_leaves_the_answers_as_they_are() {
             }
         }
     }
+}
+
+/// A Sidecar in every namespace: the clients of a host are those of its namespace, those that name it, and the rest.
+#[test]
+fn sidecars_that_say_the_same_share_an_answer() {
+    let count = 12;
+    let mut text = String::new();
+    for at in 0..count {
+        let namespace = format!("n{at:02}");
+        text += &common::injected(&namespace);
+        text += &common::pod(&namespace, "p", "p", "");
+        text += &common::service(&namespace, "p", "http", "");
+        // Every third one imports what the first namespace has.
+        let more = if at % 3 == 1 { ", n00/*" } else { "" };
+        text += &format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: default, namespace: {namespace}}}\n\
+             spec: {{outboundTrafficPolicy: {{mode: REGISTRY_ONLY}}, egress: [{{hosts: [./*{more}]}}]}}\n---\n"
+        );
+    }
+    let mesh = common::mesh(&text);
+    let transport = Transport::new(&mesh);
+    let table = transport.table(&Callers::Everybody, Wanted::default(), |_| 0);
+    let mut compared = 0;
+    for row in &table.rows {
+        for (client, _) in mesh.workloads_with_ids() {
+            compared += compare(&transport, &table.roster, row, client);
+        }
+        let is_host = |group: &&Group| group.via.iter().any(|via| *via != Via::Address);
+        let sizes: Vec<usize> = row
+            .groups
+            .iter()
+            .filter(is_host)
+            .map(|group| table.roster.kinds(&group.clients).values().sum())
+            .collect();
+        // The last group is that of somebody without a proxy.
+        let is_first = mesh.namespace(mesh.workload(row.workload).namespace).name.as_deref() == Some("n00");
+        let known = if is_first { 5 } else { 1 };
+        let mut expected = vec![0, known, count - known];
+        let mut found = sizes.clone();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{row:#?}");
+    }
+    assert!(compared >= count * count, "only {compared} calls were compared");
 }

@@ -6,11 +6,16 @@
 use memchr::memchr_iter;
 
 /// Kinds that any part of the analysis reads, sorted. Lists (`…List`) are read as well.
-const KINDS: [&str; 57] = [
+const KINDS: [&str; 63] = [
     "APIService",
+    "AdminNetworkPolicy",
     "AuthorizationPolicy",
     "Backend",
     "BackendTLSPolicy",
+    "BaselineAdminNetworkPolicy",
+    "CiliumClusterwideNetworkPolicy",
+    "CiliumNetworkPolicy",
+    "ClusterNetworkPolicy",
     "ConfigMap",
     "CronJob",
     "DaemonSet",
@@ -27,6 +32,7 @@ const KINDS: [&str; 57] = [
     "GlobalNetworkSet",
     "HTTPRoute",
     "HelmRelease",
+    "HostEndpoint",
     "Ingress",
     "Istio",
     "IstioOperator",

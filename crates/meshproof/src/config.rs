@@ -152,6 +152,23 @@ pub struct External {
     /// Namespaces (or `namespace/name`) where an operator adds AuthorizationPolicies at run time.
     #[serde(default)]
     pub policies: Vec<String>,
+    /// What the pods of namespaces have in front of them whose Namespace objects are not in the input.
+    #[serde(default)]
+    pub dataplane: Option<Dataplane>,
+}
+
+/// What pods have in front of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dataplane {
+    /// A sidecar, unless the pods say otherwise.
+    Sidecar,
+    /// ztunnel.
+    Ambient,
+    /// Nothing.
+    None,
+    /// That is not known, and nothing is assumed.
+    Unknown,
 }
 
 /// A configuration that cannot be used: what is wrong, where and what to do.
@@ -336,8 +353,9 @@ mod tests {
         assert!(outbound_traffic_policy.is_some() && path_normalization.is_some());
         assert!(gateway_topology.is_some() && repeated_headers.is_some());
         assert!(!trust_domain_aliases.is_empty() && !extension_providers.is_empty() && !revisions.is_empty());
-        let External { namespaces, service_accounts, policies } = config.external;
+        let External { namespaces, service_accounts, policies, dataplane } = config.external;
         assert!(!namespaces.is_empty() && !service_accounts.is_empty() && !policies.is_empty());
+        assert_eq!(dataplane, Some(Dataplane::Sidecar));
     }
 
     #[test]

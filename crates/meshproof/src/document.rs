@@ -218,6 +218,7 @@ pub(crate) fn is_cluster_wide(resource: &Resource) -> bool {
         Spec::Namespace | Spec::GatewayClass(_) | Spec::CalicoTier(_) | Spec::ApiBackends(_) => true,
         Spec::CalicoPolicy(policy) => policy.global,
         Spec::CalicoNetworkSet(set) => set.global,
+        Spec::OtherNetworkPolicy { cluster_wide } => *cluster_wide,
         _ => false,
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use meshproof_diagnostics::{Confidence, Finding, Level};
-use meshproof_ir::{BuildOptions, Mesh, ResourceInput, SettingsOverride};
+use meshproof_ir::{Assumption, BuildOptions, Dataplane as Capturing, Mesh, ResourceInput, SettingsOverride};
 use meshproof_lints::World;
 use meshproof_resources::{PathNormalization, Resource, Text};
 use meshproof_source::{Origin, SourceId, SourceMap, Span};
 
-use crate::config::{Normalization, OutboundMode, RepeatedHeaders};
+use crate::config::{Dataplane, Normalization, OutboundMode, RepeatedHeaders};
 use crate::document::{internal_error, is_cluster_wide};
 use crate::gather::File;
 use crate::groups::{Content, Grouping};
@@ -240,7 +240,16 @@ fn build_options(
 
 fn settings(options: &Options) -> SettingsOverride {
     let mesh = &options.mesh;
+    let said = options.external.dataplane;
+    let assume = |dataplane| Assumption { dataplane, is_certain: said.is_some() };
     SettingsOverride {
+        assumed: match said {
+            Some(Dataplane::Sidecar) => Some(assume(Capturing::Sidecar)),
+            Some(Dataplane::Ambient) => Some(assume(Capturing::Ambient)),
+            Some(Dataplane::None) => Some(assume(Capturing::None)),
+            Some(Dataplane::Unknown) => None,
+            None => options.assumes_sidecars.then(|| assume(Capturing::Sidecar)),
+        },
         trust_domain: mesh.trust_domain.clone(),
         trust_domain_aliases: (!mesh.trust_domain_aliases.is_empty())
             .then(|| mesh.trust_domain_aliases.clone()),

@@ -66,6 +66,9 @@ pub struct Options {
     pub mesh: MeshSettings,
     /// What exists outside of the input.
     pub external: External,
+    /// The pods of namespaces that are not in the input are taken to have sidecars, unless [`External::dataplane`] says
+    /// otherwise; facts that hang on it say so.
+    pub assumes_sidecars: bool,
     /// Threads; as many as there are processors if not given.
     pub jobs: Option<usize>,
     /// How long rendering one folder may take; a minute if not given.

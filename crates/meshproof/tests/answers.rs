@@ -106,6 +106,47 @@ fn a_route_to_a_subset_is_followed() {
     assert!(unknown(&answer).contains("to cart2.shop.svc.cluster.local"), "{answer}");
 }
 
+/// Weights and matches do not leave an answer open that all destinations share.
+#[test]
+fn every_destination_of_a_route_is_followed() {
+    let world = |second: &str, tls: &str, mode: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v, namespace: shop}}\n\
+             spec: {{hosts: [cart], http: [{{route: [{{destination: {{host: cart, subset: v1}}, weight: 90}}, \
+             {{destination: {{{second}}}, weight: 10}}]}}]}}\n---\n\
+             apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: d, namespace: shop}}\n\
+             spec: {{host: cart, subsets: [{{name: v1, labels: {{app: cart}}, trafficPolicy: {{tls: {{mode: {tls}}}}}}}, \
+             {{name: v2, labels: {{app: cart}}}}]}}\n---\n\
+             apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: p, namespace: shop}}\n\
+             spec: {{mtls: {{mode: {mode}}}}}\n---\n{}",
+            app("shop", "other")
+        )
+    };
+    let differ = ask(&shop(&world("host: cart, subset: v2", "DISABLE", "STRICT")), &[]);
+    assert_eq!((&differ["decision"], &differ["certain"]), (&"deny".into(), &false.into()));
+    for told in
+        ["90 % of the calls to subset v1: denied", "10 % of the calls to subset v2: allowed, over mTLS"]
+    {
+        assert!(unknown(&differ).contains(told), "{told}: {differ}");
+    }
+    let agree = ask(&shop(&world("host: cart, subset: v2", "DISABLE", "PERMISSIVE")), &[]);
+    assert_eq!((&agree["decision"], &agree["certain"]), (&"allow".into(), &true.into()), "{agree}");
+    assert!(notes(&agree).contains("to subset v1: allowed, in plaintext"), "{agree}");
+    let elsewhere = ask(&shop(&world("host: other", "ISTIO_MUTUAL", "STRICT")), &[]);
+    assert_eq!(
+        (&elsewhere["decision"], &elsewhere["certain"]),
+        (&"allow".into(), &true.into()),
+        "{elsewhere}"
+    );
+    assert!(
+        notes(&elsewhere).contains("10 % of the calls to other.shop.svc.cluster.local:80"),
+        "{elsewhere}"
+    );
+    let missing = ask(&shop(&world("host: cart, subset: v3", "ISTIO_MUTUAL", "STRICT")), &[]);
+    assert_eq!(missing["certain"], false);
+    assert!(unknown(&missing).contains("10 % of the calls to subset v3: denied"), "{missing}");
+}
+
 /// A route that the client does not see sends nothing anywhere; one with conditions leaves the answer open.
 #[test]
 fn only_routes_that_the_client_sees_count() {

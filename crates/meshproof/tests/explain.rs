@@ -159,3 +159,44 @@ fn control_characters_are_shown_not_sent() {
     let run = shop.run(&[&ASK[..], &["--path", "/\u{1b}[31mred"]].concat());
     assert!(!run.stdout.contains('\u{1b}'), "{:?}", run.stdout);
 }
+
+/// A policy whose selector hangs on a label that pods get later counts only where it makes a difference.
+#[test]
+fn policies_that_only_may_apply_are_in_doubt_where_it_matters() {
+    let ask = |action: &str, path: &str| {
+        let policy = format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: open, namespace: shop}}\n\
+             spec: {{action: {action}, selector: {{matchLabels: {{app: cart, pod-template-hash: x}}}}, \
+             rules: [{{to: [{{operation: {{paths: [{path}]}}}}]}}]}}\n"
+        );
+        let shop = Project::new(&[("shop.yaml", format!("{SHOP}{policy}").as_str())]);
+        let answer = shop.run(&[&ASK[..], &["--path", "/pay", "-o", "json"]].concat()).json();
+        let unknown: Vec<String> = answer["unknown"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect();
+        (answer["certain"].as_bool().unwrap(), unknown.join("\n"))
+    };
+    let (certain, unknown) = ask("DENY", "/pay");
+    assert!(!certain && unknown.contains("whether shop/open applies"), "{unknown}");
+    assert_eq!(ask("DENY", "/other"), (true, String::new()));
+    // Another rule lets the request in already.
+    assert_eq!(ask("ALLOW", "/pay"), (true, String::new()));
+}
+
+/// The answer of a provider is nowhere in manifests, at none of the hops.
+#[test]
+fn providers_are_in_doubt_unless_something_denies_anyway() {
+    let config = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n\
+        data: {mesh: \"extensionProviders: [{name: sso, envoyExtAuthzHttp: {service: sso.shop.svc.cluster.local, port: 80}}]\"}\n";
+    let custom = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: login, namespace: shop}\n\
+        spec: {action: CUSTOM, provider: {name: sso}, rules: [{to: [{operation: {paths: [/pay]}}]}]}\n";
+    let shop = Project::new(&[("shop.yaml", format!("{SHOP}{config}{custom}").as_str())]);
+    let ask = |more: &[&str]| shop.run(&[&ASK[..], &["-o", "json"], more].concat()).json();
+    let asked = ask(&["--path", "/pay"]);
+    assert_eq!((&asked["decision"], &asked["certain"]), (&"allow".into(), &false.into()));
+    assert_eq!(asked["unknown"][0], "what the provider sso answers", "{asked}");
+    assert_eq!(ask(&["--path", "/other"])["certain"], true);
+}

@@ -215,3 +215,52 @@ fn lines_fit_and_hostile_names_do_no_harm() {
     assert_eq!(told.code, 0, "{}", told.stderr);
     assert!(!told.stdout.contains('\u{1b}'), "{}", told.stdout);
 }
+
+#[test]
+fn routes_to_subsets_are_told_with_their_own_tls() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\n\
+        spec: {selector: {app: cart}, ports: [{name: http, port: 80, targetPort: 8080}]}\n---\n";
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: shop}\n\
+        spec: {hosts: [cart], exportTo: [shop], http: [{route: [{destination: {host: cart, subset: v1}}]}]}\n---\n\
+        apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d, namespace: shop}\n\
+        spec: {host: cart, subsets: [{name: v1, labels: {app: cart}, trafficPolicy: {tls: {mode: DISABLE}}}]}\n---\n\
+        apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p, namespace: shop}\n\
+        spec: {mtls: {mode: STRICT}}\n---\n";
+    let other = format!("{NAMESPACE}{}", pods("front", 1)).replace("shop", "web");
+    let all = [NAMESPACE, &pods("cart", 1), service, route, &other].concat();
+    let project = Project::new(&[("a.yaml", &all)]);
+    let clients = |from: &str| {
+        let told = project.run(&["tls", "--to", "shop/cart-0:8080", "--from", from, "-o", "json"]).json();
+        told["rows"][0]["clients"].as_array().unwrap().clone()
+    };
+    let inside = clients("workload:shop/cart-0");
+    let via = |group: &Value| group["via"][0].as_str().unwrap().to_owned();
+    assert_eq!(via(&inside[0]), "cart.shop.svc.cluster.local:80 → subset v1", "{inside:#?}");
+    assert_eq!(inside[0]["outcome"], "refused");
+    assert!(
+        inside[0]["because"][0]["text"].as_str().unwrap().contains("sends it to subset v1"),
+        "{inside:#?}"
+    );
+    assert!(!inside.iter().any(|group| via(group) == "cart.shop.svc.cluster.local:80"), "{inside:#?}");
+    // Others do not see the route.
+    let outside = clients("workload:web/front-0");
+    assert_eq!(via(&outside[0]), "cart.shop.svc.cluster.local:80");
+    assert_eq!(outside[0]["outcome"], "mtls", "{outside:#?}");
+}
+
+#[test]
+fn ports_of_which_the_same_is_told_are_one_row() {
+    let project = Project::new(&[("a.yaml", &(NAMESPACE.to_owned() + &pods("cart", 3) + &pods("till", 1)))]);
+    let told = project.run(&["tls", "-o", "json"]).json();
+    let rows = told["rows"].as_array().unwrap();
+    let alike: Vec<&str> =
+        rows[0]["alike"].as_array().unwrap().iter().map(|port| port["to"].as_str().unwrap()).collect();
+    assert_eq!((rows.len(), rows[0]["to"].as_str()), (1, Some("shop/cart-0")), "{told:#}");
+    assert_eq!(alike, ["shop/cart-1", "shop/cart-2", "shop/till-0"]);
+    let text = project.run(&["tls"]).stdout;
+    assert!(
+        text.starts_with("4 ports   PERMISSIVE by default\n   shop/cart-0:8080, shop/cart-1:8080, "),
+        "{text}"
+    );
+    assert!(text.ends_with("4 ports: 4 PERMISSIVE\n"), "{text}");
+}

@@ -6,6 +6,7 @@ use meshproof_transport::Target;
 
 use super::{HBONE_PORT, Journey};
 use crate::answer::{Answer, Hop, PointKind};
+use crate::assumed;
 use crate::authorize::{self, Desk};
 use crate::bystanders;
 use crate::network;
@@ -28,6 +29,7 @@ pub(super) fn pass(journey: &mut Journey<'_>, answer: &mut Answer) {
         leg.transport.client.insert(0, transport::told(&to.evidence));
     }
     answer.unknowns.extend(leg.unknowns);
+    answer.unknowns.extend(assumed::of(journey.mesh, journey.target));
     let wire_port = if leg.tunnelled { HBONE_PORT } else { journey.port };
     let network = network::ask(journey.network, &journey.client, journey.target, wire_port);
     answer.unknowns.extend(network::doubt(&network, &journey.client));

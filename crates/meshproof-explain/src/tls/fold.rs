@@ -26,14 +26,15 @@ pub(super) fn fold(rows: Vec<TlsRow>) -> Vec<TlsRow> {
     }
     let mut rows: Vec<(usize, TlsRow)> = places.into_iter().map(|(row, at)| (at, row)).collect();
     rows.sort_by_key(|(at, _)| *at);
-    let restore = |((_, mut row), (port, hosts, alike)): ((usize, TlsRow), (TlsPort, Vec<String>, Vec<TlsPort>))| {
-        for via in row.clients.iter_mut().flat_map(|clients| &mut clients.via) {
-            if let Some(host) = via.parse().ok().and_then(|at: usize| hosts.get(at)) {
-                via.clone_from(host);
+    let restore =
+        |((_, mut row), (port, hosts, alike)): ((usize, TlsRow), (TlsPort, Vec<String>, Vec<TlsPort>))| {
+            for via in row.clients.iter_mut().flat_map(|clients| &mut clients.via) {
+                if let Some(host) = via.parse().ok().and_then(|at: usize| hosts.get(at)) {
+                    via.clone_from(host);
+                }
             }
-        }
-        TlsRow { to: port.to, cluster: port.cluster, port: port.port, alike, ..row }
-    };
+            TlsRow { to: port.to, cluster: port.cluster, port: port.port, alike, ..row }
+        };
     rows.into_iter().zip(first).map(restore).collect()
 }
 
@@ -100,10 +101,7 @@ mod tests {
             .iter()
             .map(|row| (row.to.as_str(), row.alike.iter().map(|port| port.to.as_str()).collect()))
             .collect();
-        assert_eq!(
-            names,
-            [("a/x", vec!["b/x"]), ("a/y", vec![]), ("b/y", vec![]), ("b/z", vec![])]
-        );
+        assert_eq!(names, [("a/x", vec!["b/x"]), ("a/y", vec![]), ("b/y", vec![]), ("b/z", vec![])]);
         assert_eq!(folded[0].clients[0].via, ["x.a:80", "address"]);
     }
 }

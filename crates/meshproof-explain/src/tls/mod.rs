@@ -17,6 +17,7 @@ use meshproof_ir::{Identity, Mesh, WorkloadId};
 use meshproof_network::Network;
 use meshproof_transport::{Callers, Transport, Wanted};
 
+use crate::assumed;
 use crate::names::{self, Unclear};
 use crate::question::{Destination, Subject};
 
@@ -25,6 +26,10 @@ use crate::question::{Destination, Subject};
 pub struct TlsQuestion {
     /// Only calls of this client.
     pub from: Option<Subject>,
+    /// Only calls from this cluster.
+    pub from_cluster: Option<String>,
+    /// Only the workload of this cluster.
+    pub to_cluster: Option<String>,
     /// Only this workload, and only its port if one is given.
     pub to: Option<Destination>,
     /// How many clients of a group are named; the others are counted.
@@ -44,10 +49,14 @@ enum Asked {
 /// # Errors
 /// A name that the mesh does not know, with what was probably meant.
 pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
-    let mut notes = Vec::new();
-    let to = question.to.as_ref().map(|to| names::workloads(mesh, &to.namespace, &to.name)).transpose()?;
+    let mut notes = assumed::of_all(mesh);
+    let workloads = |to: &Destination| {
+        let found = names::workloads(mesh, &to.namespace, &to.name)?;
+        names::in_cluster(mesh, found, question.to_cluster.as_deref(), &to.to_string())
+    };
+    let to = question.to.as_ref().map(workloads).transpose()?;
     let asked = match &question.from {
-        Some(subject) => asked(mesh, subject, &mut notes)?,
+        Some(subject) => asked(mesh, subject, question.from_cluster.as_deref(), &mut notes)?,
         None => Asked::Everybody,
     };
     let callers = match &asked {
@@ -91,9 +100,21 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
     Ok(TlsTable { rows: fold::fold(rows), notes })
 }
 
-fn asked(mesh: &Mesh, subject: &Subject, notes: &mut Vec<String>) -> Result<Asked, Unclear> {
+fn asked(
+    mesh: &Mesh,
+    subject: &Subject,
+    cluster: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<Asked, Unclear> {
+    let of_cluster = |found| names::in_cluster(mesh, found, cluster, &subject.to_string());
+    if cluster.is_some() && matches!(subject, Subject::Identity(_) | Subject::Plaintext(_)) {
+        let hint = "name a service account or a workload:NAMESPACE/NAME".to_owned();
+        return Err(Unclear::new(format!("{subject} is of no cluster"), Some(hint)));
+    }
     Ok(match subject {
-        Subject::Workload { namespace, name } => Asked::Workloads(names::workloads(mesh, namespace, name)?),
+        Subject::Workload { namespace, name } => {
+            Asked::Workloads(of_cluster(names::workloads(mesh, namespace, name)?)?)
+        }
         Subject::Account { namespace, account } => {
             names::account(mesh, namespace, account)?;
             let identities: Vec<&Identity> = mesh.accounts_named(namespace, account).collect();
@@ -105,7 +126,7 @@ fn asked(mesh: &Mesh, subject: &Subject, notes: &mut Vec<String>) -> Result<Aske
                     notes.push(format!("{text} {subject}; it is taken for one with a sidecar"));
                     Asked::Identity((*identity).clone())
                 }
-                _ => Asked::Workloads(workloads),
+                _ => Asked::Workloads(of_cluster(workloads)?),
             }
         }
         Subject::Identity(principal) => match SpiffeId::parse_principal(principal) {

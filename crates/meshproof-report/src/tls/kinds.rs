@@ -64,6 +64,9 @@ mod tests {
 
     #[test]
     fn names_and_numbers_do_not_count() {
-        assert_eq!(impersonal("dropped by NetworkPolicy shop/cart, and 7 more"), "dropped by NetworkPolicy and more");
+        assert_eq!(
+            impersonal("dropped by NetworkPolicy shop/cart, and 7 more"),
+            "dropped by NetworkPolicy and more"
+        );
     }
 }

@@ -270,7 +270,9 @@ impl<'a, 'm> Asking<'a, 'm> {
         let target = Target::Host(port.host);
         let call = Call { client, target, port: port.number, subset: None, speaks: Layer::Http };
         let outcome = self.transport.call(&call);
+        let undated = self.undated(client, (port.host, port.number), None);
         for (place, mut reception) in receptions(outcome, &port.behind) {
+            reception.unknown.extend(undated.clone());
             if let Some((id, span)) = through {
                 self.send_through(&mut reception, id, span);
             }
@@ -289,21 +291,28 @@ impl<'a, 'm> Asking<'a, 'm> {
             let called = (port.host.to_owned(), port.number);
             let via = match is_itself {
                 true => Via::Host(called.0, called.1),
-                false => {
-                    Via::Routed { called, to: (to.host.clone(), to.port), subset: to.subset.clone() }
-                }
+                false => Via::Routed { called, to: (to.host.clone(), to.port), subset: to.subset.clone() },
             };
             let objects = transport.registry.of_host(profile.scope.cluster, &to.host);
             let behind = self.leading(objects).remove(&to.port).unwrap_or_default();
             let subset = to.subset.as_deref();
             let call =
                 Call { client, target: Target::Host(&to.host), port: to.port, subset, speaks: Layer::Http };
+            let undated = self.undated(client, (&to.host, to.port), subset);
             for (place, mut reception) in receptions(transport.call(&call), &behind) {
+                reception.unknown.extend(undated.clone());
                 reception.client.insert(0, to.evidence.clone());
                 self.note(place, &via, members, reception);
             }
         }
         !routed.destinations.is_empty() || routed.lost.is_some()
+    }
+
+    fn undated(&self, client: Client<'_>, at: (&str, u16), subset: Option<&str>) -> Option<String> {
+        match client {
+            Client::Workload(id) => self.transport.undated_rules(id, at, subset),
+            _ => None,
+        }
     }
 
     /// Notes an answer for clients of whom one was asked.

@@ -77,7 +77,9 @@ impl Importers {
             let Some(sidecar) = scopes.sidecar(&transport.clients.profile(example).scope) else { continue };
             let mut named: BTreeMap<&str, Imported> = BTreeMap::new();
             for (at, listener) in sidecar.egress.iter().enumerate() {
-                for (namespace, host) in entries(listener).filter(|(from, _)| !matches!(*from, "*" | "." | "~")) {
+                for (namespace, host) in
+                    entries(listener).filter(|(from, _)| !matches!(*from, "*" | "." | "~"))
+                {
                     named.entry(namespace).or_default().push((at, host.to_owned()));
                 }
             }

@@ -284,7 +284,8 @@ impl Roster {
     /// The outsiders of a set.
     pub fn outsiders(&self, set: &ClientSet) -> ClientSet {
         let members = set.members.iter().filter(|members| members.outsider);
-        let alone = |members: &Members| Members { outsider: true, ..Members::of_parts(members.kind, Vec::new()) };
+        let alone =
+            |members: &Members| Members { outsider: true, ..Members::of_parts(members.kind, Vec::new()) };
         ClientSet { members: members.map(alone).collect() }
     }
 

@@ -130,12 +130,7 @@ impl Rows {
 }
 
 /// Adds clients to the group with this answer.
-fn join(
-    groups: &mut Vec<Answered>,
-    add: impl FnOnce(&mut ClientSet),
-    reception: Reception,
-    and_alike: bool,
-) {
+fn join(groups: &mut Vec<Answered>, add: impl FnOnce(&mut ClientSet), reception: Reception, and_alike: bool) {
     let known = groups.iter_mut().find(|group| group.reception == reception);
     if let Some(group) = known {
         add(&mut group.clients);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use meshproof::config::Dataplane;
 use meshproof::{ClusterInput, Render};
 use meshproof_diagnostics::Level;
 use meshproof_explain::{Destination, Subject, Way};
@@ -147,6 +148,19 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
     pub to: Destination,
 
+    /// The cluster of the client (a NAME of --cluster)
+    #[arg(long, value_name = "NAME")]
+    pub from_cluster: Option<String>,
+
+    /// The cluster of the workload (a NAME of --cluster)
+    #[arg(long, value_name = "NAME")]
+    pub to_cluster: Option<String>,
+
+    /// What pods have in front of them when their Namespace object is not in the input [default: a sidecar, and the output
+    /// says so]
+    #[arg(long, value_enum, value_name = "PROXY")]
+    pub assume: Option<Assume>,
+
     /// The Service through which it is called: HOST or HOST:PORT [default: one that leads to the port]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = Way::service, conflicts_with = "direct")]
     pub service: Option<Way>,
@@ -230,6 +244,19 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
     pub to: Option<Destination>,
 
+    /// The cluster of the client (a NAME of --cluster)
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub from_cluster: Option<String>,
+
+    /// The cluster of the workload (a NAME of --cluster)
+    #[arg(long, value_name = "NAME", requires = "to")]
+    pub to_cluster: Option<String>,
+
+    /// What pods have in front of them when their Namespace object is not in the input [default: a sidecar, and the output
+    /// says so]
+    #[arg(long, value_enum, value_name = "PROXY")]
+    pub assume: Option<Assume>,
+
     /// How to report: text or json; `json=tls.json` writes to a file. May be repeated
     #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
     pub output: Vec<super::output::Output>,
@@ -241,6 +268,29 @@ pub(crate) struct TlsArgs {
     /// Name every client, and everything that decides
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Assume {
+    /// A sidecar
+    Sidecar,
+    /// ztunnel
+    Ambient,
+    /// Nothing
+    None,
+    /// Nothing is assumed: what hangs on it is not known
+    Unknown,
+}
+
+impl From<Assume> for Dataplane {
+    fn from(assume: Assume) -> Self {
+        match assume {
+            Assume::Sidecar => Dataplane::Sidecar,
+            Assume::Ambient => Dataplane::Ambient,
+            Assume::None => Dataplane::None,
+            Assume::Unknown => Dataplane::Unknown,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

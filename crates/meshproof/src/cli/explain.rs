@@ -31,6 +31,7 @@ fn answer(args: &ExplainArgs) -> Result<u8, String> {
     }
     let question = question(args)?;
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
+    let options = read::assuming(options, args.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
         output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
@@ -64,6 +65,8 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
     Ok(Question {
         from: args.from.clone(),
         to: args.to.clone(),
+        from_cluster: args.from_cluster.clone(),
+        to_cluster: args.to_cluster.clone(),
         way: if args.direct { Way::Direct } else { args.service.clone().unwrap_or_default() },
         speaks: if args.tcp { Layer::Tcp } else { Layer::Http },
         http,
@@ -94,6 +97,20 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     }
     let verdicts = |wanted| answers.iter().filter(|answer| answer.verdict == wanted).count();
     let (allow, deny) = (verdicts(Verdict::Allow), verdicts(Verdict::Deny));
+    let mut names: Vec<&str> = answers.iter().map(|answer| answer.to.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if allow > 0 && deny > 0 && names.len() > 1 {
+        let told = answers.iter().map(|answer| format!("{} {} it", answer.to, word(answer)));
+        let told: Vec<String> = told.collect();
+        return Err(format!(
+            "{} is the name of several workloads that answer differently ({}); name the one you mean: --to {}:{}",
+            question.to,
+            told.join(", "),
+            answers[0].to,
+            answers[0].port
+        ));
+    }
     if allow > 0 && deny > 0 {
         return Err(format!(
             "the input holds {} set-ups (overlays or environments) that answer differently: {allow} allow it and {deny} \
@@ -105,7 +122,9 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     if let [first, ..] = answers.as_slice()
         && answers.len() > 1
     {
-        let text = format!("{} set-ups or clusters of the input agree; this is one of them", answers.len());
+        let what =
+            if names.len() > 1 { "workloads of that name" } else { "set-ups or clusters of the input" };
+        let text = format!("{} {what} agree; this is one of them", answers.len());
         answers = vec![Answer {
             notes: [first.notes.clone(), vec![Evidence::new(text)]].concat(),
             ..first.clone()
@@ -120,12 +139,13 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
 
 /// The clusters that answer, when they have names.
 fn clusters(answers: &[Answer]) -> String {
-    let told = |answer: &Answer| {
-        let word = if answer.verdict == Verdict::Allow { "allows" } else { "denies" };
-        Some(format!("{} {word} it", answer.cluster.as_ref()?))
-    };
+    let told = |answer: &Answer| Some(format!("{} {} it", answer.cluster.as_ref()?, word(answer)));
     let told: Vec<String> = answers.iter().filter_map(told).collect();
     if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+}
+
+fn word(answer: &Answer) -> &'static str {
+    if answer.verdict == Verdict::Allow { "allows" } else { "denies" }
 }
 
 /// Policies of the answer that the API server or istiod would refuse: what they say is not what is in force.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use meshproof::config::Config;
 use meshproof::{Error, Input, Options};
 
-use super::args::ReadArgs;
+use super::args::{Assume, ReadArgs};
 
 /// The paths to read; the current folder if none is given.
 pub(crate) fn inputs(args: &ReadArgs) -> Vec<Input> {
@@ -35,6 +35,16 @@ pub(crate) fn options(args: &ReadArgs) -> Result<Options, Error> {
         Some(file) => options.with_config(Config::read(&file)?, file.parent()),
         None => options,
     })
+}
+
+/// The same for questions, which want an answer also where Namespace objects are missing: what the command line says of
+/// their pods, else what the configuration says, else that they have sidecars.
+pub(crate) fn assuming(mut options: Options, assume: Option<Assume>) -> Options {
+    if let Some(assume) = assume {
+        options.external.dataplane = Some(assume.into());
+    }
+    options.assumes_sidecars = true;
+    options
 }
 
 fn config_file(args: &ReadArgs) -> Option<PathBuf> {

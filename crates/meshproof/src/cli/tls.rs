@@ -37,6 +37,7 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
         return Err(format!("the table has no format `{}`; use text or json", other.format.name()));
     }
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
+    let options = read::assuming(options, args.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
         output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
@@ -48,7 +49,13 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
         true if args.from.is_none() && args.to.is_none() => MANY,
         true => usize::MAX,
     };
-    let question = TlsQuestion { from: args.from.clone(), to: args.to.clone(), names };
+    let question = TlsQuestion {
+        from: args.from.clone(),
+        from_cluster: args.from_cluster.clone(),
+        to: args.to.clone(),
+        to_cluster: args.to_cluster.clone(),
+        names,
+    };
     let set_ups = ask(&outcome, &question).map_err(|unclear| unclear.to_string())?;
     let one = |out: &mut dyn Write, format: Format, style: Style| match format {
         Format::Json => report::write_json(out, &set_ups, &outcome.sources),

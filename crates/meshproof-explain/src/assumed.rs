@@ -1,0 +1,53 @@
+//! Proxies that are assumed: the Namespace objects that would tell are not in the input.
+
+use meshproof_ir::{Capture, Fact, Mesh, NamespaceId, Origin, WorkloadId};
+
+/// What is assumed of a workload, with the reason, in the words of what is not known.
+pub(crate) fn of(mesh: &Mesh, id: WorkloadId) -> Option<String> {
+    let (what, reason) = assumption(mesh, id)?;
+    Some(format!("{reason}, so {} is taken to have {what} (--assume)", mesh.workload_display(id)))
+}
+
+/// The same of all workloads, in one sentence for each thing that is assumed.
+pub(crate) fn of_all(mesh: &Mesh) -> Vec<String> {
+    let mut of: Vec<(&'static str, Vec<NamespaceId>)> = Vec::new();
+    for (id, workload) in mesh.workloads_with_ids() {
+        let Some((what, _)) = assumption(mesh, id) else { continue };
+        match of.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, namespaces)) => namespaces.push(workload.namespace),
+            None => of.push((what, vec![workload.namespace])),
+        }
+    }
+    of.into_iter().map(|(what, namespaces)| sentence(mesh, what, namespaces)).collect()
+}
+
+fn sentence(mesh: &Mesh, what: &str, mut namespaces: Vec<NamespaceId>) -> String {
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let mut names: Vec<String> = namespaces.iter().map(|id| mesh.namespace_display(*id).to_owned()).collect();
+    names.sort();
+    names.dedup();
+    let (first, rest) = names.split_at(names.len().min(NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    let (noun, verb) =
+        if names.len() == 1 { ("Namespace object", "is") } else { ("Namespace objects", "are") };
+    format!(
+        "the {noun} of {}{more} {verb} not in the input: their workloads are taken to have {what}; --assume says otherwise",
+        first.join(", ")
+    )
+}
+
+/// So many namespaces are named.
+const NAMED: usize = 5;
+
+fn assumption(mesh: &Mesh, id: WorkloadId) -> Option<(&'static str, &str)> {
+    let workload = mesh.workload(id);
+    let Fact::Known(capture, Origin::Assumed) = &workload.capture else { return None };
+    let Fact::Unknown(reason) = &mesh.namespace(workload.namespace).labels else { return None };
+    let what = match capture {
+        Capture::Ambient => "ztunnel in front",
+        Capture::None => "no proxy",
+        _ => "a sidecar",
+    };
+    Some((what, reason))
+}
