@@ -74,7 +74,12 @@ impl<'m> Server<'m> {
             Capture::ProxylessGrpc => "the server is gRPC without a proxy",
             Capture::None => "the server has no proxy",
         };
-        let object = Some(self.workload().resource);
+        let workload = self.workload();
+        let object = match origin {
+            Origin::Written(_) => Some(workload.resource),
+            Origin::Inherited(_) => self.mesh.namespace(workload.namespace).resource,
+            Origin::Default | Origin::Assumed => None,
+        };
         evidence.push(Evidence { object, span: origin.span(), text: text.to_owned() });
     }
 

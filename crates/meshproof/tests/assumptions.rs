@@ -71,9 +71,12 @@ fn one_assumption_is_made_of_pods_whose_namespace_is_missing() {
         (told.as_str(), explained.as_str(), &answer["certain"]),
         ("unknown", "unknown", &Value::Bool(false))
     );
-    project.write("meshproof.yaml", b"external: {dataplane: ambient}\n");
-    let (told, explained, ..) = outcomes(&[]);
-    assert_eq!((told.as_str(), explained.as_str()), ("mtls", "mtls"));
+    project.write("meshproof.yaml", b"external: {dataplane: none}\n");
+    let (told, explained, _, answer) = outcomes(&[]);
+    assert_eq!(
+        (told.as_str(), explained.as_str(), &answer["certain"]),
+        ("plaintext", "plaintext", &Value::Bool(true))
+    );
 }
 
 #[test]

@@ -4,23 +4,42 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use foldhash::fast::RandomState;
+use meshproof_source::Span;
 
 use super::answer::{TlsPort, TlsRow};
 
-/// Joins rows that differ in nothing but their port and the names of the hosts in front of it. Rows stay in the order of
-/// their first ports.
+/// What is the first row's own.
+struct First {
+    port: TlsPort,
+    hosts: Vec<String>,
+    namespaces: Vec<Place>,
+    alike: Vec<TlsPort>,
+    /// Namespaces of others say the same elsewhere.
+    elsewhere: bool,
+}
+
+/// An object and the place in it.
+type Place = (Option<String>, Option<Span>);
+
+/// Joins rows that differ in nothing but their port, the names of the hosts in front of it, and the Namespace that says that
+/// they have a proxy. Rows stay in the order of their first ports.
 pub(super) fn fold(rows: Vec<TlsRow>) -> Vec<TlsRow> {
     let mut places: HashMap<TlsRow, usize, RandomState> = HashMap::default();
-    let mut first: Vec<(TlsPort, Vec<String>, Vec<TlsPort>)> = Vec::new();
+    let mut first: Vec<First> = Vec::new();
     for mut row in rows {
         let port = TlsPort { to: std::mem::take(&mut row.to), cluster: row.cluster.take(), port: row.port };
         row.port = 0;
         let hosts = take_hosts(&mut row);
+        let namespaces = take_namespaces(&mut row);
         match places.entry(row) {
-            Entry::Occupied(known) => first[*known.get()].2.push(port),
+            Entry::Occupied(known) => {
+                let first = &mut first[*known.get()];
+                first.elsewhere |= first.namespaces != namespaces;
+                first.alike.push(port);
+            }
             Entry::Vacant(place) => {
                 place.insert(first.len());
-                first.push((port, hosts, Vec::new()));
+                first.push(First { port, hosts, namespaces, alike: Vec::new(), elsewhere: false });
             }
         }
     }
@@ -36,6 +55,27 @@ pub(super) fn fold(rows: Vec<TlsRow>) -> Vec<TlsRow> {
             TlsRow { to: port.to, cluster: port.cluster, port: port.port, alike, ..row }
         };
     rows.into_iter().zip(first).map(restore).collect()
+}
+
+/// Stands for a Namespace while rows are compared.
+const TAKEN: &str = "Namespace";
+
+/// Takes out which Namespaces decide.
+fn take_namespaces(row: &mut TlsRow) -> Vec<Place> {
+    let all = row.clients.iter_mut().flat_map(|clients| &mut clients.because);
+    let of_namespaces = all.filter(|because| {
+        because
+            .object
+            .as_deref()
+            .and_then(|object| object.split_once(' '))
+            .is_some_and(|(kind, _)| kind == TAKEN)
+    });
+    of_namespaces
+        .map(|because| {
+            let object = because.object.replace(TAKEN.to_owned());
+            (object, because.span.take())
+        })
+        .collect()
 }
 
 /// Replaces what is called by numbers, in the order in which it comes.
