@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use foldhash::fast::RandomState;
 use meshproof_source::Span;
 
-use super::answer::{TlsPort, TlsRow};
+use super::answer::{Because, TlsPort, TlsRow};
 
 /// What is the first row's own.
 struct First {
@@ -45,15 +45,23 @@ pub(super) fn fold(rows: Vec<TlsRow>) -> Vec<TlsRow> {
     }
     let mut rows: Vec<(usize, TlsRow)> = places.into_iter().map(|(row, at)| (at, row)).collect();
     rows.sort_by_key(|(at, _)| *at);
-    let restore =
-        |((_, mut row), (port, hosts, alike)): ((usize, TlsRow), (TlsPort, Vec<String>, Vec<TlsPort>))| {
-            for via in row.clients.iter_mut().flat_map(|clients| &mut clients.via) {
-                if let Some(host) = via.parse().ok().and_then(|at: usize| hosts.get(at)) {
-                    via.clone_from(host);
-                }
+    let restore = |((_, mut row), first): ((usize, TlsRow), First)| {
+        let First { port, hosts, namespaces, alike, elsewhere } = first;
+        let mut namespaces = namespaces.into_iter();
+        for clients in &mut row.clients {
+            let taken = |because: &&mut Because| because.object.as_deref() == Some(TAKEN);
+            for because in clients.because.iter_mut().filter(taken) {
+                (because.object, because.span) = namespaces.next().unwrap_or_default();
+                clients.and_alike |= elsewhere;
             }
-            TlsRow { to: port.to, cluster: port.cluster, port: port.port, alike, ..row }
-        };
+        }
+        for via in row.clients.iter_mut().flat_map(|clients| &mut clients.via) {
+            if let Some(host) = via.parse().ok().and_then(|at: usize| hosts.get(at)) {
+                via.clone_from(host);
+            }
+        }
+        TlsRow { to: port.to, cluster: port.cluster, port: port.port, alike, ..row }
+    };
     rows.into_iter().zip(first).map(restore).collect()
 }
 
