@@ -34,7 +34,8 @@ impl View {
     pub(super) fn of(sidecar: &Sidecar) -> View {
         let listener = |listener: &EgressListener| {
             let mut everywhere: Vec<String> = entries(listener)
-                .filter_map(|(namespace, host)| (namespace == "*").then(|| host.to_owned()))
+                .filter(|(namespace, _)| *namespace == "*")
+                .map(|(_, host)| host.to_owned())
                 .collect();
             everywhere.sort_unstable();
             everywhere.dedup();
