@@ -180,12 +180,23 @@ fn twins(
         }
     }
     let mut families = Families::new();
+    let mut copies: Vec<(PathBuf, String, String)> = Vec::new();
     for ((parent, a, b), (common, differ)) in pairs {
         let size = |name: &str| all.get(parent.join(name).as_path()).copied().unwrap_or(0);
         let mostly = 2 * common >= size(&a).max(size(&b));
         let environments = environment(&a).is_some() && environment(&b).is_some();
         if differ && (mostly || environments) {
             families.entry(parent).or_default().extend([a, b]);
+        } else if mostly {
+            copies.push((parent, a, b));
+        }
+    }
+    // What a variant repeats unchanged is a variant beside it: the first step of a walk-through.
+    for (parent, a, b) in copies {
+        if let Some(family) = families.get_mut(&parent)
+            && (family.contains(&a) || family.contains(&b))
+        {
+            family.extend([a, b]);
         }
     }
     families

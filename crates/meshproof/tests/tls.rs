@@ -264,3 +264,19 @@ fn ports_of_which_the_same_is_told_are_one_row() {
     );
     assert!(text.ends_with("4 ports: 4 PERMISSIVE\n"), "{text}");
 }
+
+#[test]
+fn steps_of_a_walk_through_are_set_ups_of_their_own() {
+    let told = run(&["tls", "-o", "json", &format!("{SCENARIOS}/workshop")]).json();
+    let mut steps: Vec<(String, String)> = Vec::new();
+    for row in told["rows"].as_array().unwrap() {
+        let set_up = row["setUp"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let alike = row["alike"].as_array().unwrap().iter();
+        let names = std::iter::once(&row["to"]).chain(alike.map(|port| &port["to"]));
+        steps.extend(names.map(|name| (set_up.clone(), name.as_str().unwrap().to_owned())));
+    }
+    let each = steps.len();
+    steps.sort();
+    steps.dedup();
+    assert_eq!((steps.len(), each), (8, 8), "two workloads in each of four steps: {steps:?}");
+}

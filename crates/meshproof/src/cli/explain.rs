@@ -80,13 +80,15 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
 /// they agree.
 fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     let mut answers: Vec<Answer> = Vec::new();
+    let mut set_ups: Vec<Option<String>> = Vec::new();
     let mut unclear: Option<Unclear> = None;
-    for mesh in &outcome.meshes {
+    for (mesh, folder) in outcome.meshes.iter().zip(super::tls::folders(outcome)) {
         match Explainer::new(mesh).answers(question) {
             Ok(found) => {
                 for answer in found {
                     if !answers.contains(&answer) {
                         answers.push(answer);
+                        set_ups.push(folder.clone());
                     }
                 }
             }
@@ -116,7 +118,7 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
             "the input holds {} set-ups (overlays or environments) that answer differently: {allow} allow it and {deny} \
              deny it{}; pass the folder of the one you mean",
             answers.len(),
-            clusters(&answers)
+            places(&answers, &set_ups)
         ));
     }
     if let [first, ..] = answers.as_slice()
@@ -137,11 +139,19 @@ fn ask(outcome: &Outcome, question: &Question) -> Result<Answer, String> {
     }
 }
 
-/// The clusters that answer, when they have names.
-fn clusters(answers: &[Answer]) -> String {
-    let told = |answer: &Answer| Some(format!("{} {} it", answer.cluster.as_ref()?, word(answer)));
-    let told: Vec<String> = answers.iter().filter_map(told).collect();
-    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+/// So many set-ups are named.
+const NAMED: usize = 4;
+
+/// The clusters or folders that answer, when they have names.
+fn places(answers: &[Answer], set_ups: &[Option<String>]) -> String {
+    let told = |(answer, folder): (&Answer, &Option<String>)| {
+        Some(format!("{} {} it", answer.cluster.as_ref().or(folder.as_ref())?, word(answer)))
+    };
+    let mut told: Vec<String> = answers.iter().zip(set_ups).filter_map(told).collect();
+    let more = told.len().saturating_sub(NAMED);
+    told.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    if told.is_empty() { String::new() } else { format!(" ({}{more})", told.join(", ")) }
 }
 
 fn word(answer: &Answer) -> &'static str {

@@ -98,7 +98,7 @@ fn ask(outcome: &Outcome, question: &TlsQuestion) -> Result<Vec<SetUp>, Unclear>
 }
 
 /// The folder of each mesh: what the texts have in common that are not part of all of them. Nothing where there is one.
-fn folders(outcome: &Outcome) -> Vec<Option<String>> {
+pub(super) fn folders(outcome: &Outcome) -> Vec<Option<String>> {
     let several = outcome.meshes.len();
     if several < 2 {
         return vec![None; several];
