@@ -108,6 +108,8 @@ pub(crate) struct TextDomain {
     pub absent: bool,
     /// It may be empty.
     pub empty: bool,
+    /// A box, or a question, tells what is missing from what is there. Else nothing is less than a missing text.
+    pub absent_matters: bool,
     /// Some test tells the empty text from others.
     pub empty_matters: bool,
     /// A character that no test of the variable knows.
@@ -124,6 +126,7 @@ impl TextDomain {
             form,
             start,
             absent: false,
+            absent_matters: false,
             empty: false,
             empty_matters: false,
             filler: String::new(),

@@ -43,6 +43,26 @@ pub(crate) struct Words {
 }
 
 impl Kind {
+    /// Told that boxes ask whether the variable is there at all.
+    pub fn set_absent_matters(&mut self) {
+        match self {
+            Kind::Numbers(_) => {}
+            Kind::Parts { domains, .. } => domains.iter_mut().for_each(|domain| domain.absent_matters = true),
+            Kind::Lines(domain) => domain.absent_matters = true,
+            Kind::Words(words) => words.domain.absent_matters = true,
+        }
+    }
+
+    /// Whether boxes ask whether the variable is there at all.
+    pub fn absent_matters(&self) -> bool {
+        match self {
+            Kind::Numbers(_) => false,
+            Kind::Parts { domains, .. } => domains.iter().any(|domain| domain.absent_matters),
+            Kind::Lines(domain) => domain.absent_matters,
+            Kind::Words(words) => words.domain.absent_matters,
+        }
+    }
+
     /// Chooses the text that no test knows. Where there is none, texts need a search of their own.
     pub fn fill<'a>(&mut self, shapes: impl Iterator<Item = &'a Shape> + Clone) {
         let part_texts = |at: usize| {
@@ -104,6 +124,15 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
+    /// Whether it is met when the variable is not there.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Shape::Forms(forms) => forms.iter().any(|form| form.contains(&Part::Absent)),
+            Shape::Simple(part) => *part == Part::Absent,
+            Shape::Range(..) | Shape::Language(_) => false,
+        }
+    }
+
     pub fn matches(&self, value: &Value) -> bool {
         match (self, value) {
             (Shape::Range(from, to), Value::Number(number)) => from <= number && number <= to,

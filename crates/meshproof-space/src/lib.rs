@@ -8,6 +8,7 @@
 //! What is said holds for the requests of a [`Domain`]. Nothing is guessed: a question is answered with a request that
 //! [`meshproof_authz::evaluate`] confirms, with a proof that there is none, or with the [`Limit`] that was hit.
 
+mod allowed;
 mod alphabet;
 mod bits;
 mod boxes;
@@ -33,7 +34,9 @@ mod values;
 mod variable;
 mod vocabulary;
 mod witness;
+mod words;
 
+pub use allowed::{Allowed, AllowedBox, Exception};
 pub use boxes::{Clause, RequestBox};
 pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};

@@ -98,15 +98,16 @@ impl Demand {
     pub fn least(&self, domain: &TextDomain) -> Result<Vec<Option<Arc<str>>>, Limit> {
         let mut found = Vec::new();
         match self {
-            Demand::Free if domain.absent => found.push(None),
+            Demand::Free if domain.absent && !domain.absent_matters => found.push(None),
             Demand::Absent if domain.absent => found.push(None),
             Demand::Absent => {}
             Demand::Exact(text) if domain.is_legal(text) => found.push(Some(Arc::clone(text))),
             Demand::Exact(_) => {}
             Demand::Free => {
                 let none: Arc<str> = Arc::from("");
-                return Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false }
-                    .least(domain);
+                found.extend(domain.absent.then_some(None));
+                let there = Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false };
+                found.extend(there.least(domain)?);
             }
             Demand::Affixes { prefix, suffix, non_empty } => {
                 let start = if domain.start.starts_with(&**prefix) { domain.start } else { prefix };

@@ -65,6 +65,7 @@ impl Universe {
             .collect();
         let probes = probes.iter().map(|probe| collector.cube(probe)).collect();
         let all = collector.cube(&RequestBox::all());
+        collector.only_kinds_follow();
         let kinds = domain.kinds(&collector.variables, &context);
         let kinds: Option<Vec<CubeId>> =
             kinds.map(|kinds| kinds.iter().map(|kind| collector.cube(kind)).collect());
@@ -119,8 +120,16 @@ impl Universe {
         Ok(None)
     }
 
+    /// What all the boxes ask, variable by variable.
+    pub fn joined(&self, cubes: &[CubeId]) -> Vec<Column> {
+        cubes.iter().fold(Vec::new(), |joined, cube| {
+            let columns: Vec<Column> = self.vocabulary.columns_of(*cube).cloned().collect();
+            Column::merged(&joined, &columns)
+        })
+    }
+
     /// The boxes together, in one kind of requests.
-    fn target(&self, cubes: &[CubeId], kind: usize, cover: &mut Cover<'_>) -> Vec<PreparedId> {
+    pub fn target(&self, cubes: &[CubeId], kind: usize, cover: &mut Cover<'_>) -> Vec<PreparedId> {
         let of_kind = self.kinds.as_ref().map_or(&[][..], |kinds| &kinds[kind]);
         if let [cube] = cubes {
             let own = self.vocabulary.cube(*cube);
@@ -136,10 +145,7 @@ impl Universe {
             }
             return target;
         }
-        let joined = cubes.iter().fold(of_kind.to_vec(), |joined, cube| {
-            let columns: Vec<Column> = self.vocabulary.columns_of(*cube).cloned().collect();
-            Column::merged(&joined, &columns)
-        });
+        let joined = Column::merged(of_kind, &self.joined(cubes));
         joined.into_iter().map(|column| cover.prepared.add(column)).collect()
     }
 
@@ -236,6 +242,23 @@ impl Universe {
         }
     }
 
+    /// A request of all the boxes that no box of the cover holds and that the check confirms.
+    ///
+    /// # Errors
+    /// There is none as far as is known, and a limit was hit.
+    pub fn find_beside(
+        &self,
+        cubes: &Vec<CubeId>,
+        cover: &mut Cover<'_>,
+        confirm: impl Fn(&Request) -> bool,
+    ) -> Result<Option<Box<Request>>, Limit> {
+        let mut found = self.find_within(&[cubes], cover, 1, confirm);
+        match found.requests.pop() {
+            Some((_, request)) => Ok(Some(request)),
+            None => found.limit.map_or(Ok(None), Err),
+        }
+    }
+
     /// Up to `most` requests of the region that the check confirms, one for each conjunction at most.
     pub fn find_each(&self, region: &Region, most: usize, confirm: impl Fn(&Request) -> bool) -> Found {
         let mut found = Found { limit: region.is_partial.then_some(Limit::Boxes), ..Found::default() };
@@ -246,9 +269,23 @@ impl Universe {
             return found;
         }
         let mut cover = self.cover(region.except.clone());
-        let alive = Bits::all(region.except.len());
+        let more = self.find_within(&within, &mut cover, most, confirm);
+        found.limit = more.limit.or(found.limit);
+        found.requests = more.requests;
+        found
+    }
+
+    fn find_within(
+        &self,
+        within: &[&Vec<CubeId>],
+        cover: &mut Cover<'_>,
+        most: usize,
+        confirm: impl Fn(&Request) -> bool,
+    ) -> Found {
+        let mut found = Found::default();
+        let alive = Bits::all(cover.len());
         for cubes in within {
-            match self.escape(cubes, &mut cover, &alive) {
+            match self.escape(cubes, cover, &alive) {
                 Ok(None) => {}
                 Ok(Some(point)) => {
                     let request = self.request(&point);
@@ -256,7 +293,7 @@ impl Universe {
                         found.limit = Some(Limit::Unconfirmed);
                         continue;
                     }
-                    found.requests.push((cubes.clone(), Box::new(request)));
+                    found.requests.push(((*cubes).clone(), Box::new(request)));
                     if found.requests.len() == most {
                         return found;
                     }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use foldhash::HashMap;
 use meshproof_authz::Context;
 
-use crate::boxes::RequestBox;
+use crate::boxes::{Clause, RequestBox};
 use crate::domain::Domain;
 use crate::kind::{Kind, Shape, kind_of, shape_of};
 use crate::matcher::Matcher;
@@ -72,6 +72,8 @@ pub(crate) struct Collector {
     cube_ids: HashMap<Cube, CubeId>,
     /// The original client address is the other end of the connection, so both are one variable.
     remote_is_source: bool,
+    /// Tests that boxes of policies and questions make; kinds of requests may make more.
+    asked: usize,
 }
 
 impl Collector {
@@ -101,6 +103,11 @@ impl Collector {
                 *entry.insert(id)
             }
         }
+    }
+
+    /// What follows are kinds of requests, which only join what is asked with what there is.
+    pub fn only_kinds_follow(&mut self) {
+        self.asked = self.tests.len();
     }
 
     /// The box in numbers.
@@ -151,11 +158,16 @@ impl Collector {
             }
             let own = of_variable[at].iter().map(|test| (*test, &shapes[*test as usize]));
             kind.fill(own.clone().map(|(_, shape)| shape));
+            let asked = own.clone().take_while(|(test, _)| (*test as usize) < self.asked);
+            if asked.map(|(_, shape)| shape).any(Shape::is_absence) {
+                kind.set_absent_matters();
+            }
             matchers.push(Matcher::new(own));
             kinds.push(kind);
         }
         Vocabulary {
             variables: self.variables,
+            tests: self.tests.into_iter().map(|(_, test)| test).collect(),
             kinds,
             shapes,
             matchers,
@@ -179,6 +191,8 @@ fn intern<T: Clone + Eq + std::hash::Hash>(list: &mut Vec<T>, ids: &mut HashMap<
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     pub variables: Vec<Variable>,
+    /// Every test as it was handed in.
+    pub tests: Vec<Test>,
     pub kinds: Vec<Kind>,
     /// Every test.
     pub shapes: Vec<Shape>,
@@ -198,6 +212,23 @@ impl Vocabulary {
 
     pub fn columns_of(&self, cube: CubeId) -> impl Iterator<Item = &Column> {
         self.cubes[cube].iter().map(|column| &self.columns[*column])
+    }
+
+    /// What the column asks.
+    pub fn clauses(&self, column: &Column) -> Vec<Clause> {
+        let variable = &self.variables[column.variable];
+        let tests = |ids: &[TestId]| ids.iter().map(|id| self.tests[*id as usize].clone()).collect();
+        let mut clauses: Vec<Clause> =
+            column.any_of.iter().map(|list| Clause::any(variable.clone(), tests(list))).collect();
+        if !column.none_of.is_empty() {
+            clauses.push(Clause::none(variable.clone(), tests(&column.none_of)));
+        }
+        clauses
+    }
+
+    /// The box as it can be read.
+    pub fn written(&self, cube: CubeId) -> RequestBox {
+        RequestBox::of(self.columns_of(cube).flat_map(|column| self.clauses(column)).collect())
     }
 
     pub fn shape(&self, test: TestId) -> &Shape {

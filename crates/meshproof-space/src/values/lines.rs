@@ -50,6 +50,9 @@ pub(super) fn values(
     for test in refused {
         hitting.extend(least(test)?);
     }
+    if domain.absent_matters {
+        hitting.extend(super::parts::texts(&[Part::Exists], domain)?);
+    }
     combined(choices, hitting, column, against)
 }
 
@@ -102,6 +105,10 @@ struct Set {
 
 impl Set {
     fn and(&self, other: &Set) -> Set {
+        // Texts that are there leave nothing of what their absence passes.
+        if self.lines.is_empty() || other.lines.is_empty() {
+            return if self.lines.is_empty() { other.clone() } else { self.clone() };
+        }
         let mut lines: Lines = self.lines.iter().chain(&other.lines).cloned().collect();
         lines.sort();
         lines.dedup();
@@ -128,6 +135,8 @@ fn unbeaten(sets: Vec<Set>) -> Vec<Set> {
 /// The tests that matter for some texts, numbered.
 struct Weights {
     passed: HashMap<Arc<str>, (Vec<usize>, Vec<usize>)>,
+    /// The same for no text at all.
+    empty: (Vec<usize>, Vec<usize>),
     bound: usize,
 }
 
@@ -155,12 +164,24 @@ impl Weights {
             }
             passed.insert(Arc::clone(text), (hits, wants));
         }
-        Weights { passed, bound: numbers.len() }
+        let mut empty = (Vec::new(), Vec::new());
+        if vocabulary.kinds[column.variable].absent_matters() {
+            for test in vocabulary.passed(column.variable, &Value::Lines(Arc::from([]))) {
+                let next = numbers.len();
+                let number = *numbers.entry(test).or_insert(next);
+                if refused.binary_search(&test).is_ok() {
+                    empty.0.push(number);
+                }
+                empty.1.push(number);
+            }
+        }
+        Weights { passed, empty, bound: numbers.len() }
     }
 
     fn of(&self, lines: Lines) -> Set {
         let mut set = Set { hits: Bits::none(self.bound), wants: Bits::none(self.bound), lines };
-        for (hits, wants) in set.lines.iter().filter_map(|line| self.passed.get(line)) {
+        let none = set.lines.is_empty().then_some(&self.empty);
+        for (hits, wants) in set.lines.iter().filter_map(|line| self.passed.get(line)).chain(none) {
             hits.iter().for_each(|at| set.hits.insert(*at));
             wants.iter().for_each(|at| set.wants.insert(*at));
         }

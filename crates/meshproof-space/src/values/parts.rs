@@ -96,12 +96,14 @@ fn and(demands: &Demands, form: &[Part]) -> Option<Demands> {
 fn least(demands: &Demands, domains: &[TextDomain], together: bool) -> Result<Vec<Value>, Limit> {
     let nothing_asked = demands.iter().all(|demand| matches!(demand, Demand::Free | Demand::Absent));
     let may_be_absent = domains.iter().all(|domain| domain.absent);
+    let mut values = Vec::new();
     if together && nothing_asked {
+        let absent_matters = domains.iter().any(|domain| domain.absent_matters);
         if may_be_absent {
-            return Ok(vec![Value::Parts(vec![None; demands.len()].into())]);
+            values.push(Value::Parts(vec![None; demands.len()].into()));
         }
-        if demands.contains(&Demand::Absent) {
-            return Ok(Vec::new());
+        if demands.contains(&Demand::Absent) || (may_be_absent && !absent_matters) {
+            return Ok(values);
         }
     }
     let mut found: Vec<Vec<Option<Arc<str>>>> = vec![Vec::new()];
@@ -121,7 +123,8 @@ fn least(demands: &Demands, domains: &[TextDomain], together: bool) -> Result<Ve
         });
         found = longer.collect();
     }
-    Ok(found.into_iter().map(|parts| Value::Parts(parts.into())).collect())
+    values.extend(found.into_iter().map(|parts| Value::Parts(parts.into())));
+    Ok(values)
 }
 
 /// The least texts that meet all of the simple tests.

@@ -57,7 +57,7 @@ impl Search<'_> {
         let absent = Value::text(None);
         if self.words.domain.absent && vocabulary.takes(column, &absent) {
             found.push(absent);
-            if refused.is_empty() && column.any_of.is_empty() {
+            if refused.is_empty() && column.any_of.is_empty() && !self.words.domain.absent_matters {
                 return Ok(found);
             }
         }
@@ -97,6 +97,9 @@ impl Search<'_> {
             let passed = vocabulary.passed(variable, &alone(text));
             passed.iter().any(|test| refused.contains(test))
         });
+        if self.words.domain.absent_matters {
+            hitting.extend(self.texts(&[], refused)?.iter().cloned());
+        }
         let mut found = combined(alternatives, hitting, column, self.against)?;
         if column.any_of.is_empty() && !self.words.domain.absent {
             found.retain(|value| !matches!(value, Value::Lines(lines) if lines.is_empty()));

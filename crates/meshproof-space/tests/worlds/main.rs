@@ -5,8 +5,10 @@
 #[path = "../../../meshproof-authz/tests/common/mod.rs"]
 mod common;
 
+mod allowed;
 mod changes;
 mod pool;
+mod reading;
 mod world;
 
 use common::{Policies, context};

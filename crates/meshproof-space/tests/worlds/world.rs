@@ -85,7 +85,7 @@ const CONDITIONS: Fields = Fields(&[
     ("request.auth.claims[g][h]", &["a", "*"]),
     ("request.auth.claims[iss]", &["i", "*", "j*"]),
     ("request.auth.claims[scope]", &["a", "b", "a*"]),
-    ("connection.sni", &["a.b", "*.b", "*", "A.b"]),
+    ("connection.sni", &["a.b", "*.b", "*", "A.b", ""]),
     ("destination.ip", &["10.0.0.0/8", "10.0.0.2"]),
     ("experimental.envoy.filters.f[k]", &["a", "[a]", "[a*]", "*"]),
     ("request.headers[:path]", &["/a", "/a*", "*q=1", "/a?q*"]),
