@@ -144,6 +144,11 @@ impl TextDomain {
         TextDomain { empty: true, ..self }
     }
 
+    /// Whether there are texts beside the empty one.
+    pub fn has_letters(&self) -> bool {
+        self.alphabet != Bytes::NONE
+    }
+
     pub fn is_legal(&self, text: &str) -> bool {
         if text.is_empty() {
             return self.empty;

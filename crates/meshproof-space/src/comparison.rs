@@ -12,7 +12,7 @@ use crate::vocabulary::CubeId;
 /// The policies of one enforcement point before and after a change.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    universe: Option<Universe>,
+    pub(crate) universe: Option<Universe>,
     sides: [Side<'a>; 2],
 }
 

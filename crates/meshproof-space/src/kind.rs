@@ -53,6 +53,15 @@ impl Kind {
         }
     }
 
+    /// Whether there may be several values at a time.
+    pub fn holds_several(&self) -> bool {
+        match self {
+            Kind::Lines(_) => true,
+            Kind::Words(words) => words.several,
+            Kind::Numbers(_) | Kind::Parts { .. } => false,
+        }
+    }
+
     /// Whether boxes ask whether the variable is there at all.
     pub fn absent_matters(&self) -> bool {
         match self {

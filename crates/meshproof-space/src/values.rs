@@ -17,6 +17,8 @@ mod lines;
 mod parts;
 mod words;
 
+pub(crate) use words::language as language_of_test;
+
 /// More values than this are not tried at one place.
 const MOST_VALUES: usize = 4096;
 
@@ -86,6 +88,16 @@ fn simple(column: &Column, refused: &[TestId], against: Against<'_>) -> Result<V
 /// Numbers that read well.
 const FAMILIAR: [u128; 6] = [8080, 443, 0x0a00_0001, 0xc000_0201, 0xcb00_7101, 0x2001_0db8 << 96 | 1];
 
+/// A number from the border on and before the next one, one that reads well if there is one.
+pub(crate) fn familiar(border: Number, behind: Option<&Number>, domain: &[(Number, Number)]) -> Number {
+    let within = |number: &Number| domain.iter().any(|(from, to)| from <= number && number <= to);
+    let inside = FAMILIAR
+        .iter()
+        .map(|value| Number { value: *value, ..border })
+        .find(|number| border <= *number && behind.is_none_or(|behind| number < behind) && within(number));
+    inside.unwrap_or(border)
+}
+
 /// One number for each interval between the borders of what is tested.
 fn numbers(
     domain: &[(Number, Number)],
@@ -105,13 +117,7 @@ fn numbers(
     borders.dedup();
     let within = |number: &Number| domain.iter().any(|(from, to)| from <= number && number <= to);
     let takes = |number: &Number| vocabulary.takes(column, &Value::Number(*number));
-    let chosen = borders.iter().enumerate().map(|(at, border)| {
-        let behind = borders.get(at + 1);
-        let inside = FAMILIAR
-            .iter()
-            .map(|value| Number { value: *value, ..*border })
-            .find(|number| border <= number && behind.is_none_or(|behind| number < behind) && within(number));
-        inside.unwrap_or(*border)
-    });
+    let chosen =
+        borders.iter().enumerate().map(|(at, border)| familiar(*border, borders.get(at + 1), domain));
     chosen.filter(within).filter(takes).map(Value::Number).collect()
 }

@@ -82,10 +82,7 @@ impl Collector {
     }
 
     pub fn variable(&mut self, variable: &Variable) -> VariableId {
-        let variable = match variable {
-            Variable::RemoteIp if self.remote_is_source => &Variable::SourceIp,
-            variable => variable,
-        };
+        let variable = itself(variable, self.remote_is_source);
         if let Some(id) = self.variable_ids.get(variable) {
             return *id;
         }
@@ -167,6 +164,8 @@ impl Collector {
         }
         Vocabulary {
             variables: self.variables,
+            of_variable,
+            remote_is_source: self.remote_is_source,
             tests: self.tests.into_iter().map(|(_, test)| test).collect(),
             kinds,
             shapes,
@@ -174,6 +173,14 @@ impl Collector {
             columns: self.columns,
             cubes: self.cubes,
         }
+    }
+}
+
+/// The variable that it is.
+fn itself(variable: &Variable, remote_is_source: bool) -> &Variable {
+    match variable {
+        Variable::RemoteIp if remote_is_source => &Variable::SourceIp,
+        variable => variable,
     }
 }
 
@@ -191,6 +198,9 @@ fn intern<T: Clone + Eq + std::hash::Hash>(list: &mut Vec<T>, ids: &mut HashMap<
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     pub variables: Vec<Variable>,
+    /// The tests of each variable.
+    of_variable: Vec<Vec<TestId>>,
+    remote_is_source: bool,
     /// Every test as it was handed in.
     pub tests: Vec<Test>,
     pub kinds: Vec<Kind>,
@@ -212,6 +222,22 @@ impl Vocabulary {
 
     pub fn columns_of(&self, cube: CubeId) -> impl Iterator<Item = &Column> {
         self.cubes[cube].iter().map(|column| &self.columns[*column])
+    }
+
+    /// The place of the variable; nothing when no box looks at it.
+    pub fn place_of(&self, variable: &Variable) -> Option<VariableId> {
+        let variable = itself(variable, self.remote_is_source);
+        self.variables.iter().position(|known| known == variable)
+    }
+
+    /// The place of the test; nothing when no box makes it.
+    pub fn test(&self, variable: VariableId, test: &Test) -> Option<TestId> {
+        self.tests_of(variable).find(|known| self.tests[*known as usize] == *test)
+    }
+
+    /// The tests of the variable.
+    pub fn tests_of(&self, variable: VariableId) -> impl Iterator<Item = TestId> + '_ {
+        self.of_variable[variable].iter().copied()
     }
 
     /// What the column asks.

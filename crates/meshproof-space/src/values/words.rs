@@ -276,7 +276,8 @@ fn is_implied(demand: &Demand, test: TestId, vocabulary: &Vocabulary) -> bool {
     }
 }
 
-fn language(test: TestId, vocabulary: &Vocabulary, bytes: Bytes) -> Language {
+/// The texts that pass the test.
+pub(crate) fn language(test: TestId, vocabulary: &Vocabulary, bytes: Bytes) -> Language {
     match vocabulary.shape(test) {
         Shape::Simple(part) => language_of(part, bytes),
         Shape::Language(language) => Language::clone(language),

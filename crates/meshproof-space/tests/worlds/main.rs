@@ -7,6 +7,7 @@ mod common;
 
 mod allowed;
 mod changes;
+mod held;
 mod pool;
 mod reading;
 mod world;
@@ -14,8 +15,8 @@ mod world;
 use common::{Policies, context};
 use fastrand::Rng;
 use meshproof_authz::{
-    ClientAddress, Context, Decision, Engine, HeaderMatching, IdentityFlavour, PathNormalization, Policy,
-    RuleVerdict, evaluate,
+    ClientAddress, Context, Decision, Engine, Evaluation, HeaderMatching, IdentityFlavour, PathNormalization,
+    Policy, RuleVerdict, evaluate,
 };
 use meshproof_space::{Among, Domain, Effect, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth};
 use pool::Pool;
@@ -29,6 +30,15 @@ struct Tally {
 }
 
 const OUTCOMES: [Outcome; 4] = [Outcome::Allowed, Outcome::Denied, Outcome::Delegated, Outcome::Audited];
+
+fn has(evaluation: &Evaluation, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Allowed => evaluation.decision == Decision::Allow,
+        Outcome::Denied => evaluation.decision == Decision::Deny,
+        Outcome::Delegated => !evaluation.delegated.is_empty(),
+        Outcome::Audited => evaluation.audit.is_some(),
+    }
+}
 
 /// Rules in relation to each other, against the rules that each request of the pool matches.
 fn check_rules(space: &Space<'_>, matched: &[Vec<RuleId>], text: &str) {
@@ -114,12 +124,7 @@ fn check(text: &str, context: &Context, domain: &Domain, pool: &Pool, tally: &mu
         }
     };
     for outcome in OUTCOMES {
-        let shown = evaluations.iter().position(|evaluation| match outcome {
-            Outcome::Allowed => evaluation.decision == Decision::Allow,
-            Outcome::Denied => evaluation.decision == Decision::Deny,
-            Outcome::Delegated => !evaluation.delegated.is_empty(),
-            Outcome::Audited => evaluation.audit.is_some(),
-        });
+        let shown = evaluations.iter().position(|evaluation| has(evaluation, outcome));
         answered(space.find(outcome), shown, &format!("{outcome:?}"));
     }
     let matched: Vec<Vec<RuleId>> = evaluations
