@@ -3,7 +3,8 @@
 use foldhash::{HashMap, HashMapExt};
 
 use crate::bits::Bits;
-use crate::value::Value;
+use crate::kind::Shape;
+use crate::value::{Number, Value};
 use crate::vocabulary::{CubeId, TestId, VariableId, Vocabulary};
 
 /// The boxes of a union by number.
@@ -30,6 +31,8 @@ struct Lists {
     wanting: HashMap<TestId, Vec<u32>>,
     /// Boxes with several lists, which are asked one by one.
     several: Vec<u32>,
+    /// Where ranges that are tested begin, and where the numbers behind them do; ordered.
+    borders: Vec<Number>,
     /// Boxes that refuse the test.
     refused: HashMap<TestId, Vec<u32>>,
     memo: HashMap<Value, Bits>,
@@ -58,9 +61,18 @@ impl Index {
                 if !column.none_of.is_empty() {
                     lists.refusing.insert(at);
                 }
+                for test in column.any_of.iter().flatten().chain(&column.none_of) {
+                    if let Shape::Range(from, to) = vocabulary.shape(*test) {
+                        lists.borders.extend([Some(*from), to.next()].into_iter().flatten());
+                    }
+                }
                 let refused = &mut lists.refused;
                 column.none_of.iter().for_each(|test| refused.entry(*test).or_default().push(number));
             }
+        }
+        for lists in variables.values_mut() {
+            lists.borders.sort_unstable();
+            lists.borders.dedup();
         }
         Index { all: Bits::all(bound), cubes, variables, room: 64 << 20 }
     }
@@ -118,6 +130,14 @@ impl Index {
             })
     }
 
+    /// The borders of tested ranges behind `from` and up to `to`.
+    pub fn borders(&self, variable: VariableId, from: Number, to: Number) -> &[Number] {
+        let Some(lists) = self.variables.get(&variable) else { return &[] };
+        let start = lists.borders.partition_point(|border| *border <= from);
+        let end = lists.borders.partition_point(|border| *border <= to);
+        &lists.borders[start..end.max(start)]
+    }
+
     /// The boxes that living ones compare the variable with at all: their tests.
     pub fn live_tests(&self, variable: VariableId, alive: &Bits, vocabulary: &Vocabulary) -> Vec<TestId> {
         let Some(lists) = self.variables.get(&variable) else { return Vec::new() };
@@ -162,6 +182,7 @@ impl Lists {
             refusing: Bits::none(bound),
             wanting: HashMap::new(),
             several: Vec::new(),
+            borders: Vec::new(),
             refused: HashMap::new(),
             memo: HashMap::new(),
         }

@@ -4,7 +4,7 @@ use foldhash::{HashMap, HashMapExt};
 
 use crate::kind::Shape;
 use crate::part::Part;
-use crate::value::Value;
+use crate::value::{Number, Value};
 use crate::vocabulary::TestId;
 
 /// Look-up tables over the tests of one variable. A product is found by its most selective part and asked in full.
@@ -13,6 +13,7 @@ pub(crate) struct Matcher {
     exact: HashMap<(usize, Box<str>), Vec<TestId>>,
     prefix: Affixes,
     suffix: Affixes,
+    blocks: Blocks,
     /// Asked one by one.
     others: Vec<TestId>,
 }
@@ -23,6 +24,39 @@ struct Affixes {
     texts: HashMap<(usize, Box<str>), Vec<TestId>>,
     /// Part and length.
     lengths: Vec<(usize, usize)>,
+}
+
+/// Ranges that start at a multiple of their size, as blocks of addresses and single ports do.
+#[derive(Debug, Default)]
+struct Blocks {
+    /// By first number and size.
+    starts: HashMap<(Number, u32), Vec<TestId>>,
+    /// The sizes that occur, as powers of two.
+    sizes: Vec<u32>,
+}
+
+impl Blocks {
+    /// Whether the range is a block, which is then known.
+    fn insert(&mut self, from: Number, to: Number, test: TestId) -> bool {
+        let span = to.value.wrapping_sub(from.value);
+        if from.is_v6 != to.is_v6 || span & span.wrapping_add(1) != 0 || from.value & span != 0 {
+            return false;
+        }
+        let size = u128::BITS - span.leading_zeros();
+        if !self.sizes.contains(&size) {
+            self.sizes.push(size);
+        }
+        self.starts.entry((from, size)).or_default().push(test);
+        true
+    }
+
+    fn holding(&self, number: Number) -> impl Iterator<Item = TestId> + '_ {
+        let found = self.sizes.iter().filter_map(move |size| {
+            let span = u128::MAX.checked_shr(u128::BITS - size).unwrap_or(0);
+            self.starts.get(&(Number { value: number.value & !span, ..number }, *size))
+        });
+        found.flatten().copied()
+    }
 }
 
 impl Affixes {
@@ -41,6 +75,7 @@ impl Matcher {
             exact: HashMap::new(),
             prefix: Affixes::default(),
             suffix: Affixes::default(),
+            blocks: Blocks::default(),
             others: Vec::new(),
         };
         for (id, shape) in tests {
@@ -55,7 +90,11 @@ impl Matcher {
                         _ => matcher.others.push(id),
                     }
                 }
-                Shape::Range(..) => matcher.others.push(id),
+                Shape::Range(from, to) => {
+                    if !matcher.blocks.insert(*from, *to, id) {
+                        matcher.others.push(id);
+                    }
+                }
             }
         }
         matcher.others.dedup();
@@ -84,7 +123,7 @@ impl Matcher {
     pub fn passed(&self, value: &Value, shapes: &[Shape]) -> Vec<TestId> {
         let mut candidates = self.others.clone();
         match value {
-            Value::Number(_) => {}
+            Value::Number(number) => candidates.extend(self.blocks.holding(*number)),
             Value::Parts(parts) => {
                 let there = parts.iter().enumerate().filter_map(|(at, text)| Some((at, text.as_deref()?)));
                 there.for_each(|(at, text)| self.look_up(at, text, &mut candidates));

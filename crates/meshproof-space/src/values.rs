@@ -50,16 +50,12 @@ impl Values {
     /// A limit was hit.
     pub fn of(&mut self, column: &Column, against: Against<'_>) -> Result<Vec<Value>, Limit> {
         let Against { vocabulary, index, alive } = against;
+        if let Kind::Numbers(ranges) = &vocabulary.kinds[column.variable] {
+            return Ok(numbers(ranges, column, against));
+        }
         let refused = index.live_refused(column.variable, alive, vocabulary);
         let found = match &vocabulary.kinds[column.variable] {
-            Kind::Numbers(ranges) => {
-                return Ok(numbers(
-                    ranges,
-                    column,
-                    &index.live_tests(column.variable, alive, vocabulary),
-                    vocabulary,
-                ));
-            }
+            Kind::Numbers(_) => Vec::new(),
             Kind::Words(words) => return words::values(words, column, &refused, against, &mut self.texts),
             _ if refused.is_empty() => {
                 if let Some(known) = self.plain.get(column) {
@@ -98,18 +94,33 @@ pub(crate) fn familiar(border: Number, behind: Option<&Number>, domain: &[(Numbe
     inside.unwrap_or(border)
 }
 
+/// Borders of all boxes are tried up to so many, those of the living boxes beyond.
+const FEW_BORDERS: usize = 64;
+
 /// One number for each interval between the borders of what is tested.
-fn numbers(
-    domain: &[(Number, Number)],
-    column: &Column,
-    live: &[TestId],
-    vocabulary: &Vocabulary,
-) -> Vec<Value> {
-    let own = column.any_of.iter().flatten().chain(&column.none_of);
+fn numbers(domain: &[(Number, Number)], column: &Column, against: Against<'_>) -> Vec<Value> {
+    let Against { vocabulary, index, alive } = against;
+    let range = |test: &TestId| match vocabulary.shape(*test) {
+        Shape::Range(from, to) => Some((*from, *to)),
+        _ => None,
+    };
+    // Every number lies in one of these.
+    let own: Vec<(Number, Number)> = match column.any_of.first() {
+        Some(list) => list.iter().filter_map(range).collect(),
+        None => domain.to_vec(),
+    };
     let mut borders: Vec<Number> = domain.iter().map(|(from, _)| *from).collect();
-    for test in own.chain(live) {
-        if let Shape::Range(from, to) = vocabulary.shape(*test) {
-            borders.push(*from);
+    let more = column.any_of.iter().skip(1).flatten().chain(&column.none_of);
+    for (from, to) in own.iter().copied().chain(more.filter_map(range)) {
+        borders.push(from);
+        borders.extend(to.next());
+    }
+    let inside = || own.iter().map(|(from, to)| index.borders(column.variable, *from, *to));
+    if inside().map(<[Number]>::len).sum::<usize>() <= FEW_BORDERS {
+        borders.extend(inside().flatten());
+    } else {
+        for (from, to) in index.live_tests(column.variable, alive, vocabulary).iter().filter_map(range) {
+            borders.push(from);
             borders.extend(to.next());
         }
     }
@@ -117,7 +128,7 @@ fn numbers(
     borders.dedup();
     let within = |number: &Number| domain.iter().any(|(from, to)| from <= number && number <= to);
     let takes = |number: &Number| vocabulary.takes(column, &Value::Number(*number));
-    let chosen =
-        borders.iter().enumerate().map(|(at, border)| familiar(*border, borders.get(at + 1), domain));
-    chosen.filter(within).filter(takes).map(Value::Number).collect()
+    let each = borders.iter().enumerate().filter(|(_, border)| within(border) && takes(border));
+    let chosen = each.map(|(at, border)| familiar(*border, borders.get(at + 1), domain));
+    chosen.map(Value::Number).collect()
 }
