@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use meshproof_authz::{Context, Engine, Policy};
-use meshproof_space::{Among, Comparison, Domain, RuleState, Space};
+use meshproof_space::{Among, Comparison, Domain, Outcome, RuleState, Space, Variable};
 
 mod shapes;
 
@@ -84,5 +84,46 @@ fn others(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, shadowing, others);
+/// Workloads with three small policies each, a quarter of them refusing: what a whole mesh asks, set by set.
+fn many_sets(criterion: &mut Criterion) {
+    const SETS: u64 = 1000;
+    let mut group = criterion.benchmark_group("1000 different sets of 6 rules");
+    group.sample_size(10);
+    let small: Vec<_> = (0..SETS)
+        .map(|seed| {
+            let action = if seed % 4 == 0 { "DENY" } else { "ALLOW" };
+            [(seed, "ALLOW"), (seed + SETS, "ALLOW"), (seed + 2 * SETS, action)]
+                .map(|(seed, action)| policies(Shape::Service, 2, 0, action, seed))
+        })
+        .collect();
+    let lists: Vec<Vec<Policy<'_>>> =
+        small.iter().map(|set| set.iter().flat_map(shapes::Policies::list).collect()).collect();
+    let context = context();
+    let domain = Domain::default();
+    group.bench_function("boxes", |bencher| {
+        bencher.iter(|| {
+            lists.iter().for_each(|list| drop(black_box(Space::new(list, &context, &domain))));
+        });
+    });
+    group.bench_function("boxes and shadowing", |bencher| {
+        bencher.iter(|| {
+            for list in &lists {
+                black_box(Space::new(list, &context, &domain).rule_states(Among::SameEffect));
+            }
+        });
+    });
+    group.bench_function("boxes, allowed set, identities", |bencher| {
+        bencher.iter(|| {
+            for list in &lists {
+                let space = Space::new(list, &context, &domain);
+                let mut diagram = space.diagram().expect("small");
+                let allowed = diagram.of_outcome(Outcome::Allowed).expect("small");
+                black_box(diagram.project(allowed, &Variable::Peer).expect("small"));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, shadowing, others, many_sets);
 criterion_main!(benches);

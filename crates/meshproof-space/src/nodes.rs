@@ -225,11 +225,10 @@ impl Nodes {
         if level == u32::MAX {
             return false;
         }
-        let of_level = |node: NodeId| -> Vec<Edge> {
-            let (own, edges) = &self.nodes[node as usize];
-            if *own == level { edges.to_vec() } else { vec![(0, node)] }
-        };
-        let (left, right) = (of_level(a), of_level(b));
+        let skipped = [[(0, a)], [(0, b)]];
+        let of_level =
+            |node: NodeId, skipped| if self.level(node) == level { self.edges(node) } else { skipped };
+        let (left, right) = (of_level(a, &skipped[0]), of_level(b, &skipped[1]));
         let (mut at, mut beside) = (0, 0);
         loop {
             if !self.lies_in(left[at].1, right[beside].1, known) {

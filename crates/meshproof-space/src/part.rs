@@ -55,9 +55,14 @@ pub(crate) enum Demand {
 }
 
 impl Demand {
+    /// That it is there.
+    pub fn there() -> Demand {
+        let none: Arc<str> = Arc::from("");
+        Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false }
+    }
+
     /// With one test more; nothing when both cannot hold.
     pub fn and(&self, part: &Part) -> Option<Demand> {
-        let none: Arc<str> = Arc::from("");
         let demand = match (self, part) {
             (demand, Part::Any) => demand.clone(),
             (Demand::Free | Demand::Absent, Part::Absent) => Demand::Absent,
@@ -65,10 +70,7 @@ impl Demand {
             (Demand::Exact(text), part) => {
                 part.matches(Some(text)).then(|| Demand::Exact(Arc::clone(text)))?
             }
-            (Demand::Free, part) => {
-                let free = Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false };
-                free.and(part)?
-            }
+            (Demand::Free, part) => Demand::there().and(part)?,
             (Demand::Affixes { prefix, suffix, non_empty }, Part::Exact(text)) => {
                 let fits = text.starts_with(&**prefix)
                     && text.ends_with(&**suffix)
@@ -104,10 +106,8 @@ impl Demand {
             Demand::Exact(text) if domain.is_legal(text) => found.push(Some(Arc::clone(text))),
             Demand::Exact(_) => {}
             Demand::Free => {
-                let none: Arc<str> = Arc::from("");
                 found.extend(domain.absent.then_some(None));
-                let there = Demand::Affixes { prefix: none.clone(), suffix: none, non_empty: false };
-                found.extend(there.least(domain)?);
+                found.extend(Demand::there().least(domain)?);
             }
             Demand::Affixes { prefix, suffix, non_empty } => {
                 let start = if domain.start.starts_with(&**prefix) { domain.start } else { prefix };

@@ -26,6 +26,8 @@ pub(super) struct Lowering<'a> {
     trust_domains: Option<&'a [String]>,
     /// Tokens are looked at before the policy runs.
     sees_tokens: bool,
+    /// Claims whose texts are split at blanks.
+    split_claims: &'a [String],
 }
 
 impl<'a> Lowering<'a> {
@@ -36,6 +38,7 @@ impl<'a> Lowering<'a> {
             engine: context.engine,
             trust_domains: is_envoy.then_some(context.trust_domains.as_slice()),
             sees_tokens: context.engine == Engine::EnvoyHttp && policy.action() != Action::Custom,
+            split_claims: &context.semantics.space_delimited_claims,
         }
     }
 
@@ -133,6 +136,10 @@ impl<'a> Lowering<'a> {
             Attribute::Claim(path) if self.sees_tokens => {
                 let name = if let [name] = path.as_slice() { name.as_str() } else { "" };
                 match name {
+                    // Then `requestPrincipals` and `when` no longer look at one value.
+                    "iss" | "sub" if self.split_claims.iter().any(|split| split == name) => {
+                        return Err(Limit::Patterns);
+                    }
                     "iss" => one(Variable::Token, Test::Token { issuer: Some(pattern()), subject: None }),
                     "sub" => one(Variable::Token, Test::Token { issuer: None, subject: Some(pattern()) }),
                     _ => one(Variable::Claim(path.clone()), Test::Text(pattern())),

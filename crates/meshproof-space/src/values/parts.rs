@@ -108,11 +108,11 @@ fn least(demands: &Demands, domains: &[TextDomain], together: bool) -> Result<Ve
     }
     let mut found: Vec<Vec<Option<Arc<str>>>> = vec![Vec::new()];
     for (demand, domain) in demands.iter().zip(domains) {
-        let texts = if together {
-            let there = TextDomain { absent: false, ..domain.clone() };
-            demand.least(&there)?
-        } else {
-            demand.least(domain)?
+        let texts = match demand {
+            // All parts are there, whatever is asked of this one.
+            Demand::Free if together => Demand::there().least(domain)?,
+            Demand::Absent if together => Vec::new(),
+            demand => demand.least(domain)?,
         };
         let longer = found.iter().flat_map(|start| {
             texts.iter().map(move |text| {

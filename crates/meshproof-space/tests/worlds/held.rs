@@ -257,6 +257,21 @@ fn projections_read_well() {
 }
 
 #[test]
+fn an_issuer_that_is_split_at_blanks_is_not_told() {
+    let policies = Policies::spec(
+        "{rules: [{from: [{source: {requestPrincipals: ['a b/*']}}], when: [{key: 'request.auth.claims[iss]', values: [a]}]}]}",
+    );
+    let list = policies.list();
+    let mut context = http();
+    // Issuer and claim are one text, so nothing passes.
+    assert_eq!(Space::new(&list, &context, &Domain::default()).find(Outcome::Allowed), Ok(None));
+    context.semantics.space_delimited_claims.push("iss".to_owned());
+    let space = Space::new(&list, &context, &Domain::default());
+    assert!(space.find(Outcome::Allowed).is_err());
+    assert!(space.diagram().and_then(|mut diagram| diagram.of_outcome(Outcome::Allowed)).is_err());
+}
+
+#[test]
 fn what_is_too_large_is_not_held() {
     // Pairs of roles, and of scopes: every set of them is told from every other one.
     let pairs: Vec<String> = (0..30)
