@@ -87,6 +87,12 @@ fn finding(
         false => "it is for every pod of the namespace, and the gateway is one",
     };
     let message = format!("{name} keeps everybody outside from {gateway}: {why}");
+    let help = match policy.action {
+        Action::Allow => {
+            "select the pods that the policy is for by a label that the gateway does not have, or add an ALLOW policy for the gateway"
+        }
+        _ => "select the pods that the policy is for by a label that the gateway does not have",
+    };
     let sure = is_settled(ctx, proxy) && !ctx.is_incomplete(proxy.namespace);
     Finding::new(
         ID,
@@ -100,5 +106,5 @@ fn finding(
     .with_related(ctx.resource(way.gateway).meta.name_span(), "the gateway")
     .with_related(ctx.resource(way.route).meta.name_span(), "routes requests from outside")
     .with_witness(witness)
-    .with_help("select the pods that the policy is for by a label that the gateway does not have, or add an ALLOW policy for the gateway")
+    .with_help(help)
 }

@@ -238,15 +238,18 @@ fn finding(ctx: &Context<'_>, workload: &Workload, (span, what): (Span, &str), m
     let to = ctx.resource(met.host.resource).meta.resource_name();
     let server = workload_of(&met.endpoint).map(|id| ctx.mesh.workload(id));
     let is_certain = matches!(met.endpoint.result.known(), Some(Delivery::Refused(_)));
-    let fate = match (met.is_refused, is_certain) {
-        (true, true) => ", which takes mTLS only",
-        (true, false) => ", whose policies it may not satisfy without an identity",
-        (false, _) => "",
+    let calls = format!("calls of {who} to {to} port {}", met.port);
+    let message = match (met.is_refused, is_certain) {
+        (true, true) => format!(
+            "{calls} are refused: {what} keeps them from the proxy, so they leave in plaintext, and the server takes mTLS only"
+        ),
+        (true, false) => format!(
+            "{calls} leave in plaintext and without an identity, which the server's policies may ask for: {what} keeps them from the proxy"
+        ),
+        (false, _) => {
+            format!("{calls} leave in plaintext and without an identity: {what} keeps them from the proxy")
+        }
     };
-    let message = format!(
-        "calls of {who} to {to} port {} leave in plaintext and without an identity{fate}: {what} keeps them from the proxy",
-        met.port
-    );
     // Who calls what is not in the input; a Service next to the client is the likelier one.
     let level = if met.is_near && met.is_refused { Level::Warning } else { Level::Info };
     let category = if is_certain { Category::Outage } else { Category::Hole };
