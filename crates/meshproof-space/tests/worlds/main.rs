@@ -10,6 +10,7 @@ mod changes;
 mod held;
 mod pool;
 mod reading;
+mod vectors;
 mod world;
 
 use common::{Policies, context};

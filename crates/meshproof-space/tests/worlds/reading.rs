@@ -90,7 +90,11 @@ fn address(variable: &Variable, request: &Request, context: &Context) -> Option<
                 ClientAddress::Forwarded(hops) => Some(hops),
                 ClientAddress::TrustedProxies(hops) => hops.checked_sub(1),
             };
-            let lines = header_lines(request.http.as_ref()?, "x-forwarded-for").join(",");
+            let lines = request
+                .http
+                .as_ref()
+                .map_or_else(Vec::new, |http| header_lines(http, "x-forwarded-for"))
+                .join(",");
             let entry = skipped.and_then(|skipped| lines.rsplit(',').nth(usize::try_from(skipped).unwrap()));
             Some(entry.and_then(|entry| entry.trim().parse().ok()).unwrap_or(connection))
         }
@@ -129,7 +133,8 @@ fn texts(variable: &Variable, request: &Request, context: &Context) -> Vec<Strin
                 }
             }
             Peer::Certificate(certificate) => {
-                certificate.uris.iter().chain(&certificate.dns).cloned().collect()
+                let subject = Some(&certificate.subject).filter(|subject| !subject.is_empty());
+                certificate.uris.iter().chain(&certificate.dns).chain(subject).cloned().collect()
             }
         },
         Variable::Sni => one(request.sni.as_ref().map(|name| name.to_ascii_lowercase())),
