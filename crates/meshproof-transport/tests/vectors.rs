@@ -32,7 +32,11 @@ fn vector_16_a_strict_workload_in_a_namespace_with_mtls_off_cannot_be_called() {
     assert_eq!(deciding, ["all"], "the rule that makes the client send plaintext is named");
     let server: Vec<String> =
         outcome.endpoints[0].server.iter().filter_map(|one| one.object.map(name)).collect();
-    assert_eq!(server, ["x", "x"], "pod and PeerAuthentication of the server are named");
+    assert_eq!(
+        server,
+        ["a", "x"],
+        "the Namespace that gives it a sidecar and its PeerAuthentication are named"
+    );
 }
 
 #[test]
