@@ -12,10 +12,10 @@ pub const FORMAT: u32 = 1;
 /// What the files are for.
 pub const TARGET: &str = "envoy-rbac";
 
-/// The file of each proxy, in their order: `NAMESPACE/NAME.json`, under the name of the cluster where there are several.
+/// The file of each proxy, in their order: `NAMESPACE/NAME` with the ending, under the name of the cluster where there are several.
 /// Workloads of one name have their kind in front. Only letters, digits, `-`, `_` and inner dots are in a name as they
 /// are, so that nothing leads out of a folder.
-pub fn file_names(mesh: &Mesh, compiled: &Compiled) -> Vec<String> {
+pub fn file_names<F>(mesh: &Mesh, compiled: &Compiled<F>, ending: &str) -> Vec<String> {
     let mut taken: HashSet<String> = HashSet::new();
     let mut names = Vec::with_capacity(compiled.proxies.len());
     for (at, proxy) in compiled.proxies.iter().enumerate() {
@@ -28,8 +28,8 @@ pub fn file_names(mesh: &Mesh, compiled: &Compiled) -> Vec<String> {
             format!("{}{}", cluster.unwrap_or_default(), plain(mesh.namespace_display(workload.namespace)));
         let name = plain(&workload.name);
         let kind = plain(&mesh.resource(workload.resource).meta.kind.value.to_lowercase());
-        let wanted = [format!("{folder}/{name}.json"), format!("{folder}/{kind}.{name}.json")];
-        let numbered = (at..).map(|at| format!("{folder}/{kind}.{name}.{at}.json"));
+        let wanted = [format!("{folder}/{name}{ending}"), format!("{folder}/{kind}.{name}{ending}")];
+        let numbered = (at..).map(|at| format!("{folder}/{kind}.{name}.{at}{ending}"));
         // Some file systems do not tell case apart.
         let free = wanted.into_iter().chain(numbered).find(|name| taken.insert(name.to_lowercase()));
         names.extend(free);
@@ -59,7 +59,7 @@ pub fn document(mesh: &Mesh, proxy: &Proxy) -> Value {
     Value::Object(document)
 }
 
-fn head(mesh: &Mesh, proxy: &Proxy) -> Map<String, Value> {
+pub(crate) fn head<F>(mesh: &Mesh, proxy: &Proxy<F>) -> Map<String, Value> {
     let workload = mesh.workload(proxy.workload);
     let mut head = Map::new();
     // Not at the top, where a `kind` would make a manifest of the file.
@@ -99,7 +99,7 @@ fn chain(mesh: &Mesh, chain: &Chain) -> Value {
 }
 
 /// `namespace/name`.
-fn service(mesh: &Mesh, called: Called) -> Option<String> {
+pub(crate) fn service(mesh: &Mesh, called: Called) -> Option<String> {
     let name = match called {
         Called::Service(id) => mesh.resource(mesh.services[id.index()].resource).meta.name(),
         Called::GatewayService(id) => mesh.gateway(id).deployed_service()?.name.as_str(),
@@ -117,13 +117,15 @@ pub fn index(mesh: &Mesh, compiled: &Compiled, names: &[String]) -> Value {
         Value::Object(head)
     };
     let proxies: Vec<Value> = compiled.proxies.iter().zip(names).map(proxy).collect();
+    json!({ "format": FORMAT, "target": TARGET, "proxies": proxies, "notEmitted": not_emitted(mesh, compiled) })
+}
+
+/// Workloads without files, by reason.
+pub(crate) fn not_emitted<F>(mesh: &Mesh, compiled: &Compiled<F>) -> Vec<Value> {
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for left in &compiled.not_emitted {
         reasons.entry(&left.reason).or_default().push(mesh.workload_display(left.workload));
     }
-    let not_emitted: Vec<Value> = reasons
-        .into_iter()
-        .map(|(reason, workloads)| json!({ "reason": reason, "workloads": workloads }))
-        .collect();
-    json!({ "format": FORMAT, "target": TARGET, "proxies": proxies, "notEmitted": not_emitted })
+    let each = reasons.into_iter();
+    each.map(|(reason, workloads)| json!({ "reason": reason, "workloads": workloads })).collect()
 }

@@ -46,7 +46,7 @@ fn who_has_no_envoy_is_told_and_who_is_not_in_the_mesh_is_not() {
     let outside = "{apiVersion: v1, kind: Namespace, metadata: {name: outside}}\n";
     let mesh = shop(&[ambient, outside, &pod("quiet", "a", ""), &pod("outside", "b", "")]);
     let compiled = compile(&mesh);
-    let written = index(&mesh, &compiled, &file_names(&mesh, &compiled));
+    let written = index(&mesh, &compiled, &file_names(&mesh, &compiled, ".json"));
     assert_eq!(written["proxies"].as_array().unwrap().len(), 1);
     assert_eq!(written["notEmitted"][0]["workloads"], json!(["quiet/a"]));
     assert_eq!(written["notEmitted"].as_array().unwrap().len(), 1);
@@ -95,7 +95,7 @@ fn no_name_leads_out_of_the_folder() {
         .collect();
     let mesh = mesh(&parts.join("---\n"));
     let compiled = compile(&mesh);
-    let names = file_names(&mesh, &compiled);
+    let names = file_names(&mesh, &compiled, ".json");
     assert_eq!(names.len(), compiled.proxies.len());
     assert!(!names.is_empty());
     let mut seen = std::collections::BTreeSet::new();

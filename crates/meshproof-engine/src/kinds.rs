@@ -152,7 +152,7 @@ codes! {
         Suffix = 15,
         /// A path without its query, by a template of literals and operators.
         Template = 16,
-        /// A path without its query, by a template step by step.
+        /// A path without its query, by a template step by step; the second text says what is repeated as a whole.
         Steps = 17,
         /// Issuer and subject: each by a letter (`-` no demand, `*` a line, `=`, `<` prefix, `>` suffix) before its text.
         Token = 18,

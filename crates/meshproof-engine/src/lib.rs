@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod bundle;
 mod bytes;
 mod context;
 mod decide;
@@ -48,6 +49,7 @@ mod test;
 mod validate;
 
 pub use attributes::{ClaimPath, Connection, NoRequest, RequestAttributes};
+pub use bundle::{BUNDLE_CHAIN, BUNDLE_MAGIC, BUNDLE_WORKLOAD, Bundle, Chain, Layer, Workload};
 pub use context::Context;
 pub use decide::{Decision, DryRun, Phase, Verdict};
 pub use error::OpenError;

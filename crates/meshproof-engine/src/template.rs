@@ -106,20 +106,31 @@ pub(crate) fn is_valid(template: &[u8]) -> bool {
     true
 }
 
-/// Whether the bytes are steps.
-pub(crate) fn are_valid_steps(steps: &[u8]) -> bool {
+/// Whether the bytes are steps, and the others nothing, or where steps that are repeated as a whole begin and end.
+pub(crate) fn are_valid_steps(steps: &[u8], repeated: &[u8]) -> bool {
+    let is_range = match range(repeated) {
+        Some((start, end)) => start <= end && end <= steps.len() / 2,
+        None => repeated.is_empty(),
+    };
     let (pairs, rest) = steps.as_chunks::<2>();
-    rest.is_empty()
+    is_range
+        && rest.is_empty()
         && pairs.len() <= MOST_STEPS
         && pairs.iter().all(|[takes, _]| takes & 0x7f <= TAKES_SLASHES)
 }
 
+fn range(repeated: &[u8]) -> Option<(usize, usize)> {
+    let [a, b, c, d] = *repeated.first_chunk::<4>().filter(|_| repeated.len() == 4)?;
+    Some((u16::from_le_bytes([a, b]).into(), u16::from_le_bytes([c, d]).into()))
+}
+
 /// Whether the path is of a template step by step: a pair of bytes says what a step takes (with the high bit any number
 /// of times), and which byte. All ways are followed at once, so the time is that of the path times the steps.
-pub(crate) fn matches_steps(steps: &[u8], path: &[u8]) -> bool {
+pub(crate) fn matches_steps(steps: &[u8], repeated: &[u8], path: &[u8]) -> bool {
     let steps = steps.as_chunks::<2>().0;
+    let repeated = range(repeated);
     let mut now = Places::default();
-    now.reach(steps, 0);
+    now.reach(steps, repeated, 0);
     for byte in path {
         let mut next = Places::default();
         for (at, [what, this]) in steps.iter().enumerate().take(MOST_STEPS) {
@@ -130,7 +141,7 @@ pub(crate) fn matches_steps(steps: &[u8], path: &[u8]) -> bool {
                 _ => false,
             };
             if fits && now.has(at) {
-                next.reach(steps, if what & 0x80 != 0 { at } else { at + 1 });
+                next.reach(steps, repeated, if what & 0x80 != 0 { at } else { at + 1 });
             }
         }
         now = next;
@@ -147,15 +158,23 @@ impl Places {
         self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
     }
 
-    /// The place, and those behind steps that may be passed over.
-    fn reach(&mut self, steps: &[[u8; 2]], place: usize) {
+    /// The place, and those that are reached from it without a character: behind steps that may be passed over, and at
+    /// both ends of what is repeated. A place that is known leads nowhere new, so this ends.
+    fn reach(&mut self, steps: &[[u8; 2]], repeated: Option<(usize, usize)>, place: usize) {
         let mut place = place;
         loop {
             let Some(word) = self.0.get_mut(place / 64) else { return };
             let before = *word;
             *word |= 1 << (place % 64);
-            let may_pass = steps.get(place).is_some_and(|[what, _]| what & 0x80 != 0);
-            if before == *word || !may_pass {
+            if before == *word {
+                return;
+            }
+            match repeated {
+                Some((start, end)) if place == start => self.reach(steps, repeated, end),
+                Some((start, end)) if place == end => self.reach(steps, repeated, start),
+                _ => {}
+            }
+            if !steps.get(place).is_some_and(|[what, _]| what & 0x80 != 0) {
                 return;
             }
             place += 1;
@@ -196,9 +215,13 @@ mod tests {
     #[test]
     fn steps() {
         let steps = [0u8, b'/', 0x80, b'x', 1, 0, 0x81, 0];
-        assert!(are_valid_steps(&steps) && !are_valid_steps(&[3, 0]) && !are_valid_steps(&[0]));
         assert!(
-            matches_steps(&steps, b"/xxy") && matches_steps(&steps, b"/x") && !matches_steps(&steps, b"/")
+            are_valid_steps(&steps, b"") && !are_valid_steps(&[3, 0], b"") && !are_valid_steps(&[0], b"")
+        );
+        assert!(
+            matches_steps(&steps, b"", b"/xxy")
+                && matches_steps(&steps, b"", b"/x")
+                && !matches_steps(&steps, b"", b"/")
         );
     }
 

@@ -119,7 +119,7 @@ impl Test<'_> {
             TestKind::Prefix => text.starts_with(first),
             TestKind::Suffix => text.ends_with(first),
             TestKind::Template => template::matches(first, without_query(text)),
-            TestKind::Steps => template::matches_steps(first, without_query(text)),
+            TestKind::Steps => template::matches_steps(first, self.second, without_query(text)),
             TestKind::PathLine => is_line(without_query(text)),
             TestKind::PathExact => without_query(text) == first,
             TestKind::PathPrefix => without_query(text).starts_with(first),

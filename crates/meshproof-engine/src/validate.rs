@@ -330,7 +330,7 @@ impl Starts<'_, '_> {
             let is_half = |text: &[u8]| text.first().is_some_and(|letter| b"-*=<>".contains(letter));
             let is_good = match kind {
                 TestKind::Template => template::is_valid(first),
-                TestKind::Steps => template::are_valid_steps(first),
+                TestKind::Steps => template::are_valid_steps(first, second),
                 TestKind::Token => is_half(first) && is_half(second),
                 TestKind::Block => first.len() == 18,
                 TestKind::Port => first.len() == 2,

@@ -179,6 +179,11 @@ impl UriTemplate {
         Machine::new(self).is_some_and(|machine| machine.accepts(path))
     }
 
+    /// The steps of the regular expression; nothing when no text matches.
+    pub fn steps(&self) -> Option<Steps> {
+        Machine::new(self).map(|machine| Steps { steps: machine.steps, repeated: machine.repeated })
+    }
+
     /// What the whole path has to match, for code that reasons about all paths at once.
     pub fn expression(&self) -> Expression {
         match Machine::new(self) {
@@ -198,6 +203,15 @@ pub enum Expression {
     Steps(Vec<(Takes, bool)>),
     /// A variable is repeated as a whole, which steps cannot say.
     RepeatedVariable,
+}
+
+/// The steps of a template, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Steps {
+    /// Each with whether it is repeated any number of times instead of taken once.
+    pub steps: Vec<(Takes, bool)>,
+    /// Those that are repeated together: a variable with a star behind it.
+    pub repeated: Option<Range<usize>>,
 }
 
 /// What the pieces so far forbid.

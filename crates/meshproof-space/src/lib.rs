@@ -46,7 +46,10 @@ pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};
 pub use held::{Diagram, Held};
 pub use limit::Limit;
-pub use lower::{Effect, LoweredPolicies, LoweredRule, MOST_BOXES, RuleBoxes, RuleId, lower, lower_dry_run};
+pub use lower::{
+    Effect, LoweredPolicies, LoweredRule, MOST_BOXES, RuleBoxes, RuleId, lower, lower_dry_run,
+    lower_to_decide,
+};
 pub use projection::Projection;
 pub use rules::{Among, Containment, RuleState, Worth};
 pub use space::{Answer, Outcome, Space};

@@ -79,6 +79,24 @@ pub struct LoweredPolicies {
 
 /// The rules of the policies as boxes.
 pub fn lower(policies: &[Policy<'_>], context: &Context) -> LoweredPolicies {
+    lower_for(policies, context, Purpose::Reason)
+}
+
+/// As [`lower`], for code that decides one request at a time: templates that nobody can reason about are among the tests.
+pub fn lower_to_decide(policies: &[Policy<'_>], context: &Context) -> LoweredPolicies {
+    lower_for(policies, context, Purpose::Decide)
+}
+
+/// What boxes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// All requests at once.
+    Reason,
+    /// One request.
+    Decide,
+}
+
+fn lower_for(policies: &[Policy<'_>], context: &Context, purpose: Purpose) -> LoweredPolicies {
     let mut rules = Vec::new();
     let standings = standings(policies, context);
     let enforced = standings.iter().enumerate().filter(|(_, standing)| **standing == Standing::Enforced);
@@ -99,7 +117,7 @@ pub fn lower(policies: &[Policy<'_>], context: &Context) -> LoweredPolicies {
             },
         };
         for (index, rule) in policy.spec.rules.iter().enumerate() {
-            let boxes = Arc::new(rule_boxes(rule, policy, context));
+            let boxes = Arc::new(rule_boxes(rule, policy, context, purpose));
             for effect in &effects {
                 let id = RuleId { policy: at, rule: index };
                 rules.push(LoweredRule { id, effect: effect.clone(), boxes: Arc::clone(&boxes) });
@@ -109,7 +127,7 @@ pub fn lower(policies: &[Policy<'_>], context: &Context) -> LoweredPolicies {
     LoweredPolicies { rules, needs_allow: needs_allow(policies, context) }
 }
 
-/// The rules of the policies on trial, which [`lower`] leaves out: their effect is what it would be without the trial.
+/// The rules of the policies on trial, as [`lower_to_decide`], which leaves them out: their effect is what it would be without the trial.
 pub fn lower_dry_run(policies: &[Policy<'_>], context: &Context) -> Vec<LoweredRule> {
     let mut rules = Vec::new();
     let standings = standings(policies, context);
@@ -122,18 +140,18 @@ pub fn lower_dry_run(policies: &[Policy<'_>], context: &Context) -> Vec<LoweredR
             Action::Audit | Action::Custom => continue,
         };
         for (index, rule) in policy.spec.rules.iter().enumerate() {
-            let boxes = Arc::new(rule_boxes(rule, policy, context));
+            let boxes = Arc::new(rule_boxes(rule, policy, context, Purpose::Decide));
             rules.push(LoweredRule { id: RuleId { policy: at, rule: index }, effect: effect.clone(), boxes });
         }
     }
     rules
 }
 
-fn rule_boxes(rule: &Rule, policy: &Policy<'_>, context: &Context) -> RuleBoxes {
+fn rule_boxes(rule: &Rule, policy: &Policy<'_>, context: &Context, purpose: Purpose) -> RuleBoxes {
     match tested(rule, policy, context) {
         Err(dropped) => RuleBoxes::Dropped(dropped),
         Ok(rule) => {
-            let lowering = Lowering::new(policy, context);
+            let lowering = Lowering::new(policy, context, purpose);
             match boxes(&lowering, [&rule.from, &rule.to], &rule.when) {
                 Ok(boxes) => RuleBoxes::Boxes(boxes),
                 Err(limit) => RuleBoxes::Unknown(limit),

@@ -162,15 +162,98 @@ fn wrong_usage_writes_nothing() {
     for args in [
         &["compile", "-o", "out"][..],
         &["compile", "--target", "envoy-rbac"],
-        &["compile", "-o", "out", "--target", "table"],
+        &["compile", "-o", "out", "--verify", "--no-verify"],
+        &["decide", "--table", "out"],
+        &["table", "out"],
         &["compile", "-o", "out", "--target", "envoy-rbac", "no/such/path"],
     ] {
         let run = project.run(args);
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{args:?}");
         assert!(!run.stderr.is_empty(), "{args:?}");
     }
-    assert!(project.run(&["compile", "-o", "out"]).stderr.contains("--target envoy-rbac"));
     assert!(!project.path().join("out").exists());
     let nothing = Project::new(&[("README.md", "nothing here\n")]);
     assert_eq!(nothing.run(&COMPILE).code, 3);
+}
+
+#[test]
+fn tables_are_written_and_decide() {
+    let project = Project::new(&[("in/a.yaml", SHOP), ("in/b.yaml", API), ("in/c.yaml", POLICY)]);
+    let compile = ["compile", "-o", "out", "--verify", "in"];
+    let run = project.run(&compile);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "3 files and index.json written to out\n"),
+        "{}",
+        run.stderr
+    );
+    let out = project.path().join("out");
+    assert_eq!(listed(&out), ["index.json", "mesh.mpt", "shop/api.mpt", "shop/web.mpt"]);
+    let index = json_of(&out.join("index.json"));
+    let web =
+        index["proxies"].as_array().unwrap().iter().find(|proxy| proxy["file"] == "shop/web.mpt").unwrap();
+    let chain = &web["chains"][0];
+    assert_eq!(
+        (&chain["engine"], &chain["rules"], &chain["proven"]),
+        (&json!("envoy-http"), &json!(1), &json!(true))
+    );
+    let requests = [
+        json!({"to": "shop/web", "port": 8080, "from": "cluster.local/ns/shop/sa/api", "method": "GET", "path": "/items/1?x"}),
+        json!({"to": "shop/web", "port": 8080, "from": "cluster.local/ns/shop/sa/api", "method": "PUT", "path": "/items/1"}),
+        json!({"to": "shop/web", "port": 8080, "names": ["spiffe://cluster.local/ns/shop/sa/api"]}),
+        json!({"to": "shop/api", "port": 1, "method": "GET", "path": "/"}),
+        json!({"to": "shop/none"}),
+        json!({"unknown": 1}),
+    ];
+    let lines: Vec<String> = requests.iter().map(Value::to_string).collect();
+    project.write("requests.jsonl", lines.join("\n").as_bytes());
+    for table in ["out", "out/mesh.mpt"] {
+        let run = project.run(&["decide", "--table", table, "--requests", "requests.jsonl"]);
+        assert_eq!(run.code, 2, "two lines are no requests");
+        let answers: Vec<Value> =
+            run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = answers
+            .iter()
+            .map(|answer| (answer["decision"].as_str().unwrap(), answer["phase"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("allow", "allow"),
+                ("deny", "allow-none-matched"),
+                // On a TCP chain the rule is dropped.
+                ("deny", "allow-none-matched"),
+                ("allow", "no-allow-policy"),
+                ("deny", "no-table"),
+                ("deny", "no-table"),
+            ]
+        );
+        assert_eq!(answers[0]["rule"], "ns[shop]-policy[p]-rule[0]");
+        assert_eq!(answers[0]["policy"], "shop/p");
+        assert!(answers[4]["error"].as_str().unwrap().contains("no workload shop/none"));
+    }
+    let table = project.run(&["table", "out", "--workload", "shop/web"]);
+    assert!(table.stdout.contains("Path: per request, first, 1 tests, 1 rows want"), "{}", table.stdout);
+    let table = project.run(&["table", "out"]);
+    assert!(table.stdout.ends_with(" bytes\n") && table.stdout.contains("2 workloads, "), "{}", table.stdout);
+}
+
+#[test]
+fn unchanged_workloads_keep_their_tables() {
+    let project = Project::new(&[("in/a.yaml", SHOP), ("in/b.yaml", API), ("in/c.yaml", POLICY)]);
+    let compile = ["compile", "-o", "out", "in"];
+    assert_eq!(project.run(&compile).code, 0);
+    let time = |name: &str| fs::metadata(project.path().join(name)).unwrap().modified().unwrap();
+    let (api, web) = (time("out/shop/api.mpt"), time("out/shop/web.mpt"));
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    project.write("in/c.yaml", POLICY.replace("GET", "PUT").as_bytes());
+    assert_eq!(project.run(&compile).code, 0);
+    assert_eq!(time("out/shop/api.mpt"), api);
+    assert_ne!(time("out/shop/web.mpt"), web);
+    // A file that was cut off decides nothing.
+    let bytes = fs::read(project.path().join("out/mesh.mpt")).unwrap();
+    project.write("out/mesh.mpt", &bytes[..bytes.len() / 2]);
+    let run = project.run(&["table", "out"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("only"), "{}", run.stderr);
 }

@@ -1,23 +1,32 @@
 //! Policies as decision tables.
 
+mod bundle;
 mod dimension;
 mod interval;
 mod links;
+mod mesh;
 mod pool;
+mod probes;
 mod row;
 mod seen;
 mod set;
 mod slots;
 mod test;
+mod verify;
 mod view;
 mod write;
 
-pub use seen::{Asked, Seen, Told, decide};
+pub use bundle::{BundledChain, bundle};
+pub use mesh::{
+    MESH_FILE, MadeTable, MeshTables, PROVEN_ROWS, Proofs, TABLE_TARGET, engine_name, mesh_tables,
+};
+pub use seen::{Asked, Seen, Told, decide, difference};
+pub use verify::{Proof, Unproven, verify};
 
 use std::fmt;
 
 use meshproof_authz::{Context, Policy};
-use meshproof_space::{Limit, LoweredPolicies, LoweredRule, lower, lower_dry_run};
+use meshproof_space::{Limit, LoweredPolicies, LoweredRule, lower_dry_run, lower_to_decide};
 
 /// Which of several rules that match is reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,7 +83,7 @@ pub struct Lowered {
 impl Lowered {
     /// Lowers the policies that apply.
     pub fn new(policies: &[Policy<'_>], context: &Context) -> Lowered {
-        Lowered { enforced: lower(policies, context), dry_run: lower_dry_run(policies, context) }
+        Lowered { enforced: lower_to_decide(policies, context), dry_run: lower_dry_run(policies, context) }
     }
 }
 

@@ -162,6 +162,11 @@ impl<'b> Rows<'b> {
     }
 }
 
+/// The name under which a rule is reported.
+pub(super) fn name(rule: &LoweredRule, on_trial: bool, policies: &[Policy<'_>], context: &Context) -> String {
+    entry(rule, on_trial, policies, context).name
+}
+
 fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], context: &Context) -> Entry<'l> {
     let (effect, provider) = match &rule.effect {
         Effect::Refuse => (engine::Effect::Refuse, ""),

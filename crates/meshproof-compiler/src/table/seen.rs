@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use meshproof_authz::{Context, Decision, Engine, PathNormalization, Request, Token, View};
+use meshproof_authz::{
+    By, Context, Decision, Engine, Evaluation, Matched, PathNormalization, Request, Token, View,
+};
 use meshproof_engine::{
     ClaimPath, Connection, Context as Prepared, Phase, RequestAttributes, RuleRef, Table, Verdict,
 };
@@ -170,4 +172,39 @@ fn refuses_token(request: &Request, context: &Context, early: &View<'_>) -> bool
     let refused = request.http.as_ref().is_some_and(|http| matches!(http.token, Token::Refused(_)));
     let preflight = early.http.as_ref().is_some_and(|http| http.is_preflight());
     context.engine == Engine::EnvoyHttp && refused && !preflight
+}
+
+/// What the evaluator says, in the words of a table.
+fn told_of(evaluation: &Evaluation) -> Told {
+    let phase = match &evaluation.by {
+        By::Custom => Some(Phase::Custom),
+        By::Deny => Some(Phase::Deny),
+        By::Allow => Some(Phase::Allow),
+        By::AllowNoneMatched => Some(Phase::AllowNoneMatched),
+        By::NoAllowPolicy => Some(Phase::NoAllowPolicy),
+        By::Proxy(_) => None,
+    };
+    let name = |rule: &Option<Matched>| rule.as_ref().map(|rule| rule.id.clone());
+    let mut asked: Vec<Asked> = Vec::new();
+    for delegation in &evaluation.delegated {
+        if asked.last().is_none_or(|last| last.provider != delegation.provider) {
+            asked.push(Asked { provider: delegation.provider.clone(), rule: delegation.rule.id.clone() });
+        }
+    }
+    let dry_run = [name(&evaluation.dry_run.deny), name(&evaluation.dry_run.allow)];
+    let (rule, audit) = (name(&evaluation.rule), name(&evaluation.audit));
+    Told { decision: evaluation.decision, phase, rule, policy: None, audit, asked, dry_run }
+}
+
+/// In what a table and the evaluator differ, as far as both say it: a table stops where the request is refused, the
+/// evaluator looks at everything.
+pub fn difference(said: &Told, evaluation: &Evaluation) -> Option<String> {
+    let (mut said, mut expected) = (Told { policy: None, ..said.clone() }, told_of(evaluation));
+    if expected.phase == Some(Phase::Custom) {
+        (expected.dry_run, expected.asked, said.asked) = ([None, None], Vec::new(), Vec::new());
+    }
+    if matches!(expected.decision, Decision::Reject(_)) {
+        expected.dry_run = [None, None];
+    }
+    (said != expected).then(|| format!("the evaluator says {expected:?}, the table {said:?}"))
 }

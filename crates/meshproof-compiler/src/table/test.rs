@@ -5,7 +5,7 @@ use meshproof_engine::format::{
 };
 use meshproof_engine::{Engine, TestKind, View};
 use meshproof_grammar::pattern::Pattern;
-use meshproof_grammar::uri_template::{Expression, Takes, UriTemplate};
+use meshproof_grammar::uri_template::{Steps, Takes, UriTemplate};
 use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
@@ -122,7 +122,7 @@ pub(super) fn spelled(variable: &Variable, test: &Test) -> Result<Spelled, Uncom
 
 /// A template as literals and operators; where a literal repeats a character, step by step.
 fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
-    let Expression::Steps(steps) = template.expression() else { return Err(Uncompiled::Template) };
+    let Some(Steps { steps, repeated }) = template.steps() else { return Err(Uncompiled::Template) };
     let mut first = Vec::new();
     let mut literal: Vec<u8> = Vec::new();
     let close = |first: &mut Vec<u8>, literal: &mut Vec<u8>| -> Result<(), Uncompiled> {
@@ -135,7 +135,7 @@ fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
         Ok(())
     };
     let mut rest = steps.iter().peekable();
-    let mut is_plain = true;
+    let mut is_plain = repeated.is_none();
     while let Some(step) = rest.next() {
         match step {
             (Takes::This(byte), false) => literal.push(*byte),
@@ -165,7 +165,9 @@ fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
         };
         [class | if *repeats { 0x80 } else { 0 }, byte]
     };
-    Ok(Spelled { kind: TestKind::Steps, first: steps.iter().flat_map(step).collect(), second: Vec::new() })
+    let ends = repeated.map(|range| [range.start, range.end]).into_iter().flatten();
+    let second = ends.flat_map(|end| (end as u16).to_le_bytes()).collect();
+    Ok(Spelled { kind: TestKind::Steps, first: steps.iter().flat_map(step).collect(), second })
 }
 
 /// Where the test is found; nothing for those of numbers, which intervals say.
@@ -195,8 +197,10 @@ pub(super) fn placement(variable: &Variable, test: &Test, engine: Engine) -> Opt
         Test::Host(pattern) => Placement { fold: true, ..at(View::Whole, key(pattern, Key::There)) },
         Test::Path(pattern) => at(View::Path, key(pattern, Key::Line)),
         Test::Template(template) => {
-            let Expression::Steps(steps) = template.expression() else { return None };
-            let stem = steps.iter().map_while(|step| match step {
+            let Steps { steps, repeated } = template.steps()?;
+            // What is repeated may also be missing.
+            let sure = repeated.map_or(steps.len(), |range| range.start);
+            let stem = steps.iter().take(sure).map_while(|step| match step {
                 (Takes::This(byte), false) => Some(*byte),
                 _ => None,
             });

@@ -105,6 +105,16 @@ pub(super) fn write(
     assemble(&sections, [words as u32, everything], engine, settings(lowered, policies, context, order))
 }
 
+/// The table that refuses everything, for policies that no table can be made of.
+pub(super) fn refuse_all(context: &Context, order: ReportOrder) -> Vec<u8> {
+    let order = if order == ReportOrder::Policy { format::POLICY_ORDER } else { 0 };
+    let mut sections: [Vec<u8>; SECTIONS] = Default::default();
+    // The set of all rows is the first and only one, and empty.
+    sections[format::SETS] = 0u32.to_le_bytes().to_vec();
+    let made = assemble(&sections, [0, 0], engine_of(context.engine), format::NEEDS_ALLOW | order);
+    made.unwrap_or_default()
+}
+
 fn settings(lowered: &Lowered, policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> u8 {
     let on_trial = policies
         .iter()

@@ -18,7 +18,7 @@ fn some_table(rng: &mut Rng) -> Vec<u8> {
 }
 
 /// Makes the hash fit again, so that what lies behind it is met.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() >= format::HEAD {
         let length = bytes.len() as u64;
         bytes[16..24].copy_from_slice(&length.to_le_bytes());
@@ -79,7 +79,7 @@ fn changed_bytes_are_refused() {
     assert_eq!(Table::open(b"{\"format\": 1}").unwrap_err(), OpenError::Foreign);
 }
 
-fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
+pub fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
     for _ in 0..1 + rng.usize(0..4) {
         let at = rng.usize(12..bytes.len() - 4) & !3;
         let number = *rng

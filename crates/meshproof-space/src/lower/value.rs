@@ -12,7 +12,7 @@ use meshproof_grammar::uri_template::{Expression, UriTemplate, translate};
 use meshproof_grammar::{principal, trust_domain};
 use meshproof_resources::Action;
 
-use super::MOST_BOXES;
+use super::{MOST_BOXES, Purpose};
 use crate::boxes::Clause;
 use crate::limit::Limit;
 use crate::test::Test;
@@ -28,10 +28,11 @@ pub(super) struct Lowering<'a> {
     sees_tokens: bool,
     /// Claims whose texts are split at blanks.
     split_claims: &'a [String],
+    purpose: Purpose,
 }
 
 impl<'a> Lowering<'a> {
-    pub fn new(policy: &Policy<'a>, context: &'a Context) -> Lowering<'a> {
+    pub fn new(policy: &Policy<'a>, context: &'a Context, purpose: Purpose) -> Lowering<'a> {
         let is_envoy = matches!(context.engine, Engine::EnvoyHttp | Engine::EnvoyTcp);
         Lowering {
             namespace: policy.namespace,
@@ -39,6 +40,7 @@ impl<'a> Lowering<'a> {
             trust_domains: is_envoy.then_some(context.trust_domains.as_slice()),
             sees_tokens: context.engine == Engine::EnvoyHttp && policy.action() != Action::Custom,
             split_claims: &context.semantics.space_delimited_claims,
+            purpose,
         }
     }
 
@@ -157,7 +159,7 @@ impl<'a> Lowering<'a> {
             Attribute::Sni => one(Variable::Sni, Test::Text(pattern())),
             Attribute::Host => one(Variable::Authority, Test::Host(pattern())),
             Attribute::Method => one(Variable::Method, Test::Header(pattern())),
-            Attribute::Path => path(value)?,
+            Attribute::Path => path(value, self.purpose)?,
             Attribute::Header(name) => one(header(name), Test::Header(pattern())),
             Attribute::Metadata { filter, key } => {
                 let is_list = value.starts_with('[') && value.ends_with(']');
@@ -179,7 +181,7 @@ fn block(variable: Variable, value: &str) -> Vec<(Variable, Test)> {
 }
 
 /// A template that Envoy refuses matches nothing.
-fn path(value: &str) -> Result<Vec<(Variable, Test)>, Limit> {
+fn path(value: &str, purpose: Purpose) -> Result<Vec<(Variable, Test)>, Limit> {
     if !is_template(value) {
         return Ok(vec![(Variable::Path, Test::Path(Pattern::parse(value)))]);
     }
@@ -187,7 +189,8 @@ fn path(value: &str) -> Result<Vec<(Variable, Test)>, Limit> {
     match template.expression() {
         Expression::Nothing => Ok(Vec::new()),
         Expression::Steps(_) => Ok(vec![(Variable::Path, Test::Template(template))]),
-        Expression::RepeatedVariable => Err(Limit::Patterns),
+        Expression::RepeatedVariable if purpose == Purpose::Reason => Err(Limit::Patterns),
+        Expression::RepeatedVariable => Ok(vec![(Variable::Path, Test::Template(template))]),
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use meshproof::Session;
+use meshproof_compiler::table::{MESH_FILE, MeshTables, Proofs, ReportOrder, TABLE_TARGET, mesh_tables};
 use meshproof_compiler::{Compiled, TARGET, compile, document, file_names, index};
 use meshproof_ir::Mesh;
 use serde_json::Value;
 
-use super::args::{CompileArgs, Target};
+use super::args::{CompileArgs, Report, Target};
 use super::folder::Folder;
 use super::{CLEAN, FAILED, NOTHING, output, read};
 
@@ -28,9 +29,6 @@ pub(crate) fn run(args: &CompileArgs) -> u8 {
 }
 
 fn emit(args: &CompileArgs) -> Result<u8, String> {
-    let Some(Target::EnvoyRbac) = args.target else {
-        return Err("say for what: --target envoy-rbac is all there is so far".to_owned());
-    };
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     let mesh = match outcome.meshes.as_slice() {
@@ -50,41 +48,108 @@ fn emit(args: &CompileArgs) -> Result<u8, String> {
             ));
         }
     };
+    let code = match args.target {
+        Target::EnvoyRbac => filters(mesh, args).map(|()| CLEAN),
+        Target::Table => tables(mesh, args),
+    };
+    std::mem::forget(outcome);
+    code
+}
+
+/// Writes Envoy's filters.
+fn filters(mesh: &Mesh, args: &CompileArgs) -> Result<(), String> {
     let compiled = compile(mesh);
-    let names = file_names(mesh, &compiled);
+    let names = file_names(mesh, &compiled, ".json");
     let folder = Folder::open(&args.output, files)?;
     let text = |value: Value| format!("{value:#}\n");
     folder.replace(&text(index(mesh, &compiled, &names)), &names, |at| {
-        compiled.proxies.get(at).map(|proxy| text(document(mesh, proxy))).unwrap_or_default()
+        compiled.proxies.get(at).map(|proxy| text(document(mesh, proxy)).into_bytes()).unwrap_or_default()
     })?;
-    tell(mesh, &compiled);
+    tell(mesh, &compiled, BTreeMap::new());
+    written(names.len(), args);
+    Ok(())
+}
+
+fn written(files: usize, args: &CompileArgs) {
     // Whoever reads standard output may stop reading.
-    let files = if names.len() == 1 { "1 file".to_owned() } else { format!("{} files", names.len()) };
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     let _ = writeln!(io::stdout(), "{files} and index.json written to {}", args.output.display());
-    std::mem::forget(outcome);
+}
+
+/// Writes decision tables: one file for each workload, and one for all of them. Nothing is written unless every proof
+/// that was asked for succeeds.
+fn tables(mesh: &Mesh, args: &CompileArgs) -> Result<u8, String> {
+    let proofs = match (args.verify, args.no_verify) {
+        (true, _) => Proofs::All,
+        (_, true) => Proofs::None,
+        _ => Proofs::Small,
+    };
+    let order = match args.report {
+        Report::Name => ReportOrder::Name,
+        Report::Policy => ReportOrder::Policy,
+    };
+    let made = mesh_tables(mesh, order, proofs);
+    let differing: Vec<&str> = made.unproven().collect();
+    if let Some(first) = differing.first() {
+        let count = differing.len();
+        return Err(format!(
+            "{count} of {} tables are not proven, so none is written: {first}",
+            made.tables.len()
+        ));
+    }
+    let proxies = made.names.len();
+    let mut names: Vec<String> = made.names.iter().map(|name| format!("{name}.mpt")).collect();
+    names.push(MESH_FILE.to_owned());
+    let mut files = Vec::with_capacity(names.len());
+    for at in 0..proxies {
+        files.push(made.file(mesh, at).map_err(|error| error.to_string())?);
+    }
+    files.push(made.mesh_file(mesh).map_err(|error| error.to_string())?);
+    let folder = Folder::open(&args.output, self::files)?;
+    let index = format!("{:#}\n", made.index(mesh));
+    folder.replace(&index, &names, |at| files.get(at).cloned().unwrap_or_default())?;
+    tell(mesh, &made.compiled, refusing(mesh, &made));
+    written(names.len(), args);
     Ok(CLEAN)
+}
+
+/// Workloads with a table that refuses everything, by the reason.
+fn refusing(mesh: &Mesh, made: &MeshTables) -> BTreeMap<String, Vec<String>> {
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for proxy in &made.compiled.proxies {
+        for chain in &proxy.chains {
+            let refuses = made.tables.get(*chain.filters).and_then(|table| table.refuses.as_ref());
+            if let Some(reason) = refuses {
+                let reason =
+                    format!("the table refuses every request, for the policies cannot be compiled: {reason}");
+                told.entry(reason).or_default().push(mesh.workload_display(proxy.workload));
+            }
+        }
+    }
+    told.values_mut().for_each(Vec::dedup);
+    told
 }
 
 /// The files that an index names; nothing when it is of something else.
 fn files(text: &str) -> Option<Vec<String>> {
     let index: Value = serde_json::from_str(text).ok()?;
-    if index["target"] != TARGET {
+    if index["target"] != TARGET && index["target"] != TABLE_TARGET {
         return None;
     }
-    let files = index["proxies"].as_array()?.iter();
-    Some(files.filter_map(|proxy| proxy["file"].as_str()).map(str::to_owned).collect())
+    let files = index["proxies"].as_array()?.iter().map(|proxy| &proxy["file"]).chain([&index["file"]]);
+    Some(files.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 /// Says what is not as sure as it looks, each thing once.
-fn tell(mesh: &Mesh, compiled: &Compiled) {
-    let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+fn tell<F>(mesh: &Mesh, compiled: &Compiled<F>, more: BTreeMap<String, Vec<String>>) {
+    let mut told = more;
     for proxy in &compiled.proxies {
         for doubt in &proxy.doubts {
-            told.entry(doubt).or_default().push(mesh.workload_display(proxy.workload));
+            told.entry(doubt.clone()).or_default().push(mesh.workload_display(proxy.workload));
         }
     }
     for left in &compiled.not_emitted {
-        told.entry(&left.reason).or_default().push(mesh.workload_display(left.workload));
+        told.entry(left.reason.clone()).or_default().push(mesh.workload_display(left.workload));
     }
     let mut out = io::stderr().lock();
     for (what, workloads) in told.iter().take(TOLD) {

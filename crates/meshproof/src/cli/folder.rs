@@ -38,7 +38,8 @@ impl Folder {
         Ok(Folder { root: root.to_owned(), before })
     }
 
-    /// Replaces what the earlier run wrote by these files; each text is made when it is its turn. The index is written
+    /// Replaces what the earlier run wrote by these files; each is made when it is its turn, and one that is there
+    /// already as it should be is left alone. The index is written
     /// before them: it names at least what is there, also when the run is broken off.
     ///
     /// # Errors
@@ -48,7 +49,7 @@ impl Folder {
         &self,
         index: &str,
         names: &[String],
-        text: impl Fn(usize) -> String,
+        bytes: impl Fn(usize) -> Vec<u8>,
     ) -> Result<(), String> {
         for name in names {
             let path = self.root.join(name);
@@ -64,8 +65,8 @@ impl Folder {
         for name in self.before.iter().filter(|name| !stays.contains(name)) {
             self.remove(name)?;
         }
-        self.write(INDEX, index)?;
-        names.iter().enumerate().try_for_each(|(at, name)| self.write(name, &text(at)))
+        self.write(INDEX, index.as_bytes())?;
+        names.iter().enumerate().try_for_each(|(at, name)| self.write(name, &bytes(at)))
     }
 
     /// Whether all folders above a file are there. Something else in their place is an error.
@@ -92,7 +93,7 @@ impl Folder {
         parents
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
         if !self.parents_are_folders(name)?
             && let Some(folder) = self.parents(name).last()
         {
@@ -103,7 +104,10 @@ impl Folder {
         if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
             return Err(format!("{}: is no file", path.display()));
         }
-        fs::write(&path, text).map_err(|error| told(&path, &error))
+        if fs::read(&path).is_ok_and(|before| before == bytes) {
+            return Ok(());
+        }
+        fs::write(&path, bytes).map_err(|error| told(&path, &error))
     }
 
     /// Removes a file of the earlier run, and the folders that it leaves empty.

@@ -3,11 +3,13 @@
 mod args;
 mod check;
 mod compile;
+mod decide;
 mod explain;
 mod folder;
 mod lint;
 mod output;
 mod read;
+mod table;
 mod tls;
 
 use std::process::ExitCode;
@@ -42,8 +44,10 @@ pub(crate) fn main() -> ExitCode {
         match &cli.command {
             Command::Check(args) => check::run(args),
             Command::Compile(args) => compile::run(args),
+            Command::Decide(args) => decide::run(args),
             Command::Explain(args) => explain::run(args),
             Command::Lint(args) => lint::run(args),
+            Command::Table(args) => table::run(args),
             Command::Tls(args) => tls::run(args),
         }
     };

@@ -7,6 +7,8 @@ use meshproof_authz::{
     Certificate, ClientAddress, Context, Decision, Engine, HttpRequest, PathNormalization, Peer, Policy,
     Provider, ProviderAnswer, ProviderKind, Request, Token, evaluate,
 };
+use meshproof_compiler::table::{ReportOrder, decide, difference, table};
+use meshproof_engine::{Context as Prepared, Table};
 use meshproof_resources::{Decoded, Spec};
 use meshproof_source::SourceId;
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ pub(super) struct Authz {
     set: String,
     policies: Decoded,
     trust_domains: Vec<String>,
+    /// Decision tables of the scene, by engine and providers; every case is decided by one of them too.
+    tables: BTreeMap<String, Vec<u8>>,
 }
 
 /// Tokens that ended before this moment (summer 2026) had expired when the vectors were recorded.
@@ -32,8 +36,8 @@ impl Replay for Authz {
             "case" if line["set"].as_str() != Some(&self.set) => {
                 Err("the policies of its set are missing".to_owned())
             }
-            "case" => self.case(line),
-            "probe" if line.get("policies").is_some() => self.scene(line).and_then(|()| self.case(line)),
+            "case" => self.both(line),
+            "probe" if line.get("policies").is_some() => self.scene(line).and_then(|()| self.both(line)),
             _ => return Outcome::Unknown,
         };
         result.unwrap_or_else(Outcome::Failed)
@@ -48,6 +52,7 @@ impl Authz {
             self.trust_domains.push("cluster.local".to_owned());
         }
         self.policies = Decoded::default();
+        self.tables.clear();
         for policy in line["policies"].as_array().into_iter().flatten() {
             let mut policy = policy.clone();
             // Probes leave out what is the same in all of them.
@@ -63,16 +68,40 @@ impl Authz {
         Ok(())
     }
 
+    fn policies(&self) -> Vec<Policy<'_>> {
+        let policies = self.policies.resources.iter().filter_map(|resource| match &resource.spec {
+            Spec::AuthorizationPolicy(spec) => Some(Policy::new(&resource.meta, spec, "foo")),
+            _ => None,
+        });
+        policies.collect()
+    }
+
+    /// What was recorded, against the evaluator and against a table.
+    fn both(&mut self, line: &Value) -> Result<Outcome, String> {
+        let request = request(&line["request"])?;
+        let mut context = self.context(&line["request"])?;
+        context.providers = providers(&line["providers"])?;
+        let key = format!("{:?} {:?}", context.engine, context.providers);
+        if !self.tables.contains_key(&key) {
+            let bytes =
+                table(&self.policies(), &context, ReportOrder::Name).map_err(|error| error.to_string())?;
+            self.tables.insert(key.clone(), bytes);
+        }
+        let outcome = self.case(line)?;
+        let bytes = self.tables.get(&key).map_or(&[][..], Vec::as_slice);
+        let table = Table::open(bytes).map_err(|error| error.to_string())?;
+        let said = decide(&table, &mut Prepared::new(), &request, &context);
+        let evaluation = evaluate(&self.policies(), &request, &context);
+        match (difference(&said, &evaluation), outcome) {
+            (Some(difference), Outcome::Passed) => {
+                Ok(Outcome::Failed(format!("{}: {difference}", line["name"].as_str().unwrap_or(&self.set))))
+            }
+            (_, outcome) => Ok(outcome),
+        }
+    }
+
     fn case(&self, line: &Value) -> Result<Outcome, String> {
-        let policies: Vec<Policy<'_>> = self
-            .policies
-            .resources
-            .iter()
-            .filter_map(|resource| match &resource.spec {
-                Spec::AuthorizationPolicy(spec) => Some(Policy::new(&resource.meta, spec, "foo")),
-                _ => None,
-            })
-            .collect();
+        let policies = self.policies();
         let written = &line["request"];
         let request = request(written)?;
         let mut context = self.context(written)?;

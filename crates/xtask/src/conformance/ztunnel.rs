@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use meshproof_authz::{By, Decision, Engine, Peer, Phase, Request, RuleVerdict, context_of, evaluate};
+use meshproof_compiler::table::{ReportOrder, decide as compiled_decide, difference, table};
+use meshproof_engine::{Context as Prepared, Table};
 use meshproof_grammar::spiffe::SpiffeId;
 use meshproof_ir::{Capture, WorkloadId};
 use serde_json::{Value, json};
@@ -71,6 +73,12 @@ fn decide(scene: &Scene, id: WorkloadId, line: &Value) -> Result<Value, String> 
     };
     let context = context_of(mesh, scene.cluster(id), Engine::Ztunnel);
     let evaluation = evaluate(&attached, &request, &context);
+    let bytes = table(&attached, &context, ReportOrder::Name).map_err(|error| error.to_string())?;
+    let compiled = Table::open(&bytes).map_err(|error| error.to_string())?;
+    let said = compiled_decide(&compiled, &mut Prepared::new(), &request, &context);
+    if let Some(difference) = difference(&said, &evaluation) {
+        return Err(difference);
+    }
     let refused_plaintext = identity.is_none()
         && workload.ambient.as_ref().is_some_and(|ambient| ambient.refuses_plaintext(port));
     let mut deciding: Vec<String> = match evaluation.by {

@@ -1,0 +1,155 @@
+//! Prints the figures of `docs/engine.md`: percentiles per request, in nanoseconds.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use engine_bench::workload::{Case, Rules};
+use engine_bench::{Decodes, connection, context, request, scan};
+use fastrand::Rng;
+use meshproof_authz::{Decision, evaluate};
+use meshproof_compiler::table::{Lowered, ReportOrder, table};
+use meshproof_engine::{Context, Table};
+
+/// Requests of one measurement, and how often each is repeated for the least time.
+const REQUESTS: usize = 4_096;
+const ROUNDS: usize = 30;
+
+/// The least time of each request over the rounds, sorted: noise is filtered, and the caches are as warm as a stream of
+/// different requests leaves them.
+fn times(requests: usize, rounds: usize, mut one: impl FnMut(usize)) -> Vec<u64> {
+    let mut least = vec![u64::MAX; requests];
+    for _ in 0..rounds {
+        for (at, least) in least.iter_mut().enumerate() {
+            let start = Instant::now();
+            one(at);
+            *least = (*least).min(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+    least.sort_unstable();
+    least
+}
+
+/// What reading the clock costs.
+fn clock() -> u64 {
+    times(1_000, 20, |_| {})[500]
+}
+
+fn percentiles(times: &[u64], clock: u64) -> String {
+    let at = |part: usize| times[(times.len() - 1) * part / 100].saturating_sub(clock);
+    format!("{:>9} / {:<9}", at(50), at(99))
+}
+
+fn main() {
+    let clock = clock();
+    println!("the clock costs {clock} ns, which is taken off; p50 / p99 in ns per request\n");
+    println!("rules   rows    bytes/rule  lower ms  compile ms  open ms   prepare              decide               plain scan           evaluate");
+    for count in [10, 100, 1_000, 10_000] {
+        line(&Rules::random(count, &mut Rng::with_seed(1)), clock);
+    }
+    println!("\nno sources, no paths: every row is left to the end");
+    line(&Rules::worst(10_000, &mut Rng::with_seed(1)), clock);
+    many(clock);
+}
+
+fn line(rules: &Rules, clock: u64) {
+    let cases = rules.cases(REQUESTS, &mut Rng::with_seed(2));
+    let decodes = Decodes::new(rules);
+    let policies = decodes.policies();
+    let context_of = context();
+    let start = Instant::now();
+    black_box(Lowered::new(&policies, &context_of));
+    let lowered = start.elapsed();
+    let start = Instant::now();
+    let bytes = table(&policies, &context_of, ReportOrder::Name).expect("a table");
+    let compiled = start.elapsed();
+    let start = Instant::now();
+    let table = Table::open(&bytes).expect("opens");
+    let opened = start.elapsed();
+    let names: Vec<[&[u8]; 1]> = cases.iter().map(|case| [case.name.as_bytes()]).collect();
+    let mut contexts: Vec<Context> = Vec::new();
+    for (case, names) in cases.iter().zip(&names) {
+        let mut context = Context::for_table(&table);
+        table.prepare(&connection(case, names), &mut context);
+        contexts.push(context);
+    }
+    check(rules, &cases, &table, &contexts);
+    let mut context = Context::for_table(&table);
+    let prepare = times(REQUESTS, ROUNDS, |at| table.prepare(&connection(&cases[at], &names[at]), black_box(&mut context)));
+    let decide = times(REQUESTS, ROUNDS, |at| {
+        black_box(table.decide(&contexts[at], &cases[at]));
+    });
+    let few = if rules.0.len() > 1_000 { 256 } else { REQUESTS };
+    let scan = times(few, 5, |at| {
+        black_box(scan::allows(rules, &cases[at]));
+    });
+    let requests: Vec<_> = cases.iter().take(if rules.0.len() > 1_000 { 8 } else { 128 }).map(request).collect();
+    let slow = times(requests.len(), 2, |at| {
+        black_box(evaluate(&policies, &requests[at], &context_of));
+    });
+    println!(
+        "{:<7} {:<7} {:<11} {:<9.2} {:<11.2} {:<9.2} {} {} {} {}",
+        rules.0.len(),
+        table.row_count(),
+        bytes.len() / rules.0.len(),
+        lowered.as_secs_f64() * 1e3,
+        (compiled - lowered.min(compiled)).as_secs_f64() * 1e3,
+        opened.as_secs_f64() * 1e3,
+        percentiles(&prepare, clock),
+        percentiles(&decide, clock),
+        percentiles(&scan, clock),
+        percentiles(&slow, clock),
+    );
+}
+
+/// What is measured has to be right.
+fn check(rules: &Rules, cases: &[Case], table: &Table<'_>, contexts: &[Context]) {
+    let mut allowed = 0;
+    for (case, context) in cases.iter().zip(contexts) {
+        let decision = table.decide(context, case);
+        assert_eq!(decision.is_allowed(), scan::allows(rules, case), "{case:?}");
+        allowed += usize::from(decision.is_allowed());
+    }
+    assert!(allowed > 0);
+    if rules.0.len() <= 100 {
+        let decodes = Decodes::new(rules);
+        for (case, context) in cases.iter().zip(contexts).take(200) {
+            let evaluation = evaluate(&decodes.policies(), &request(case), &engine_bench::context());
+            assert_eq!(table.decide(context, case).is_allowed(), evaluation.decision == Decision::Allow);
+        }
+    }
+}
+
+/// 400 workloads of 25 rules, visited at random.
+fn many(clock: u64) {
+    let sets: Vec<Rules> = (0..400).map(|seed| Rules::random(25, &mut Rng::with_seed(100 + seed))).collect();
+    let tables: Vec<Vec<u8>> = sets
+        .iter()
+        .map(|rules| table(&Decodes::new(rules).policies(), &context(), ReportOrder::Name).expect("a table"))
+        .collect();
+    let opened: Vec<Table<'_>> = tables.iter().map(|bytes| Table::open(bytes).expect("opens")).collect();
+    let mut rng = Rng::with_seed(3);
+    let visits: Vec<(usize, Case)> = (0..REQUESTS)
+        .map(|_| {
+            let at = rng.usize(0..sets.len());
+            (at, sets[at].cases(1, &mut rng).remove(0))
+        })
+        .collect();
+    let contexts: Vec<Context> = visits
+        .iter()
+        .map(|(at, case)| {
+            let mut context = Context::for_table(&opened[*at]);
+            opened[*at].prepare(&connection(case, &[case.name.as_bytes()]), &mut context);
+            context
+        })
+        .collect();
+    let decide = times(REQUESTS, ROUNDS, |at| {
+        let (table, case) = &visits[at];
+        black_box(opened[*table].decide(&contexts[at], case));
+    });
+    let scan = times(REQUESTS, ROUNDS, |at| {
+        let (table, case) = &visits[at];
+        black_box(scan::allows(&sets[*table], case));
+    });
+    let size: usize = tables.iter().map(Vec::len).sum();
+    println!("\n400 workloads of 25 rules at random, {size} bytes: decide {} plain scan {}", percentiles(&decide, clock), percentiles(&scan, clock));
+}

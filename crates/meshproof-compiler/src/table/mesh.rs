@@ -1,0 +1,247 @@
+//! The tables of a mesh: every proxy, every chain, each distinct list of policies once.
+
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap, HashMapExt};
+use meshproof_authz::{Context, Policy};
+use meshproof_engine::{Layer as EngineLayer, Table};
+use meshproof_ir::{Layer, Mesh, Settings};
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::bundle::{BundledChain, bundle};
+use super::verify::{Proof, verify};
+use super::write::refuse_all;
+use super::{ReportOrder, Uncompiled, table};
+use crate::compile::{Chain, ChainPort, Compiled, Proxy, Target, compile_for};
+use crate::files::{file_names, head, not_emitted, service};
+
+/// What the files are for.
+pub const TABLE_TARGET: &str = "table";
+/// The file with the tables of all workloads.
+pub const MESH_FILE: &str = "mesh.mpt";
+/// Tables with at most so many rows are proven when they are made, without being asked for it.
+pub const PROVEN_ROWS: usize = 2_000;
+
+/// Which tables are proven to say what the policies say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proofs {
+    /// None.
+    None,
+    /// Those of at most [`PROVEN_ROWS`] rows.
+    #[default]
+    Small,
+    /// All.
+    All,
+}
+
+/// The tables of a mesh.
+#[derive(Debug)]
+pub struct MeshTables {
+    /// The proxies; a chain has the place of its table.
+    pub compiled: Compiled<usize>,
+    /// The name of each proxy in the file of the mesh, in their order.
+    pub names: Vec<String>,
+    /// Every distinct table.
+    pub tables: Vec<MadeTable>,
+}
+
+/// A table, and how it came about.
+#[derive(Debug)]
+pub struct MadeTable {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Why it refuses everything: the policies could not be compiled.
+    pub refuses: Option<Uncompiled>,
+    /// What was proven; nothing when nobody asked.
+    pub proof: Option<Result<Proof, String>>,
+}
+
+/// The policies of a chain, waiting to be compiled.
+struct Job<'m> {
+    policies: Vec<Policy<'m>>,
+    context: Context,
+}
+
+#[derive(Default)]
+struct Tables<'m>(Vec<Job<'m>>);
+
+impl<'m> Target<'m> for Tables<'m> {
+    type Output = usize;
+    const TAKES_ALL_ENGINES: bool = true;
+
+    fn chain(&mut self, policies: &[Policy<'m>], context: &Context, _: &Settings) -> usize {
+        self.0.push(Job { policies: policies.to_vec(), context: context.clone() });
+        self.0.len() - 1
+    }
+
+    fn doubts(_: &usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn has_identity(_: &usize) -> bool {
+        // The proxy tells the names of its peers, wherever it has them from.
+        false
+    }
+}
+
+/// Compiles every workload of a mesh, in parallel.
+pub fn mesh_tables(mesh: &Mesh, order: ReportOrder, proofs: Proofs) -> MeshTables {
+    let mut target = Tables::default();
+    let compiled = compile_for(mesh, &mut target);
+    let made: Vec<MadeTable> = target.0.par_iter().map(|job| make(job, order, proofs)).collect();
+    // Workloads whose policies differ in nothing that counts have equal tables.
+    let mut tables: Vec<MadeTable> = Vec::new();
+    let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut places = Vec::with_capacity(made.len());
+    for table in made {
+        let place = *known.entry(table.bytes.clone()).or_insert(tables.len());
+        if place == tables.len() {
+            tables.push(table);
+        }
+        places.push(place);
+    }
+    let compiled = compiled.map(|job| places.get(*job).copied().unwrap_or_default());
+    let names = file_names(mesh, &compiled, "");
+    MeshTables { compiled, names, tables }
+}
+
+fn make(job: &Job<'_>, order: ReportOrder, proofs: Proofs) -> MadeTable {
+    match table(&job.policies, &job.context, order) {
+        Err(error) => MadeTable { bytes: refuse_all(&job.context, order), refuses: Some(error), proof: None },
+        Ok(bytes) => {
+            let rows = Table::open(&bytes).map_or(0, |table| table.row_count());
+            let wanted = proofs == Proofs::All || (proofs == Proofs::Small && rows <= PROVEN_ROWS);
+            let prove =
+                || verify(&bytes, &job.policies, &job.context, order).map_err(|error| error.to_string());
+            let proof = wanted.then(prove);
+            MadeTable { bytes, refuses: None, proof }
+        }
+    }
+}
+
+impl MeshTables {
+    /// Tables that do not say what the policies say. There is none unless meshproof is wrong.
+    pub fn unproven(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().filter_map(|table| table.proof.as_ref()?.as_ref().err().map(String::as_str))
+    }
+
+    /// The file of one proxy.
+    ///
+    /// # Errors
+    /// It would be too large.
+    pub fn file(&self, mesh: &Mesh, proxy: usize) -> Result<Vec<u8>, Uncompiled> {
+        self.files(mesh, proxy..proxy + 1)
+    }
+
+    /// The file of all proxies.
+    ///
+    /// # Errors
+    /// It would be too large.
+    pub fn mesh_file(&self, mesh: &Mesh) -> Result<Vec<u8>, Uncompiled> {
+        self.files(mesh, 0..self.compiled.proxies.len())
+    }
+
+    fn files(&self, mesh: &Mesh, proxies: std::ops::Range<usize>) -> Result<Vec<u8>, Uncompiled> {
+        let own =
+            proxies.filter_map(|at| Some((self.names.get(at)?.as_str(), self.compiled.proxies.get(at)?)));
+        let chains: Vec<(&str, Vec<BundledChain>)> =
+            own.map(|(name, proxy)| (name, chains(mesh, proxy))).collect();
+        let workloads: BTreeMap<&str, &[BundledChain]> =
+            chains.iter().map(|(name, chains)| (*name, chains.as_slice())).collect();
+        // Bundles take tables by place; only those of these workloads go in.
+        bundle(&workloads, &self.tables.iter().map(|table| table.bytes.as_slice()).collect::<Vec<_>>())
+    }
+
+    /// The index of a run: its files, what is in them, and everything that is not as sure as it looks.
+    pub fn index(&self, mesh: &Mesh) -> Value {
+        let inside: Vec<Map<String, Value>> = self.tables.iter().map(about).collect();
+        let proxy = |(proxy, name): (&Proxy<usize>, &String)| {
+            let mut written = head(mesh, proxy);
+            written.insert("file".to_owned(), json!(format!("{name}.mpt")));
+            let chains: Vec<Value> = proxy
+                .chains
+                .iter()
+                .map(|chain| {
+                    let mut about = inside.get(*chain.filters).cloned().unwrap_or_default();
+                    let ports: Vec<Value> = chain
+                        .ports
+                        .iter()
+                        .map(|port| port_of(port).map_or(json!("other"), |port| json!(port)))
+                        .collect();
+                    about.insert("ports".to_owned(), json!(ports));
+                    about.insert(
+                        "layer".to_owned(),
+                        json!(if chain.layer == Layer::Http { "http" } else { "tcp" }),
+                    );
+                    if let Some(called) = chain.service.and_then(|called| service(mesh, called)) {
+                        about.insert("service".to_owned(), json!(called));
+                    }
+                    Value::Object(about)
+                })
+                .collect();
+            written.insert("chains".to_owned(), json!(chains));
+            Value::Object(written)
+        };
+        let proxies: Vec<Value> = self.compiled.proxies.iter().zip(&self.names).map(proxy).collect();
+        json!({
+            "format": crate::FORMAT,
+            "target": TABLE_TARGET,
+            "file": MESH_FILE,
+            "proxies": proxies,
+            "notEmitted": not_emitted(mesh, &self.compiled),
+        })
+    }
+}
+
+fn about(made: &MadeTable) -> Map<String, Value> {
+    let mut about = Map::new();
+    if let Ok(table) = Table::open(&made.bytes) {
+        let hash: String = table.hash().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        about.insert("table".to_owned(), json!(hash));
+        about.insert("engine".to_owned(), json!(engine_name(table.engine())));
+        about.insert("rules".to_owned(), json!(table.rule_count()));
+        about.insert("rows".to_owned(), json!(table.row_count()));
+        about.insert("bytes".to_owned(), json!(table.size()));
+    }
+    about.insert("proven".to_owned(), json!(matches!(made.proof, Some(Ok(_)))));
+    if let Some(refuses) = &made.refuses {
+        about.insert("refusesAll".to_owned(), json!(refuses.to_string()));
+    }
+    about
+}
+
+/// The name of an engine in what is printed.
+pub fn engine_name(engine: meshproof_engine::Engine) -> &'static str {
+    match engine {
+        meshproof_engine::Engine::EnvoyHttp => "envoy-http",
+        meshproof_engine::Engine::EnvoyTcp => "envoy-tcp",
+        meshproof_engine::Engine::Ztunnel => "ztunnel",
+        meshproof_engine::Engine::Grpc => "grpc",
+    }
+}
+
+fn port_of(port: &ChainPort) -> Option<u16> {
+    match port {
+        ChainPort::Number(port) => Some(*port),
+        ChainPort::Other => None,
+    }
+}
+
+fn chains(mesh: &Mesh, proxy: &Proxy<usize>) -> Vec<BundledChain> {
+    let layer = |chain: &Chain<usize>| match chain.layer {
+        Layer::Http => EngineLayer::Http,
+        Layer::Tcp => EngineLayer::Tcp,
+    };
+    let each = proxy.chains.iter().flat_map(|chain| {
+        chain.ports.iter().map(move |port| BundledChain {
+            service: chain.service.and_then(|called| service(mesh, called)),
+            layer: layer(chain),
+            port: port_of(port),
+            table: *chain.filters,
+        })
+    });
+    let mut chains: Vec<BundledChain> = each.collect();
+    chains.sort();
+    chains
+}
