@@ -133,12 +133,15 @@ impl<'t> Dimension<'t> {
     /// A name of the peer. Names of workloads are looked up; every other name is tested, test by test.
     #[inline(always)]
     fn peer(&self, store: &Store<'t>, name: &[u8], visit: &mut impl FnMut(Side, SetRef)) {
-        let identity = match (Identity::parse(name), store.engine) {
-            (Some(identity), Engine::Ztunnel) => identity,
-            // Nobody, as far as ztunnel can tell.
-            (None, Engine::Ztunnel) => return,
-            (Some(identity), _) if identity.is_plain() => identity,
-            _ => return self.all_tests(store, Value::of(name), visit),
+        let identity = if store.engine == Engine::Ztunnel {
+            // Every other name is nobody, as far as ztunnel can tell.
+            let Some(identity) = Identity::of_ztunnel(name) else { return };
+            identity
+        } else {
+            match Identity::parse(name) {
+                Some(identity) if identity.is_plain() => identity,
+                _ => return self.all_tests(store, Value::of(name), visit),
+            }
         };
         for index in &self.indexes {
             let part = match index.view {

@@ -38,6 +38,15 @@ impl<'n> Identity<'n> {
         })
     }
 
+    /// The one name that ztunnel knows: an identity of a workload, its parts of the characters that they can have.
+    pub fn of_ztunnel(name: &'n [u8]) -> Option<Identity<'n>> {
+        let identity = Identity::parse(name)?;
+        let is_of_domain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+        let is_of_name = |c: char| !c.is_whitespace() && !c.is_control() && c != '*';
+        let tail = std::str::from_utf8(identity.tail).ok()?;
+        (identity.trust_domain.iter().all(is_of_domain) && tail.chars().all(is_of_name)).then_some(identity)
+    }
+
     /// Whether Envoy's tests of namespaces find the namespace in its place and nowhere else. They look for `/ns/` in the
     /// whole name, and a trust domain or namespace called `ns` makes one more.
     pub fn is_plain(&self) -> bool {
@@ -132,6 +141,9 @@ mod tests {
             "spiffe://td/x/ns/a/sa/b",
         ] {
             assert_eq!(of(other), None, "{other}");
+        }
+        for other in ["spiffe://t*/ns/a/sa/b", "spiffe://td/ns/a/sa/b*", "spiffe://td/ns/a /sa/b"] {
+            assert!(of(other).is_some() && Identity::of_ztunnel(other.as_bytes()).is_none(), "{other}");
         }
         assert!(!of("spiffe://td/ns/ns/sa/b").expect("an identity").is_plain());
     }
