@@ -4,7 +4,7 @@ use crate::attributes::Connection;
 use crate::bytes::place;
 use crate::dimension::Dimension;
 use crate::index::{Side, Store};
-use crate::narrow::{Source, narrow};
+use crate::narrow::{Scratch, Source, narrow};
 use crate::set::SetRef;
 use crate::table::Table;
 
@@ -21,7 +21,7 @@ pub struct Context {
     pub(crate) free: Vec<(u32, u64)>,
     /// Some rows do wait for it.
     pub(crate) waits: bool,
-    scratch: [Vec<u64>; 3],
+    scratch: [Vec<u64>; 4],
 }
 
 impl Context {
@@ -125,15 +125,19 @@ impl Table<'_> {
         if rest.is_empty() {
             return;
         }
-        let Context { live, words, scratch: [masks, wanted, refused], .. } = context;
+        let Context { live, words, scratch: [masks, looking, wanted, refused], .. } = context;
         let count = words.len();
         for (word, mask) in words.iter().zip(masks.iter_mut()) {
             *mask = live.get(place(*word)).copied().unwrap_or_default();
         }
-        let slices = (masks.get_mut(..count), wanted.get_mut(..count), refused.get_mut(..count));
-        let (Some(masks), Some(wanted), Some(refused)) = slices else { return };
+        let Some(masks) = masks.get_mut(..count) else { return };
+        let mut scratch = Scratch {
+            looking: looking.get_mut(..count).unwrap_or_default(),
+            wanted: wanted.get_mut(..count).unwrap_or_default(),
+            refused: refused.get_mut(..count).unwrap_or_default(),
+        };
         for dimension in rest {
-            narrow(self, dimension, source, false, words, [&mut *masks, &mut *wanted, &mut *refused]);
+            narrow(self, dimension, source, false, words, masks, &mut scratch);
         }
         for (word, mask) in words.iter().zip(masks.iter()) {
             if let Some(live) = live.get_mut(place(*word)) {

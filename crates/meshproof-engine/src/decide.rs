@@ -7,7 +7,7 @@ use crate::dimension::Dimension;
 use crate::format::NONE;
 use crate::index::{Side, Store};
 use crate::kinds::Effect;
-use crate::narrow::{Source, narrow};
+use crate::narrow::{Scratch, Source, narrow};
 use crate::rule::{ProviderRef, RuleRef};
 use crate::set::SetRef;
 use crate::table::Table;
@@ -84,7 +84,7 @@ impl Decision {
 }
 
 /// How many words of rows are looked at together.
-const ROOM: usize = 32;
+const ROOM: usize = 48;
 
 /// The first rules that match, by what they lead to; [`NONE`] where none does.
 #[derive(Clone, Copy)]
@@ -287,14 +287,20 @@ impl<'t> Table<'t> {
         if count == 0 {
             return;
         }
-        let (mut wanted, mut refused) = ([0; ROOM], [0; ROOM]);
-        let slices = (candidates.words.get(..count), candidates.masks.get_mut(..count));
-        let scratch = (wanted.get_mut(..count), refused.get_mut(..count));
-        let ((Some(words), Some(masks)), (Some(wanted), Some(refused))) = (slices, scratch) else { return };
+        let (mut looking, mut wanted, mut refused) = ([0; ROOM], [0; ROOM], [0; ROOM]);
+        let (Some(words), Some(masks)) = (candidates.words.get(..count), candidates.masks.get_mut(..count))
+        else {
+            return;
+        };
+        let mut scratch = Scratch {
+            looking: looking.get_mut(..count).unwrap_or_default(),
+            wanted: wanted.get_mut(..count).unwrap_or_default(),
+            refused: refused.get_mut(..count).unwrap_or_default(),
+        };
         for (at, dimension) in self.request.iter().enumerate() {
             let is_driver = self.driver == Some(at);
             if !is_driver || dimension.refusing.is_some() {
-                narrow(self, dimension, source, is_driver, words, [&mut *masks, &mut *wanted, &mut *refused]);
+                narrow(self, dimension, source, is_driver, words, masks, &mut scratch);
             }
         }
         for (word, mask) in words.iter().zip(masks.iter()).filter(|(_, mask)| **mask != 0) {

@@ -150,7 +150,7 @@ codes! {
         Prefix = 14,
         /// It ends with the text.
         Suffix = 15,
-        /// A path without its query, by a template of literals and operators.
+        /// A path without its query, by a template of literals and operators; the second text is how it ends.
         Template = 16,
         /// A path without its query, by a template step by step; the second text says what is repeated as a whole.
         Steps = 17,

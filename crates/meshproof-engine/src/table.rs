@@ -152,6 +152,22 @@ impl<'t> Table<'t> {
             }
             self.request.push(dimension);
         }
+        // What is cheap to look up and leaves little comes first.
+        let rank = |dimension: &Dimension<'t>| match dimension.attribute {
+            Attribute::Method => 0,
+            Attribute::Path | Attribute::RemoteIp => 1,
+            Attribute::Authority => 2,
+            _ => 3,
+        };
+        let driver =
+            self.driver.and_then(|at| self.request.get(at)).map(|driver| (driver.attribute, driver.name));
+        self.request.sort_by_key(rank);
+        // The first demand of an attribute stands before its further ones, so it is found first.
+        self.driver = driver.and_then(|(attribute, name)| {
+            self.request
+                .iter()
+                .position(|dimension| (dimension.attribute, dimension.name) == (attribute, name))
+        });
         // The first one leads to rows; it is that of the names where there is one.
         self.connection.sort_by_key(|dimension| dimension.attribute != Attribute::Peer);
         Ok(())

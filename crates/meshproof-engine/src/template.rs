@@ -174,7 +174,7 @@ impl Places {
                 Some((start, end)) if place == end => self.reach(steps, repeated, start),
                 _ => {}
             }
-            if !steps.get(place).is_some_and(|[what, _]| what & 0x80 != 0) {
+            if steps.get(place).is_none_or(|[what, _]| what & 0x80 == 0) {
                 return;
             }
             place += 1;

@@ -118,7 +118,10 @@ impl Test<'_> {
             TestKind::Exact => text == first,
             TestKind::Prefix => text.starts_with(first),
             TestKind::Suffix => text.ends_with(first),
-            TestKind::Template => template::matches(first, without_query(text)),
+            TestKind::Template => {
+                let path = without_query(text);
+                path.ends_with(self.second) && template::matches(first, path)
+            }
             TestKind::Steps => template::matches_steps(first, self.second, without_query(text)),
             TestKind::PathLine => is_line(without_query(text)),
             TestKind::PathExact => without_query(text) == first,

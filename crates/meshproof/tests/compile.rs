@@ -160,8 +160,7 @@ spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}
 fn wrong_usage_writes_nothing() {
     let project = Project::new(&[("a.yaml", SHOP)]);
     for args in [
-        &["compile", "-o", "out"][..],
-        &["compile", "--target", "envoy-rbac"],
+        &["compile", "--target", "envoy-rbac"][..],
         &["compile", "-o", "out", "--verify", "--no-verify"],
         &["decide", "--table", "out"],
         &["table", "out"],

@@ -223,7 +223,8 @@ fn peers(tests: &[&Test], is_ztunnel: bool) -> BTreeSet<Value> {
     }
     let inside = |text: &str| !text.is_empty() && !text.contains('/');
     let add = |part: &mut BTreeSet<String>, text: &str| {
-        part.extend(beside(text).into_iter().filter(|text| inside(text)));
+        let more = [format!("{text}z"), format!("z{text}")];
+        part.extend(beside(text).into_iter().chain(more).filter(|text| inside(text)));
     };
     for test in tests {
         match test {
@@ -242,7 +243,7 @@ fn peers(tests: &[&Test], is_ztunnel: bool) -> BTreeSet<Value> {
                         whole[place] = (*piece).to_owned();
                     }
                 }
-                for ending in ["", "~"] {
+                for ending in ["", "~", "z"] {
                     let mut one = whole.clone();
                     one[4].push_str(ending);
                     names.insert(one.join("/"));
@@ -281,7 +282,13 @@ fn peers(tests: &[&Test], is_ztunnel: bool) -> BTreeSet<Value> {
     }
     let is_name = |name: &String| {
         let pieces: Vec<&str> = name.split('/').collect();
-        let plain = is_ztunnel || (pieces.first() != Some(&"ns") && pieces.get(2) != Some(&"ns"));
+        let plain = if is_ztunnel {
+            // It takes no other characters, and a namespace may be called `ns`.
+            let is_of_domain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            pieces.first().is_some_and(|domain| domain.chars().all(is_of_domain)) && !name.contains('*')
+        } else {
+            pieces.first() != Some(&"ns") && pieces.get(2) != Some(&"ns")
+        };
         matches!(pieces.as_slice(), [_, "ns", _, "sa", _])
             && pieces.iter().all(|piece| !piece.is_empty())
             && plain

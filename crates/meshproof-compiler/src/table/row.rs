@@ -80,15 +80,11 @@ impl<'b> Rows<'b> {
             entries.push(entry(rule, on_trial, policies, context));
         }
         entries.sort_by(|a, b| {
-            let segment = |entry: &Entry<'_>| (entry.effect, entry.provider.to_owned());
-            let by_name = || a.name.cmp(&b.name);
-            segment(a)
-                .cmp(&segment(b))
-                .then_with(|| match order {
-                    ReportOrder::Name => by_name(),
-                    ReportOrder::Policy => std::cmp::Ordering::Equal,
-                })
-                .then(a.rule.id.cmp(&b.rule.id))
+            let by_name = match order {
+                ReportOrder::Name => a.name.cmp(&b.name),
+                ReportOrder::Policy => std::cmp::Ordering::Equal,
+            };
+            (a.effect, a.provider).cmp(&(b.effect, b.provider)).then(by_name).then(a.rule.id.cmp(&b.rule.id))
         });
         let mut rows = Rows::default();
         let mut known: HashMap<(usize, [String; 2]), usize> = HashMap::new();

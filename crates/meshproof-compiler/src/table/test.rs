@@ -150,9 +150,11 @@ fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
             _ => is_plain = false,
         }
     }
+    // Most paths of a stem end otherwise, which is quickly seen.
+    let ending = literal.clone();
     close(&mut first, &mut literal)?;
     if is_plain {
-        return Ok(Spelled { kind: TestKind::Template, first, second: Vec::new() });
+        return Ok(Spelled { kind: TestKind::Template, first, second: ending });
     }
     if steps.len() > MOST_STEPS {
         return Err(Uncompiled::Template);
