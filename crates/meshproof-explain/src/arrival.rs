@@ -7,7 +7,7 @@ use meshproof_transport::{Arrival, Arriving, GatewayRefusal, Taken, Transport};
 use crate::answer::{Evidence, Outcome, Transport as Told};
 
 /// Asks a gateway about a connection: in plaintext, and if it wants TLS, with TLS as browsers speak it.
-pub(crate) fn ask(
+pub fn ask(
     transport: &Transport<'_>,
     gateway: WorkloadId,
     (port, host): (u16, &str),
@@ -37,12 +37,12 @@ pub(crate) fn ask_with(
 }
 
 /// Whether the connection gets any further.
-pub(crate) fn is_taken(arrival: &Arrival) -> bool {
+pub fn is_taken(arrival: &Arrival) -> bool {
     matches!(arrival.taken, Taken::Terminated(..) | Taken::Plaintext(_) | Taken::Unopened)
 }
 
 /// The layer of the chain that takes it.
-pub(crate) fn layer(arrival: &Arrival) -> Option<Layer> {
+pub fn layer(arrival: &Arrival) -> Option<Layer> {
     match arrival.taken {
         Taken::Terminated(_, layer) | Taken::Plaintext(layer) => Some(layer),
         Taken::Unopened => Some(Layer::Tcp),

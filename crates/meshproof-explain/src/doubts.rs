@@ -115,7 +115,7 @@ fn behind(address: IpAddr) -> IpAddr {
 }
 
 /// Without any MeshConfig in the input, providers that policies name are taken to exist.
-pub(crate) fn assume_providers(mesh: &Mesh, policies: &[Policy<'_>], context: &mut Context) {
+pub fn assume_providers(mesh: &Mesh, policies: &[Policy<'_>], context: &mut Context) {
     for name in unknown_providers(mesh, policies) {
         let provider =
             Provider { kind: ProviderKind::Grpc, fail_open: false, answer: ProviderAnswer::Unknown };

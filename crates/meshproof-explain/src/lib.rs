@@ -29,7 +29,10 @@ pub use answer::{
     Answer, Authorization, Deciding, Evidence, Fate, Ground, Hop, Miss, NetworkTold, Outcome, Phase,
     PointKind, PolicyTold, RuleTold, Transport, Verdict,
 };
+pub use arrival::{ask as ask_gateway, is_taken, layer as gateway_layer};
+pub use doubts::assume_providers;
 pub use explainer::Explainer;
 pub use meshproof_network::Passage;
-pub use names::Unclear;
+pub use names::{Unclear, account as account_named, workloads as workloads_named};
 pub use question::{Destination, HttpParts, Question, Subject, Way, add_claim, header, line, method};
+pub use server::{doubts as mode_doubt, kind_of as point_kind};

@@ -21,7 +21,10 @@ impl Unclear {
 }
 
 /// The workloads of that name, `NAME` or `KIND/NAME`: one, unless several clusters or kinds have one. Never empty.
-pub(crate) fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<WorkloadId>, Unclear> {
+///
+/// # Errors
+/// There is none; it tells what was probably meant.
+pub fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<WorkloadId>, Unclear> {
     let (kind, name) = name.split_once('/').map_or((None, name), |(kind, name)| (Some(kind), name));
     let same = |id: &WorkloadId| {
         let workload = mesh.workload(*id);
@@ -185,8 +188,11 @@ pub(crate) fn service(mesh: &Mesh, host: &str, namespace: Option<&str>) -> Resul
     Err(Unclear::new(format!("there is no service `{host}`"), hint))
 }
 
-/// Whether anything says that there is such an account; the error names what was probably meant.
-pub(crate) fn account(mesh: &Mesh, namespace: &str, account: &str) -> Result<Option<WorkloadId>, Unclear> {
+/// Whether anything says that there is such an account.
+///
+/// # Errors
+/// There is none; it tells what was probably meant.
+pub fn account(mesh: &Mesh, namespace: &str, account: &str) -> Result<Option<WorkloadId>, Unclear> {
     if let Some(identity) = mesh.accounts_named(namespace, account).next() {
         return Ok(identity.workloads.first().copied());
     }

@@ -11,7 +11,7 @@ use meshproof_transport::{ServerMode, server_side};
 use crate::answer::{Evidence, PointKind};
 
 /// What stands before the port.
-pub(crate) fn kind_of(mesh: &Mesh, id: WorkloadId, port: u16) -> PointKind {
+pub fn kind_of(mesh: &Mesh, id: WorkloadId, port: u16) -> PointKind {
     let workload = mesh.workload(id);
     let Fact::Known(capture, _) = &workload.capture else { return PointKind::Unknown };
     if let PortCapture::Excluded { .. } = port_capture(workload, port) {
@@ -42,7 +42,7 @@ pub(crate) fn is_datagram(mesh: &Mesh, id: WorkloadId, port: u16) -> bool {
 }
 
 /// What leaves the mode open: objects of one scope, of which the older one counts, without their ages.
-pub(crate) fn doubts(mesh: &Mesh, id: WorkloadId, port: u16) -> Option<String> {
+pub fn doubts(mesh: &Mesh, id: WorkloadId, port: u16) -> Option<String> {
     let effective = effective(mesh.workload(id), port);
     let decided = effective.decided_by?;
     let undated = |id: &ResourceId| mesh.resource(*id).meta.creation_timestamp.is_none();

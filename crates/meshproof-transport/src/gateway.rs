@@ -2,6 +2,7 @@
 //! routes of VirtualServices (Istio 1.32, model/gateway.go, networking/core/gateway.go).
 
 mod chains;
+mod exposed;
 mod routes;
 mod select;
 mod servers;

@@ -146,15 +146,26 @@ impl Roster {
         building.roster
     }
 
-    pub(super) fn part(&self, at: u32) -> &Part {
+    /// A part by its number, which is below [`Roster::part_count`].
+    pub fn part(&self, at: u32) -> &Part {
         &self.parts[at as usize]
+    }
+
+    /// How many parts there are.
+    pub fn part_count(&self) -> usize {
+        self.parts.len()
     }
 
     /// The parts of a set, with the kind of each.
     pub fn parts<'r>(&'r self, set: &'r ClientSet) -> impl Iterator<Item = (ClientKind, &'r Part)> {
+        self.part_numbers(set).map(|(kind, at)| (kind, self.part(at)))
+    }
+
+    /// The numbers of the parts of a set, with the kind of each.
+    pub fn part_numbers<'r>(&'r self, set: &'r ClientSet) -> impl Iterator<Item = (ClientKind, u32)> {
         set.members.iter().flat_map(move |members| {
             let kind = self.kinds[members.kind as usize].kind;
-            self.parts_of(members).map(move |at| (kind, self.part(at)))
+            self.parts_of(members).map(move |at| (kind, at))
         })
     }
 

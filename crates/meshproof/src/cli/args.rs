@@ -27,8 +27,12 @@ pub(crate) enum Command {
     Decide(DecideArgs),
     /// Tell what becomes of one request, and why
     Explain(Box<ExplainArgs>),
+    /// Draw who can reach what
+    Graph(Box<GraphArgs>),
     /// List the lints, or explain one
     Lint(LintArgs),
+    /// Tell who can reach what, with which requests, each with one that shows it
+    Reach(Box<ReachArgs>),
     /// Tell what is inside of compiled tables
     Table(TableArgs),
     /// Tell which TLS every port takes, and what becomes of each client
@@ -278,6 +282,53 @@ pub(crate) struct ExplainArgs {
     pub color: Color,
 
     /// Show every rule
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 drawn; 2 wrong usage, configuration or an internal error; 3 nothing to analyse."
+)]
+pub(crate) struct GraphArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+
+    /// How to draw: dot, mermaid, json, svg or html; `html=graph.html` writes to a file. May be repeated
+    #[arg(short, long, required = true, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_as::<super::graph::Format>)]
+    pub output: Vec<super::output::Output<super::graph::Format>>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 told; 2 wrong usage, a name that does not exist, configuration or an internal error; 3 \
+                  nothing to analyse."
+)]
+pub(crate) struct ReachArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+
+    /// What this client reaches: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id or `plaintext`
+    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Subject>)]
+    pub from: Option<Subject>,
+
+    /// Who reaches this workload, or one port of its pods: NAMESPACE/NAME or NAMESPACE/NAME:PORT
+    #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
+    pub to: Option<Destination>,
+
+    /// Over several hops: whoever is reached may call on, and gateways and waypoints send on where their routes lead
+    #[arg(long)]
+    pub transitive: bool,
+
+    /// How to report: text or json; `json=reach.json` writes to a file. May be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
+    pub output: Vec<super::output::Output>,
+
+    /// Colours in text output
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+
+    /// Name every caller, and everything that decides
     #[arg(short, long)]
     pub verbose: bool,
 }

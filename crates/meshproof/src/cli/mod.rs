@@ -6,8 +6,10 @@ mod compile;
 mod decide;
 mod explain;
 mod folder;
+mod graph;
 mod lint;
 mod output;
+mod reach;
 mod read;
 mod table;
 mod tls;
@@ -46,7 +48,9 @@ pub(crate) fn main() -> ExitCode {
             Command::Compile(args) => compile::run(args),
             Command::Decide(args) => decide::run(args),
             Command::Explain(args) => explain::run(args),
+            Command::Graph(args) => graph::run(args),
             Command::Lint(args) => lint::run(args),
+            Command::Reach(args) => reach::run(args),
             Command::Table(args) => table::run(args),
             Command::Tls(args) => tls::run(args),
         }

@@ -12,8 +12,8 @@ use super::args::Color;
 
 /// One report that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Output {
-    pub format: Format,
+pub(crate) struct Output<F = Format> {
+    pub format: F,
     /// Standard output if not given.
     pub file: Option<PathBuf>,
 }
@@ -51,6 +51,11 @@ impl FromStr for Format {
 
 /// `json` or `json=report.json`; `json=-` is standard output, as for inputs.
 pub(crate) fn parse_output(written: &str) -> Result<Output, String> {
+    parse_as(written)
+}
+
+/// The same for other formats.
+pub(crate) fn parse_as<F: FromStr<Err = String>>(written: &str) -> Result<Output<F>, String> {
     let (format, file) = match written.split_once('=') {
         Some((_, "")) => return Err("a file name is missing after `=`".to_owned()),
         Some((format, "-")) => (format, None),
@@ -68,13 +73,22 @@ pub(crate) fn chosen(asked: &[Output]) -> Result<Vec<Output>, String> {
     if asked.is_empty() {
         return Ok(vec![Output { format: Format::Text, file: None }]);
     }
+    one_on_stdout(asked)?;
+    Ok(asked.to_vec())
+}
+
+/// Whether at most one report goes to standard output.
+///
+/// # Errors
+/// Two do, which could not be told apart.
+pub(crate) fn one_on_stdout<F>(asked: &[Output<F>]) -> Result<(), String> {
     if asked.iter().filter(|output| output.file.is_none()).count() > 1 {
         return Err(
             "only one report can go to standard output; give the others a file: --output json=report.json"
                 .to_owned(),
         );
     }
-    Ok(asked.to_vec())
+    Ok(())
 }
 
 /// Writes every report.
@@ -92,11 +106,11 @@ pub(crate) fn write(
 }
 
 /// Writes one report to where it belongs. Whoever reads standard output may stop reading; that is no failure.
-pub(crate) fn write_to(
-    output: &Output,
+pub(crate) fn write_to<F: Copy>(
+    output: &Output<F>,
     color: Color,
     verbose: bool,
-    write: impl Fn(&mut dyn Write, Format, Style) -> io::Result<()>,
+    write: impl Fn(&mut dyn Write, F, Style) -> io::Result<()>,
 ) -> Result<(), String> {
     let Some(path) = &output.file else {
         let stdout = io::stdout();

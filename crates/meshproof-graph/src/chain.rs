@@ -1,0 +1,225 @@
+//! The policies of a place as one kind of connection meets them: what lets in, and what refuses.
+
+use foldhash::{HashMap, HashMapExt};
+use meshproof_authz::{Context, Engine, Policy, policy_of};
+use meshproof_explain::assume_providers;
+use meshproof_grammar::pattern::Pattern;
+use meshproof_ir::{Mesh, ResourceId};
+use meshproof_space::{
+    Answer, Clause, Domain, Effect as RuleEffect, Outcome, RequestBox, RuleBoxes, Space, Test, Tokens,
+    Variable, lower,
+};
+
+use crate::effect::Effect;
+use crate::peers::Peers;
+use crate::place::Place;
+
+/// A rule of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleRef {
+    /// The policy.
+    pub policy: ResourceId,
+    /// Its rule, counted from 0.
+    pub rule: usize,
+}
+
+/// The policies that one kind of connection meets at a place.
+pub(crate) struct Chain<'m> {
+    pub policies: Vec<Policy<'m>>,
+    pub context: Context,
+    pub domain: Domain,
+    /// Who is let in as far as no other rule refuses.
+    pub alternatives: Vec<Alternative>,
+    /// What is refused.
+    pub refusing: Vec<Refusing>,
+    /// Providers that are asked.
+    pub asked: Vec<String>,
+    /// What could not be worked out.
+    pub limits: Vec<String>,
+}
+
+/// Requests that rules let in, of callers that meet the same tests.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Alternative {
+    pub peers: Peers,
+    pub boxes: Vec<RequestBox>,
+    /// None where there is no ALLOW policy.
+    pub rules: Vec<RuleRef>,
+}
+
+/// Requests that a rule refuses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refusing {
+    pub peers: Peers,
+    pub requests: RequestBox,
+    pub rule: RuleRef,
+}
+
+impl<'m> Chain<'m> {
+    /// The chain; nothing where no proxy takes the connection. `certain`: only policies that apply for certain.
+    pub fn of(mesh: &'m Mesh, place: &Place, effect: &Effect, certain: bool) -> Option<Chain<'m>> {
+        let mut context = effect.context(mesh, place.cluster, place.kind)?;
+        let attached = place.policies.iter().filter(|attached| !certain || attached.certain.is_ok());
+        let (ids, policies): (Vec<ResourceId>, Vec<Policy<'m>>) = attached
+            .filter_map(|attached| Some((attached.policy, policy_of(mesh, attached.policy)?)))
+            .unzip();
+        assume_providers(mesh, &policies, &mut context);
+        let tokens = tokens(mesh, place, &mut context);
+        let domain = Domain { tokens, ports: vec![place.port], ..Domain::default() };
+        let mut chain = Chain {
+            policies,
+            context,
+            domain,
+            alternatives: Vec::new(),
+            refusing: Vec::new(),
+            asked: Vec::new(),
+            limits: Vec::new(),
+        };
+        chain.read(&ids, place.port);
+        Some(chain)
+    }
+
+    fn read(&mut self, ids: &[ResourceId], port: u16) {
+        let lowered = lower(&self.policies, &self.context);
+        let mut of_peers: HashMap<Peers, usize> = HashMap::new();
+        if !lowered.needs_allow {
+            let all = vec![RequestBox::all()];
+            self.alternatives.push(Alternative { peers: Peers::default(), boxes: all, rules: Vec::new() });
+        }
+        for rule in lowered.rules {
+            let id = RuleRef { policy: ids[rule.id.policy], rule: rule.id.rule };
+            let boxes = match &*rule.boxes {
+                RuleBoxes::Boxes(boxes) => boxes.as_slice(),
+                RuleBoxes::Dropped(_) => continue,
+                RuleBoxes::Unknown(limit) => {
+                    let policy = self.policies[rule.id.policy].id();
+                    self.limits.push(format!("what a rule of {policy} matches: {limit}"));
+                    continue;
+                }
+            };
+            let here = boxes.iter().filter_map(|whole| at_port(whole, port)).map(Peers::part);
+            match &rule.effect {
+                RuleEffect::Allow => {
+                    for (peers, requests) in here {
+                        let next = self.alternatives.len();
+                        let at = *of_peers.entry(peers.clone()).or_insert(next);
+                        if at == next {
+                            self.alternatives.push(Alternative {
+                                peers,
+                                boxes: Vec::new(),
+                                rules: Vec::new(),
+                            });
+                        }
+                        let alternative = &mut self.alternatives[at];
+                        if !alternative.boxes.contains(&requests) {
+                            alternative.boxes.push(requests);
+                        }
+                        if alternative.rules.last() != Some(&id) {
+                            alternative.rules.push(id);
+                        }
+                    }
+                }
+                RuleEffect::Deny | RuleEffect::Refuse => {
+                    self.refusing.extend(here.map(|(peers, requests)| Refusing {
+                        peers,
+                        requests,
+                        rule: id,
+                    }));
+                }
+                RuleEffect::Delegate(provider) => {
+                    if here.count() > 0 && !self.asked.contains(provider) {
+                        self.asked.push(provider.clone());
+                    }
+                }
+                RuleEffect::Audit => {}
+            }
+        }
+    }
+
+    /// Whether the chain speaks HTTP.
+    pub fn is_http(&self) -> bool {
+        matches!(self.context.engine, Engine::EnvoyHttp | Engine::Grpc)
+    }
+
+    /// For each list of boxes a request of one of them that passes.
+    pub fn passing(&self, probes: &[Vec<RequestBox>]) -> Vec<Answer> {
+        let flat: Vec<RequestBox> = probes.iter().flatten().cloned().collect();
+        let space = Space::with_probes(&self.policies, &self.context, &self.domain, &flat);
+        let mut next = 0;
+        let mut answers = Vec::with_capacity(probes.len());
+        for list in probes {
+            let mut answer: Answer = Ok(None);
+            for at in next..next + list.len() {
+                match space.find_in(Outcome::Allowed, at) {
+                    Ok(None) => {}
+                    Ok(found) => {
+                        answer = Ok(found);
+                        break;
+                    }
+                    Err(limit) => answer = Err(limit),
+                }
+            }
+            next += list.len();
+            answers.push(answer);
+        }
+        answers
+    }
+
+    /// Whether a box plainly holds some request, without a search.
+    pub fn is_plain(&self, requests: &RequestBox) -> bool {
+        let mut seen: Vec<&Variable> = Vec::new();
+        requests.clauses.iter().all(|clause| {
+            let first = !seen.contains(&&clause.variable);
+            seen.push(&clause.variable);
+            first
+                && clause.none_of.is_empty()
+                && clause.any_of.iter().all(|test| is_plain(&clause.variable, test))
+        })
+    }
+}
+
+/// What request authentication lets through; spaces part claims as its rules say.
+fn tokens(mesh: &Mesh, place: &Place, context: &mut Context) -> Tokens {
+    let rules: Vec<_> = place
+        .request_authentications
+        .iter()
+        .filter_map(|attached| mesh.request_authentication(attached.policy))
+        .flat_map(|policy| policy.jwt_rules.iter())
+        .collect();
+    if rules.is_empty() || context.engine != Engine::EnvoyHttp {
+        return Tokens::None;
+    }
+    let claims = rules.iter().flat_map(|rule| rule.space_delimited_claims.iter());
+    context.semantics.space_delimited_claims.extend(claims.map(|claim| claim.value.clone()));
+    let issuers: Option<Vec<String>> =
+        rules.iter().map(|rule| rule.issuer.as_ref().map(|issuer| issuer.value.clone())).collect();
+    issuers.map_or(Tokens::Any, Tokens::Issuers)
+}
+
+/// The box at a port, without the test of the port; nothing when it is not for this port.
+fn at_port(whole: &RequestBox, port: u16) -> Option<RequestBox> {
+    let is_port = |clause: &&Clause| clause.variable == Variable::DestinationPort;
+    let is_here = |test: &Test| *test == Test::Port(port);
+    let fits = whole.clauses.iter().filter(is_port).all(|clause| {
+        (clause.any_of.is_empty() || clause.any_of.iter().any(is_here)) && !clause.none_of.iter().any(is_here)
+    });
+    let rest = whole.clauses.iter().filter(|clause| !is_port(clause)).cloned();
+    fits.then(|| RequestBox::of(rest.collect()))
+}
+
+/// Whether some ordinary request passes the test.
+fn is_plain(variable: &Variable, test: &Test) -> bool {
+    match (variable, test) {
+        (Variable::Method, Test::Header(Pattern::Exact(name))) => {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        }
+        (Variable::Method, Test::Header(Pattern::Present)) => true,
+        (Variable::Path, Test::Path(Pattern::Present)) => true,
+        (Variable::Path, Test::Path(Pattern::Exact(path) | Pattern::Prefix(path))) => {
+            let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte);
+            path.starts_with('/') && !path.contains("//") && path.bytes().all(ordinary)
+        }
+        (Variable::SourceIp, Test::Block(_)) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,38 @@
+//! Who can reach what, by which transport, with which requests, and why.
+//!
+//! [`Graph::new`] joins what clients send and servers take ([`meshproof_transport`]), network policies
+//! ([`meshproof_network`]) and authorization policies as sets of requests ([`meshproof_space`]). Its nodes are classes of
+//! callers ([`Who`]) and classes of equal workload ports, waypoint chains and gateway listeners ([`Place`]); an [`Edge`]
+//! says that callers reach a place. Nobody is asked pair by pair: who a rule names is looked up by name, and equal ports
+//! are one.
+
+mod because;
+mod chain;
+mod clients;
+mod edges;
+mod effect;
+mod gateways;
+mod graph;
+mod identities;
+mod naming;
+mod packets;
+mod party;
+mod paths;
+mod peers;
+mod picture;
+mod place;
+mod reach;
+mod sorting;
+mod told;
+mod witness;
+mod words;
+
+pub use chain::RuleRef;
+pub use clients::{Clients, ClientsId};
+pub use effect::Effect;
+pub use graph::{Edge, Graph, Node, Who, WhoId};
+pub use party::{Because, Party, Told, Witness};
+pub use peers::Peers;
+pub use picture::{NodeKind, Openness, Picture, PictureEdge, PictureNode};
+pub use place::{Member, Place, PlaceId};
+pub use reach::{Reach, ReachEdge, ReachPath, ReachQuestion, Target};

@@ -1,0 +1,247 @@
+//! An edge in words, with a request that shows it.
+
+use meshproof_explain::PointKind;
+use meshproof_grammar::pattern::Pattern;
+use meshproof_ir::GatewayId;
+use meshproof_space::{Answer, RequestBox, Test};
+
+use crate::chain::{Alternative, Chain};
+use crate::edges::probes;
+use crate::effect::Effect;
+use crate::graph::{Edge, Graph, Who};
+use crate::party::{Party, Told};
+use crate::peers::Peers;
+use crate::witness::connection;
+use crate::words;
+
+/// Requests of one edge that are said; the rest is counted.
+const SAID: usize = 8;
+
+impl Graph<'_> {
+    /// A request of the edge that this caller gets through with; of the given box, where one is given. Nothing when there is
+    /// none.
+    ///
+    /// # Errors
+    /// The limit that was hit.
+    pub fn passing(&self, edge: &Edge, party: Party<'_>, within: &RequestBox) -> Answer {
+        let Some(chain) = self.chain(edge) else { return Ok(Some(Box::new(connection(edge, party, self)))) };
+        let principal = self.seen(edge, party);
+        let mut boxes = Vec::new();
+        for alternative in self.alternatives(edge, &chain) {
+            for probe in probes(&alternative, principal.as_deref()) {
+                boxes.push(RequestBox::of([probe.clauses.as_slice(), &within.clauses].concat()));
+            }
+        }
+        chain.passing(&[boxes]).pop().unwrap_or(Ok(None))
+    }
+
+    /// Whether somebody is one of the callers of an edge.
+    pub fn calls(&self, edge: &Edge, party: Party<'_>) -> bool {
+        let who = self.who(edge.who);
+        let clients = self.clients(who.clients);
+        match party {
+            Party::Workload(id) => self.is_among(id, who),
+            Party::Identity(principal) => {
+                clients.elsewhere && (!who.identified || who.peers.admits(Some(principal)))
+            }
+            Party::Waypoint(id) => clients.waypoints.contains(&id) && self.admits_waypoint(who, id),
+            Party::Outsider => clients.outsider,
+            Party::Internet => clients.internet,
+        }
+    }
+
+    fn admits_waypoint(&self, who: &Who, id: GatewayId) -> bool {
+        !who.identified || who.peers.admits(self.waypoint_principal(id).as_deref())
+    }
+
+    fn waypoint_principal(&self, id: GatewayId) -> Option<String> {
+        self.transport.gateway_identity(id).map(|id| id.trim_start_matches("spiffe://").to_owned())
+    }
+
+    /// The identity that the place sees.
+    pub(crate) fn seen(&self, edge: &Edge, party: Party<'_>) -> Option<String> {
+        if !edge.effect.identified {
+            return None;
+        }
+        match party {
+            Party::Workload(id) => self.identities.principal(id).map(str::to_owned),
+            Party::Identity(principal) => Some(principal.to_owned()),
+            Party::Waypoint(id) => self.waypoint_principal(id),
+            Party::Outsider | Party::Internet => None,
+        }
+    }
+
+    fn chain(&self, edge: &Edge) -> Option<Chain<'_>> {
+        Chain::of(self.mesh, self.place(edge.place), &edge.effect, edge.certain_only)
+    }
+
+    /// The alternatives of the chain that are the edge's.
+    fn alternatives(&self, edge: &Edge, chain: &Chain<'_>) -> Vec<Alternative> {
+        let peers = &self.who(edge.who).peers;
+        let is_own = |alternative: &&Alternative| match edge.effect.identified {
+            true => alternative.peers == *peers,
+            false => alternative.peers.admits(None) && alternative.peers.without_identity() == *peers,
+        };
+        chain.alternatives.iter().filter(is_own).cloned().collect()
+    }
+
+    /// An edge in words; of one caller, where one is given. Nothing when the caller gets nothing through. `names`: callers
+    /// that are named; `witness`: a request that shows it is searched for.
+    pub fn tell(
+        &self,
+        edge: &Edge,
+        party: Option<Party<'_>>,
+        names: usize,
+        with_witness: bool,
+    ) -> Option<Told> {
+        let who = self.who(edge.who);
+        let place = self.place(edge.place);
+        let chain = self.chain(edge);
+        let is_http = match &chain {
+            Some(chain) => chain.is_http(),
+            None => edge.effect.is_http.unwrap_or(place.kind == PointKind::NoProxy),
+        };
+        let one = party.or_else(|| self.example(edge));
+        let mut may = edge.may.clone();
+        let mut notes = edge.notes.clone();
+        let (mut requests, mut except, mut witness) = (Vec::new(), Vec::new(), None);
+        match (&chain, one) {
+            (None, one) => {
+                requests.push(words::everything(is_http).to_owned());
+                witness = one.map(|one| self.shown(&connection(edge, one, self), one, edge));
+            }
+            (Some(chain), one) => {
+                let own = self.alternatives(edge, chain);
+                for alternative in &own {
+                    requests.extend(alternative.boxes.iter().map(|one| words::requests(one, is_http)));
+                }
+                let principal = one.and_then(|one| self.seen(edge, one));
+                except = exceptions(chain, who, &edge.effect, party.map(|_| principal.as_deref()), is_http);
+                let answer = match one {
+                    _ if !with_witness => Ok(None),
+                    Some(one) => self.passing(edge, one, &RequestBox::all()),
+                    None => self.anybody(edge, chain, &own),
+                };
+                match answer {
+                    Ok(Some(request)) => {
+                        witness = Some(match one {
+                            Some(one) => self.shown(&request, one, edge),
+                            None => self.shown_of_somebody(&request),
+                        });
+                    }
+                    Ok(None) if party.is_some() && with_witness => return None,
+                    Ok(None) => {}
+                    Err(limit) => may.push(format!("whether anything passes: {limit}")),
+                }
+            }
+        }
+        dedup(&mut requests);
+        if requests.len() > 1 && requests.iter().any(|one| one == words::everything(is_http)) {
+            requests = vec![words::everything(is_http).to_owned()];
+        }
+        let left = requests.len().saturating_sub(SAID);
+        requests.truncate(SAID);
+        if left > 0 {
+            requests.push(format!("and {left} more"));
+        }
+        dedup(&mut notes);
+        dedup(&mut may);
+        let (callers, count) = self.callers(who, names);
+        Some(Told {
+            who: self.who_words(who, &edge.effect),
+            from: self.as_subject(who, &edge.effect),
+            callers,
+            count,
+            transport: edge.effect.outcome,
+            requests,
+            except,
+            because: self.because(edge),
+            may,
+            notes,
+            witness,
+        })
+    }
+
+    /// Somebody who gets through: the example, or whoever is no workload.
+    fn example(&self, edge: &Edge) -> Option<Party<'_>> {
+        let clients = self.clients(self.who(edge.who).clients);
+        if clients.internet {
+            return Some(Party::Internet);
+        }
+        if !edge.effect.identified && clients.outsider {
+            return Some(Party::Outsider);
+        }
+        edge.example.map(Party::Workload)
+    }
+
+    /// A request of somebody who is no workload of the input.
+    fn anybody(&self, edge: &Edge, chain: &Chain<'_>, own: &[Alternative]) -> Answer {
+        let clients = self.clients(self.who(edge.who).clients);
+        let principal = clients.waypoints.first().and_then(|id| self.waypoint_principal(*id));
+        let named = principal.is_some() || !edge.effect.identified;
+        let boxes = own
+            .iter()
+            .flat_map(|one| match named {
+                true => probes(one, principal.as_deref()),
+                false => one
+                    .boxes
+                    .iter()
+                    .map(|each| RequestBox::of([one.peers.clauses.as_slice(), &each.clauses].concat()))
+                    .collect(),
+            })
+            .collect();
+        chain.passing(&[boxes]).pop().unwrap_or(Ok(None))
+    }
+}
+
+/// What rules refuse of an edge: those that concern its callers. `one`: the only caller, with the identity that is seen.
+fn exceptions(
+    chain: &Chain<'_>,
+    who: &Who,
+    effect: &Effect,
+    one: Option<Option<&str>>,
+    is_http: bool,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    for refusing in &chain.refusing {
+        let concerns = match (effect.identified, one) {
+            (false, _) => refusing.peers.admits(None),
+            (true, Some(principal)) => refusing.peers.admits(principal),
+            (true, None) => may_concern(&who.peers, &refusing.peers),
+        };
+        if !concerns {
+            continue;
+        }
+        let requests = words::requests(&refusing.requests, is_http);
+        let peers = match effect.identified && one.is_none() {
+            true => refusing.peers.clone(),
+            false => refusing.peers.without_identity(),
+        };
+        said.push(match words::callers(&peers) {
+            None => requests,
+            Some(who) => format!("{requests} from {who}"),
+        });
+    }
+    dedup(&mut said);
+    let left = said.len().saturating_sub(SAID);
+    said.truncate(SAID);
+    if left > 0 {
+        said.push(format!("and {left} more"));
+    }
+    said
+}
+
+/// Whether callers that are named one by one can be refused; of others it is taken to be so.
+fn may_concern(callers: &Peers, refused: &Peers) -> bool {
+    let Some(tests) = callers.wanted() else { return true };
+    tests.iter().any(|test| match test {
+        Test::Principal(Pattern::Exact(principal)) => refused.admits(Some(principal)),
+        _ => true,
+    })
+}
+
+/// Leaves out what was said before.
+fn dedup(words: &mut Vec<String>) {
+    let mut known = std::collections::BTreeSet::new();
+    words.retain(|word| known.insert(word.clone()));
+}

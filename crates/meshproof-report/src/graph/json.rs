@@ -1,0 +1,71 @@
+//! The graph as one JSON object. `"format": 1` promises these keys; later releases of the same format may add some.
+
+use std::io::{self, Write};
+
+use meshproof_graph::{Picture, PictureEdge, PictureNode};
+use meshproof_source::SourceMap;
+use serde_json::{Value, json};
+
+use super::positions;
+use crate::json::escape_hidden;
+use crate::position::Positions;
+use crate::reach::shown;
+
+/// Writes the graph and a line break.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(out: &mut dyn Write, picture: &Picture, sources: &SourceMap) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(&value(picture, sources)).map_err(io::Error::other)?;
+    out.write_all(escape_hidden(text).as_bytes())?;
+    out.write_all(b"\n")
+}
+
+/// The whole of it.
+pub(super) fn value(picture: &Picture, sources: &SourceMap) -> Value {
+    let positions = positions(picture, sources);
+    let nodes: Vec<Value> = picture.nodes.iter().enumerate().map(|(at, node)| of_node(at, node)).collect();
+    let edges: Vec<Value> =
+        picture.edges.iter().map(|edge| of_edge(picture, edge, sources, &positions)).collect();
+    json!({ "format": 1, "workloads": picture.workloads, "nodes": nodes, "edges": edges })
+}
+
+fn of_node(at: usize, node: &PictureNode) -> Value {
+    json!({
+        "id": at,
+        "label": node.label,
+        "namespace": node.namespace,
+        "kind": node.kind.word(),
+        "openness": node.openness.word(),
+        "members": node.members,
+        "ports": node.ports,
+    })
+}
+
+fn of_edge(picture: &Picture, edge: &PictureEdge, sources: &SourceMap, positions: &Positions) -> Value {
+    let told = edge.told.and_then(|at| picture.told.get(at));
+    let because: Vec<Value> = told
+        .iter()
+        .flat_map(|told| &told.because)
+        .map(|one| {
+            let place = one
+                .span
+                .map(|span| format!("{}:{}", sources.get(span.source).name, positions.start(span).line));
+            json!({ "text": one.text, "object": one.object, "place": place })
+        })
+        .collect();
+    json!({
+        "from": edge.from,
+        "to": edge.to,
+        "port": edge.port,
+        "transport": edge.transport.word(),
+        "certain": edge.certain,
+        "who": told.map(|told| &told.who),
+        "requests": told.map(|told| &told.requests),
+        "except": told.map(|told| &told.except),
+        "may": told.map(|told| &told.may),
+        "notes": told.map(|told| &told.notes),
+        "because": because,
+        "witness": told.and_then(|told| told.witness.as_ref()).map(shown),
+    })
+}

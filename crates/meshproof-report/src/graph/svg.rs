@@ -1,0 +1,198 @@
+//! A still picture.
+
+use std::io::{self, Write};
+
+use meshproof_graph::{NodeKind, Picture};
+
+use super::layout::{Area, layout};
+use super::{OPENNESS, TRANSPORTS, colours, fill, lines, readable, stroke, xml};
+
+const LEGEND: f64 = 56.0;
+
+/// Writes the picture.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
+    let picture = readable(picture);
+    let layout = layout(&picture);
+    let (width, height) = (layout.width.max(900.0), layout.height + LEGEND);
+    writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">"
+    )?;
+    writeln!(out, "<title>Who can reach what</title>")?;
+    writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>")?;
+    writeln!(out, "<defs>")?;
+    for (transport, _) in TRANSPORTS {
+        writeln!(
+            out,
+            "<marker id=\"{}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" \
+             orient=\"auto\"><path d=\"M0 0L10 5L0 10z\" fill=\"{}\"/></marker>",
+            transport.word(),
+            stroke(transport)
+        )?;
+    }
+    writeln!(out, "</defs>")?;
+    for (title, area) in &layout.boxes {
+        writeln!(
+            out,
+            "<g><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"8\" fill=\"#f6f8fa\" \
+             stroke=\"#d0d7de\"/><text x=\"{:.1}\" y=\"{:.1}\" font-weight=\"bold\" fill=\"#57606a\">{}</text></g>",
+            area.x,
+            area.y,
+            area.width,
+            area.height,
+            area.x + 12.0,
+            area.y + 20.0,
+            xml(title)
+        )?;
+    }
+    edges(out, &picture, &layout.nodes)?;
+    for (node, area) in picture.nodes.iter().zip(&layout.nodes) {
+        let (_, (inside, border)) = colours(node);
+        let round = match node.kind {
+            NodeKind::Outside | NodeKind::Callers => 16.0,
+            NodeKind::Gateway | NodeKind::Waypoint => 0.0,
+            NodeKind::Workload | NodeKind::Namespace => 6.0,
+        };
+        writeln!(
+            out,
+            "<g><title>{}</title><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"{round}\" \
+             fill=\"{inside}\" stroke=\"{border}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" \
+             fill=\"#1f2328\">{}</text></g>",
+            xml(&node.members.join(", ")),
+            area.x,
+            area.y,
+            area.width,
+            area.height,
+            area.x + area.width / 2.0,
+            area.y + area.height / 2.0 + 4.0,
+            xml(&shortened(&node.label))
+        )?;
+    }
+    legend(out, layout.height)?;
+    writeln!(out, "</svg>")
+}
+
+fn edges(out: &mut dyn Write, picture: &Picture, nodes: &[Area]) -> io::Result<()> {
+    let lines = lines(picture);
+    let dense = lines.len() > 120;
+    let opacity = if dense { 0.45 } else { 0.85 };
+    for edge in &lines {
+        let (from, to) = (nodes[edge.from], nodes[edge.to]);
+        let shift = edge.shift * 8.0;
+        let route = Route::between(from, to, shift);
+        let (start, end) = (route.start, route.end);
+        let dashed = if edge.certain { "" } else { " stroke-dasharray=\"5 4\"" };
+        writeln!(
+            out,
+            "<path d=\"M{:.1} {:.1}C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}\" fill=\"none\" stroke=\"{}\" \
+             stroke-width=\"1.4\" stroke-opacity=\"{opacity}\" marker-end=\"url(#{})\"{dashed}><title>{}</title></path>",
+            start.0,
+            start.1,
+            route.out,
+            start.1,
+            route.back,
+            end.1,
+            end.0,
+            end.1,
+            stroke(edge.transport),
+            edge.transport.word(),
+            title(&edge.title)
+        )?;
+        if !dense && !edge.label.is_empty() {
+            writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\" font-size=\"9\" fill=\"{}\">{}</text>",
+                if route.back < end.0 { end.0 - 9.0 } else { end.0 + 9.0 },
+                end.1 - 4.0,
+                if route.back < end.0 { "end" } else { "start" },
+                stroke(edge.transport),
+                xml(&edge.label)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The way of an edge: from the side of the caller that is nearer to what it calls.
+struct Route {
+    start: (f64, f64),
+    end: (f64, f64),
+    /// Where the curve turns after its start and before its end.
+    out: f64,
+    back: f64,
+}
+
+impl Route {
+    fn between(from: Area, to: Area, shift: f64) -> Route {
+        let (y, v) = (middle(from) + shift, middle(to) + shift);
+        let bow = |one: f64, other: f64| ((other - one).abs() / 2.0).clamp(30.0, 160.0);
+        if to.x >= from.x + from.width {
+            let (one, other) = (from.x + from.width, to.x);
+            let bow = bow(one, other);
+            return Route { start: (one, y), end: (other, v), out: one + bow, back: other - bow };
+        }
+        if to.x + to.width <= from.x {
+            let (one, other) = (from.x, to.x + to.width);
+            let bow = bow(one, other);
+            return Route { start: (one, y), end: (other, v), out: one - bow, back: other + bow };
+        }
+        // One above the other: around their right side.
+        let (one, other) = (from.x + from.width, to.x + to.width);
+        Route { start: (one, y), end: (other, v), out: one + 40.0, back: other + 40.0 }
+    }
+}
+
+fn legend(out: &mut dyn Write, top: f64) -> io::Result<()> {
+    let mut x = 16.0;
+    for (openness, text) in OPENNESS {
+        let (inside, border) = fill(openness);
+        writeln!(
+            out,
+            "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"16\" height=\"12\" rx=\"3\" fill=\"{inside}\" stroke=\"{border}\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" fill=\"#57606a\">{text}</text>",
+            top + 6.0,
+            x + 22.0,
+            top + 16.0
+        )?;
+        x += 44.0 + text.len() as f64 * 5.8;
+    }
+    let mut x = 16.0;
+    let lines = TRANSPORTS.iter().map(|(transport, text)| (stroke(*transport), *text, ""));
+    for (color, text, dash) in
+        lines.chain([("#57606a", "perhaps: the input leaves it open", " stroke-dasharray=\"5 4\"")])
+    {
+        writeln!(
+            out,
+            "<line x1=\"{x:.1}\" y1=\"{0:.1}\" x2=\"{1:.1}\" y2=\"{0:.1}\" stroke=\"{color}\" stroke-width=\"2\"{dash}/>\
+             <text x=\"{2:.1}\" y=\"{3:.1}\" font-size=\"11\" fill=\"#57606a\">{text}</text>",
+            top + 34.0,
+            x + 18.0,
+            x + 24.0,
+            top + 38.0
+        )?;
+        x += 48.0 + text.len() as f64 * 5.8;
+    }
+    Ok(())
+}
+
+/// Line by line.
+fn title(text: &str) -> String {
+    text.lines().map(xml).collect::<Vec<_>>().join("\n")
+}
+
+fn middle(area: Area) -> f64 {
+    area.y + area.height / 2.0
+}
+
+/// A label that fits into the widest node.
+fn shortened(label: &str) -> String {
+    const MOST: usize = 54;
+    match label.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &label[..at]),
+        None => label.to_owned(),
+    }
+}

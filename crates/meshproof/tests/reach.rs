@@ -1,0 +1,187 @@
+//! `meshproof reach`: the scenarios, single questions, ways over several hops, names that do not exist, set-ups, JSON.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Project, Run, text};
+
+const SCENARIOS: &str = "testdata/scenarios";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs the command from the root of the project.
+fn run(arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshproof"));
+    let output = command.current_dir(root()).args(arguments).output().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn snapshot(name: &str, arguments: &[&str]) {
+    let told = run(&[&["reach", "--render", "never"], arguments].concat());
+    assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{arguments:?}");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(root().join(SCENARIOS).join("expected"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(format!("reach-{name}"), told.stdout));
+}
+
+#[test]
+fn the_scenarios() {
+    for (name, scenario) in [
+        ("bookinfo", "bookinfo"),
+        ("workshop-1-permissive", "workshop/1-permissive"),
+        ("workshop-3-closed", "workshop/3-closed"),
+        ("workshop-4-allowed", "workshop/4-allowed"),
+        ("dgraph", "dgraph"),
+        ("federation", "federation"),
+        ("namespace-isolation-right", "namespace-isolation/right"),
+        ("namespace-isolation-wrong", "namespace-isolation/wrong"),
+    ] {
+        snapshot(name, &[&format!("{SCENARIOS}/{scenario}")]);
+    }
+    let cluster = |name: &str| format!("{name}={SCENARIOS}/two-clusters/{name}");
+    snapshot("two-clusters", &["--cluster", &cluster("gke"), "--cluster", &cluster("aks")]);
+}
+
+/// What one observes: whether a request gets through.
+const OBSERVED: &[(&str, &str, &str, bool)] = &[
+    ("workshop/1-permissive", "plaintext", "default/articles:8080", true),
+    ("workshop/2-strict", "default/web-api", "default/articles:8080", true),
+    ("workshop/2-strict", "plaintext", "default/articles:8080", false),
+    ("workshop/3-closed", "default/web-api", "default/articles:8080", false),
+    ("workshop/4-allowed", "default/web-api", "default/articles:8080", true),
+    ("workshop/4-allowed", "default/articles", "default/articles:8080", false),
+    ("bookinfo", "bookinfo/productpage", "bookinfo/details-v1:9080", true),
+    ("bookinfo", "bookinfo/reviews", "bookinfo/details-v1:9080", false),
+    ("bookinfo", "bookinfo/reviews", "bookinfo/ratings-v1:9080", false),
+    ("dgraph", "workload:pydgraph-allow/pydgraph-client", "dgraph/dgraph-alpha:8080", true),
+    ("dgraph", "plaintext", "dgraph/dgraph-alpha:8080", false),
+    ("dgraph", "workload:pydgraph-deny/pydgraph-client", "dgraph/dgraph-zero:5080", true),
+    ("namespace-isolation/right", "frontend/web", "backend/api:8080", true),
+    ("namespace-isolation/right", "frontend/web", "backend/ledger:5432", false),
+];
+
+#[test]
+fn single_questions_are_answered_as_one_observes() {
+    for (scenario, from, to, reaches) in OBSERVED {
+        let folder = format!("{SCENARIOS}/{scenario}");
+        let told = run(&["reach", "--from", from, "--to", to, "-o", "json", &folder]).json();
+        let edges = told["edges"].as_array().unwrap();
+        assert_eq!(!edges.is_empty(), *reaches, "{scenario}: {from} to {to}: {told:#}");
+        for edge in edges {
+            let (name, port) = to.rsplit_once(':').unwrap();
+            assert_eq!((text(&edge["from"]).as_str(), text(&edge["to"]).as_str()), (*from, name));
+            assert_eq!(edge["port"].to_string(), port);
+            assert!(edge["witness"].is_object(), "{edge:#}");
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_an_edge() {
+    let folder = format!("{SCENARIOS}/workshop/4-allowed");
+    let told = run(&["reach", "--to", "default/articles:8080", "-o", "json", &folder]).json();
+    assert_eq!((told["format"].as_u64(), told["edges"].as_array().unwrap().len()), (Some(1), 1));
+    let edge = &told["edges"][0];
+    assert_eq!((&edge["from"], &edge["who"]), (&"default/web-api".into(), &"sa default/web-api".into()));
+    assert_eq!((&edge["to"], &edge["port"]), (&"default/articles".into(), &8080.into()));
+    assert_eq!((&edge["transport"], &edge["certain"]), (&"mtls".into(), &true.into()));
+    assert_eq!(edge["requests"], serde_json::json!(["GET, POST"]));
+    assert_eq!(
+        (&edge["witness"]["from"], &edge["witness"]["method"]),
+        (&"default/web-api".into(), &"GET".into())
+    );
+    let objects: Vec<String> =
+        edge["because"].as_array().unwrap().iter().map(|one| text(&one["object"])).collect();
+    assert!(objects.contains(&"AuthorizationPolicy default/articlesaccess".to_owned()), "{objects:?}");
+    let rule = edge["because"].as_array().unwrap().last().unwrap();
+    assert_eq!(rule["place"]["line"], 11);
+}
+
+/// A gateway that leads to `web`, which calls `cart`, which calls `db`.
+fn chain(more: &str) -> Project {
+    let mut all = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}}\n---\n\
+        apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system}\n---\n\
+        apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}\n---\n\
+        apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ingress, namespace: istio-system}\nspec:\n  selector: {matchLabels: {istio: ingressgateway}}\n  template:\n    metadata: {labels: {istio: ingressgateway}, annotations: {inject.istio.io/templates: gateway}}\n    spec: {serviceAccountName: ingress, containers: [{name: istio-proxy, image: auto, ports: [{containerPort: 8080}]}]}\n---\n\
+        apiVersion: v1\nkind: Service\nmetadata: {name: ingress, namespace: istio-system}\nspec: {selector: {istio: ingressgateway}, ports: [{name: http2, port: 80, targetPort: 8080}]}\n---\n\
+        apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: istio-system}\nspec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example]}]}\n---\n\
+        apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: front, namespace: shop}\nspec: {hosts: [shop.example], gateways: [istio-system/front], http: [{route: [{destination: {host: web.shop.svc.cluster.local, port: {number: 80}}}]}]}\n---\n"
+        .to_owned();
+    for (name, caller) in
+        [("web", "istio-system/sa/ingress"), ("cart", "shop/sa/web"), ("db", "shop/sa/cart")]
+    {
+        all.push_str(&format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{serviceAccountName: {name}, containers: [{{name: a, image: a, ports: [{{containerPort: 8080}}]}}]}}\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}\n---\n\
+             apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{selector: {{matchLabels: {{app: {name}}}}}, rules: [{{from: [{{source: {{principals: [cluster.local/ns/{caller}]}}}}]}}]}}\n---\n"
+        ));
+    }
+    Project::new(&[("a.yaml", &(all + more))])
+}
+
+/// The stations of each way.
+fn stations(told: &Value) -> Vec<String> {
+    let paths = told["paths"].as_array().unwrap().iter();
+    paths
+        .map(|path| {
+            let hops = path["hops"].as_array().unwrap();
+            let mut stations = vec![text(&hops[0]["from"])];
+            stations.extend(hops.iter().map(|hop| format!("{}:{}", text(&hop["to"]), hop["port"])));
+            stations.join(" > ")
+        })
+        .collect()
+}
+
+#[test]
+fn from_outside_to_the_database() {
+    let project = chain("");
+    let ask = |more: &[&str]| project.run(&[&["reach", "--transitive", "-o", "json"], more].concat());
+    let ways = stations(&ask(&["--from", "plaintext", "--to", "shop/db:8080"]).json());
+    let way = "plaintext > istio-system/ingress:8080 > shop/web:8080 > shop/cart:8080 > shop/db:8080";
+    assert_eq!(ways, [way]);
+    assert_eq!(stations(&ask(&["--from", "shop/db"]).json()), [] as [&str; 0]);
+    assert_eq!(stations(&ask(&["--from", "shop/cart"]).json()), ["shop/cart > shop/db:8080"]);
+    let to = stations(&ask(&["--to", "shop/db"]).json());
+    assert_eq!(to.len(), 4, "{to:?}");
+    assert!(
+        to[3].ends_with("istio-system/ingress:8080 > shop/web:8080 > shop/cart:8080 > shop/db:8080"),
+        "{to:?}"
+    );
+    // One refusal on the way closes it.
+    let deny = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no, namespace: shop}\nspec: {selector: {matchLabels: {app: cart}}, action: DENY, rules: [{from: [{source: {namespaces: [shop]}}]}]}\n";
+    let closed =
+        chain(deny).run(&["reach", "--transitive", "--from", "plaintext", "--to", "shop/db", "-o", "json"]);
+    assert_eq!(stations(&closed.json()), [] as [&str; 0]);
+    let plain = project.run(&["reach", "--transitive", "--from", "plaintext", "--to", "shop/db:8080"]).stdout;
+    assert!(plain.starts_with("plaintext → istio-system/ingress:8080 → shop/web:8080"), "{plain}");
+}
+
+#[test]
+fn names_that_do_not_exist_are_errors_with_a_suggestion() {
+    let folder = format!("{SCENARIOS}/workshop/2-strict");
+    for (arguments, meant) in [
+        (["--to", "default/web-apo"], "did you mean default/web-api?"),
+        (["--to", "default/web-api:1"], "it has 9080"),
+        (["--from", "default/articels"], "did you mean default/articles?"),
+    ] {
+        let told = run(&[&["reach"], &arguments[..], &[folder.as_str()][..]].concat());
+        assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(told.stderr.contains(meant), "{}", told.stderr);
+    }
+    assert_eq!(run(&["reach", "-o", "concise", &folder]).code, 2);
+    assert_eq!(run(&["reach", "--transitive", &folder]).code, 2);
+    assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["reach"]).code, 3);
+}
