@@ -171,6 +171,8 @@ fn explained(
         way,
         speaks: Layer::Http,
         http: HttpParts { method: method.to_owned(), path: path.to_owned(), ..HttpParts::default() },
+        from_cluster: None,
+        to_cluster: None,
         source_ip: None,
         remote_ip: None,
         sni: None,
