@@ -126,31 +126,23 @@ impl MeshTables {
         self.tables.iter().filter_map(|table| table.proof.as_ref()?.as_ref().err().map(String::as_str))
     }
 
-    /// The file of one proxy.
+    /// The files by name: one for each proxy, in their order, then [`MESH_FILE`] with all of them.
     ///
     /// # Errors
-    /// It would be too large.
-    pub fn file(&self, mesh: &Mesh, proxy: usize) -> Result<Vec<u8>, Uncompiled> {
-        self.files(mesh, proxy..proxy + 1)
-    }
-
-    /// The file of all proxies.
-    ///
-    /// # Errors
-    /// It would be too large.
-    pub fn mesh_file(&self, mesh: &Mesh) -> Result<Vec<u8>, Uncompiled> {
-        self.files(mesh, 0..self.compiled.proxies.len())
-    }
-
-    fn files(&self, mesh: &Mesh, proxies: std::ops::Range<usize>) -> Result<Vec<u8>, Uncompiled> {
-        let own =
-            proxies.filter_map(|at| Some((self.names.get(at)?.as_str(), self.compiled.proxies.get(at)?)));
-        let chains: Vec<(&str, Vec<BundledChain>)> =
-            own.map(|(name, proxy)| (name, chains(mesh, proxy))).collect();
-        let workloads: BTreeMap<&str, &[BundledChain]> =
-            chains.iter().map(|(name, chains)| (*name, chains.as_slice())).collect();
-        // Bundles take tables by place; only those of these workloads go in.
-        bundle(&workloads, &self.tables.iter().map(|table| table.bytes.as_slice()).collect::<Vec<_>>())
+    /// One would be too large.
+    pub fn files(&self, mesh: &Mesh) -> Result<Vec<(String, Vec<u8>)>, Uncompiled> {
+        let tables: Vec<&[u8]> = self.tables.iter().map(|table| table.bytes.as_slice()).collect();
+        let proxies = self.names.iter().zip(&self.compiled.proxies);
+        let all: Vec<(&str, Vec<BundledChain>)> =
+            proxies.map(|(name, proxy)| (name.as_str(), chains(mesh, proxy))).collect();
+        let one = |(name, chains): &(&str, Vec<BundledChain>)| {
+            let file = bundle(&BTreeMap::from([(*name, chains.as_slice())]), &tables)?;
+            Ok((format!("{name}.mpt"), file))
+        };
+        let mut files: Vec<(String, Vec<u8>)> = all.par_iter().map(one).collect::<Result<_, Uncompiled>>()?;
+        let workloads = all.iter().map(|(name, chains)| (*name, chains.as_slice())).collect();
+        files.push((MESH_FILE.to_owned(), bundle(&workloads, &tables)?));
+        Ok(files)
     }
 
     /// The index of a run: its files, what is in them, and everything that is not as sure as it looks.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use meshproof::Session;
-use meshproof_compiler::table::{MESH_FILE, MeshTables, Proofs, ReportOrder, TABLE_TARGET, mesh_tables};
+use meshproof_compiler::table::{MeshTables, Proofs, ReportOrder, TABLE_TARGET, mesh_tables};
 use meshproof_compiler::{Compiled, TARGET, compile, document, file_names, index};
 use meshproof_ir::Mesh;
 use serde_json::Value;
@@ -97,17 +97,13 @@ fn tables(mesh: &Mesh, args: &CompileArgs) -> Result<u8, String> {
             made.tables.len()
         ));
     }
-    let proxies = made.names.len();
-    let mut names: Vec<String> = made.names.iter().map(|name| format!("{name}.mpt")).collect();
-    names.push(MESH_FILE.to_owned());
-    let mut files = Vec::with_capacity(names.len());
-    for at in 0..proxies {
-        files.push(made.file(mesh, at).map_err(|error| error.to_string())?);
-    }
-    files.push(made.mesh_file(mesh).map_err(|error| error.to_string())?);
+    let made_files = made.files(mesh).map_err(|error| error.to_string())?;
+    let names: Vec<String> = made_files.iter().map(|(name, _)| name.clone()).collect();
     let folder = Folder::open(&args.output, self::files)?;
     let index = format!("{:#}\n", made.index(mesh));
-    folder.replace(&index, &names, |at| files.get(at).cloned().unwrap_or_default())?;
+    folder.replace(&index, &names, |at| {
+        made_files.get(at).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
+    })?;
     tell(mesh, &made.compiled, refusing(mesh, &made));
     written(names.len(), args);
     Ok(CLEAN)
