@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use meshproof_ir::{GatewayId, Mesh, WorkloadId};
-use meshproof_network::{Class, Deciding, End, Flow, Network, Passage};
+use meshproof_ir::{ClusterId, GatewayId, Mesh, WorkloadId};
+use meshproof_network::{Class, Deciding, End, Flow, Network, Passage, Senders};
 use meshproof_resources::Transport;
 use meshproof_transport::Roster;
 
@@ -26,22 +26,43 @@ pub(crate) struct Packets<'a, 'm> {
     mesh: &'m Mesh,
     network: &'a Network<'m>,
     roster: &'a Roster,
-    /// Whether policies restrict what a part sends.
-    restricted: Vec<bool>,
+    senders: Senders,
+    /// What is known of each part; nothing where there are no network policies.
+    parts: Vec<Sender>,
+}
+
+/// A part of the roster as network policies see it.
+struct Sender {
+    class: Class,
+    cluster: ClusterId,
+    /// Policies restrict what it sends.
+    is_restricted: bool,
+}
+
+/// Whom a receiver does not tell apart.
+#[derive(PartialEq, Eq, Hash)]
+enum Alike {
+    Class(Class),
+    /// Everybody else of a cluster.
+    Rest(ClusterId),
 }
 
 impl<'a, 'm> Packets<'a, 'm> {
     pub fn new(mesh: &'m Mesh, network: &'a Network<'m>, roster: &'a Roster) -> Self {
         let mut known: HashMap<Class, bool, RandomState> = HashMap::default();
         let mut of_part = |at: u32| {
-            let Some(first) = roster.part(at).workloads.first() else { return false };
-            *known.entry(network.class(*first)).or_insert_with(|| network.restricts_sender(*first))
+            let first = roster.part(at).workloads.first().copied()?;
+            let class = network.class(first);
+            let restricts = || network.restricts_sender(first);
+            let is_restricted = *known.entry(class).or_insert_with(restricts);
+            let cluster = mesh.namespace(mesh.workload(first).namespace).cluster;
+            Some(Sender { class, cluster, is_restricted })
         };
-        let restricted = match network.is_empty() {
+        let parts = match network.is_empty() {
             true => Vec::new(),
-            false => (0..roster.part_count() as u32).map(&mut of_part).collect(),
+            false => (0..roster.part_count() as u32).filter_map(&mut of_part).collect(),
         };
-        Packets { mesh, network, roster, restricted }
+        Packets { mesh, network, roster, senders: network.senders(), parts }
     }
 
     /// Splits clients by what becomes of their packets to pods; those whose packets are dropped are left out.
@@ -55,18 +76,23 @@ impl<'a, 'm> Packets<'a, 'm> {
         let is_idle = |to| {
             self.network.is_empty()
                 || !self.network.restricts_receiver(to)
-                    && !clients.parts.iter().any(|part| self.restricted[*part as usize])
+                    && !clients.parts.iter().any(|part| self.parts[*part as usize].is_restricted)
         };
         let Some(to) = to.filter(|to| !is_idle(*to)) else { return vec![pass(clients.clone())] };
         let mut shares: Vec<Share> = Vec::new();
         let mut receiver = self.network.receiver(to, Transport::Tcp, port);
-        let mut received: HashMap<Class, Passage, RandomState> = HashMap::default();
+        let told_apart = receiver.told_apart(&self.senders);
+        let mut received: HashMap<Alike, Passage, RandomState> = HashMap::default();
         for at in &clients.parts {
             let Some(first) = self.roster.part(*at).workloads.first() else { continue };
             let end = End::Workload(*first);
-            let class = self.network.class(*first);
-            let receives = *received.entry(class).or_insert_with(|| receiver.receives(end));
-            let sends = match self.restricted[*at as usize] {
+            let sender = &self.parts[*at as usize];
+            let alike = match &told_apart {
+                Some(classes) if classes.binary_search(&sender.class).is_err() => Alike::Rest(sender.cluster),
+                _ => Alike::Class(sender.class),
+            };
+            let receives = *received.entry(alike).or_insert_with(|| receiver.receives(end));
+            let sends = match sender.is_restricted {
                 true => self.network.sends(&flow(end, to, port)),
                 false => Passage::Allowed,
             };

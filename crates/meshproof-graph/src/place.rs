@@ -86,3 +86,10 @@ pub struct Place {
     /// Where a proxy sends on to: workload ports behind hosts.
     pub(crate) leads: Vec<(WorkloadId, u16)>,
 }
+
+impl Place {
+    /// Whether what stands here sends on to a port of a workload.
+    pub fn leads_to(&self, workload: WorkloadId, port: u16) -> bool {
+        self.leads.contains(&(workload, port))
+    }
+}

@@ -246,6 +246,84 @@ fn compare(seed: u64, text: &str, mesh: &Mesh) -> (usize, usize) {
     (allowed, asked)
 }
 
+/// Ambient pods behind a waypoint, a gateway-free mesh around them.
+fn ambient_world(rng: &mut Rng) -> String {
+    let mut text = namespace("istio-system", "") + &injected("a") + &namespace("c", "");
+    let serves = *rng.choice(&["service", "workload", "all"]).unwrap();
+    text.push_str(&namespace("d", "istio.io/dataplane-mode: ambient, istio.io/use-waypoint: way"));
+    text.push_str(&format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: way, namespace: d, labels: {{istio.io/waypoint-for: {serves}}}}}\n\
+         spec: {{gatewayClassName: istio-waypoint, listeners: [{{name: mesh, port: 15008, protocol: HBONE}}]}}\n---\n"
+    ));
+    for (of, name) in [("a", "one"), ("c", "one"), ("d", "one"), ("d", "two")] {
+        text.push_str(&pod(of, name, name, ""));
+    }
+    text.push_str(&(service("d", "one", "http", "") + &service("d", "two", "http", "")));
+    for at in 0..rng.usize(0..4) {
+        let target = match rng.u8(0..4) {
+            0 => "targetRefs: [{group: \"\", kind: Service, name: one}], ",
+            1 => "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: way}], ",
+            2 => "selector: {matchLabels: {pod: one}}, ",
+            _ => "",
+        };
+        let action = *rng.choice(&["ALLOW", "ALLOW", "DENY"]).unwrap();
+        let own = ["cluster.local/ns/d/sa/two", "cluster.local/ns/a/sa/one", "cluster.local/ns/d/sa/way", "cluster.local/ns/d/*"];
+        let from = format!("from: [{{source: {{principals: {}}}}}]", list(&some(rng, &own, 2)));
+        let to = if target.contains("targetRefs") { format!(", to: [{{operation: {{{}}}}}]", operation(rng)) } else { String::new() };
+        text.push_str(&policy("d", &format!("p{at}"), &format!("{target}action: {action}, rules: [{{{from}{to}}}]")));
+    }
+    if rng.u8(0..3) == 0 {
+        text.push_str(&peer_authentication("d", "m", "mtls: {mode: STRICT}"));
+    }
+    text
+}
+
+/// Whether somebody gets to a port with a request, straight or through a waypoint.
+fn gets_there(graph: &Graph<'_>, party: Party<'_>, target: &Member, request: &RequestBox) -> bool {
+    if !reaching(graph, party, target, request).is_empty() {
+        return true;
+    }
+    let Member::Workload(id, port) = target else { return false };
+    let waypoints = graph.places.iter().enumerate().filter(|(_, place)| place.leads_to(*id, *port));
+    let mut through = waypoints.filter_map(|(at, place)| match place.members.as_slice() {
+        [Member::Waypoint(waypoint, ..), ..] => Some((at, Party::Waypoint(*waypoint))),
+        _ => None,
+    });
+    through.any(|(at, waypoint)| {
+        let mut edges = graph.into_place(meshproof_graph::PlaceId(at as u32));
+        let enters = edges.any(|edge| {
+            graph.calls(edge, party) && graph.passing(edge, party, request).unwrap().is_some()
+        });
+        enters && !reaching(graph, waypoint, target, request).is_empty()
+    })
+}
+
+#[test]
+fn through_waypoints_too() {
+    let (mut allowed, mut asked) = (0, 0);
+    for seed in 0..40 {
+        let text = ambient_world(&mut Rng::with_seed(seed));
+        let mesh = mesh(&text);
+        let (graph, explainer) = (Graph::new(&mesh), Explainer::new(&mesh));
+        for (from, to) in [("d/two", "one"), ("a/one", "one"), ("c/one", "one"), ("d/one", "two"), ("a/one", "two")] {
+            let (namespace, name) = from.split_once('/').unwrap();
+            let subject = Subject::Workload { namespace: namespace.to_owned(), name: name.to_owned() };
+            let party = Party::Workload(find(&mesh, from));
+            let target = Member::Workload(find(&mesh, &format!("d/{to}")), PORT);
+            for request in METHODS.iter().flat_map(|method| PATHS.map(|path| (*method, path))) {
+                let by = |way| explained(&explainer, &subject, ("d", to), way, request).unwrap();
+                let answers = [by(Way::Fitting), by(Way::Direct)];
+                let expected = answers.iter().any(|answer| answer.verdict == Verdict::Allow);
+                let found = gets_there(&graph, party, &target, &one(request.0, request.1));
+                assert_eq!(found, expected, "seed {seed}: {from} to d/{to}, {request:?}\n{answers:#?}\n{:#?}\n{text}", graph.edges);
+                asked += 1;
+                allowed += usize::from(expected);
+            }
+        }
+    }
+    assert!(allowed * 10 > asked && allowed < asked, "{allowed} of {asked}");
+}
+
 #[test]
 fn the_graph_says_what_explain_says() {
     let (mut allowed, mut asked) = (0, 0);

@@ -1,7 +1,9 @@
-//! Project tasks: `cargo xtask conformance`, `cargo xtask docs`, `cargo xtask envoy-diff`, `cargo xtask schemas`.
+//! Project tasks: `cargo xtask conformance`, `cargo xtask docs`, `cargo xtask envoy-diff`, `cargo xtask peer-nca`,
+//! `cargo xtask schemas`.
 
 mod docs;
 mod envoy_diff;
+mod peer_nca;
 mod schemas;
 
 use std::path::PathBuf;
@@ -46,6 +48,18 @@ enum Task {
         #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "sets"])]
         record: Option<PathBuf>,
     },
+    /// Compare `meshproof reach` with network-config-analyzer on input that both read rightly, and time both.
+    PeerNca {
+        /// The program of network-config-analyzer 2.1.0 (PyPI).
+        #[arg(long, default_value = "nca")]
+        nca: PathBuf,
+        /// The program of meshproof.
+        #[arg(long, default_value = "target/release/meshproof")]
+        meshproof: PathBuf,
+        /// Pods and policies.
+        #[arg(default_values_t = [25, 100, 200])]
+        sizes: Vec<usize>,
+    },
     /// Write the schema tables of meshproof-resources anew from the published CRDs (needs Go and the network).
     Schemas,
 }
@@ -59,6 +73,7 @@ fn main() -> ExitCode {
         Task::Docs { check } => docs::run(check).map(|()| true),
         Task::EnvoyDiff { record: Some(file), .. } => envoy_diff::record(&mut out, &file).map(|()| true),
         Task::EnvoyDiff { seed, sets, record: None } => envoy_diff::run(&mut out, seed, sets),
+        Task::PeerNca { nca, meshproof, sizes } => peer_nca::run(&mut out, &nca, &meshproof, &sizes),
         Task::Schemas => schemas::run().map(|()| true),
     };
     match result {
