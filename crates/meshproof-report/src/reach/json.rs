@@ -17,27 +17,49 @@ use crate::position::Positions;
 pub fn write(out: &mut dyn Write, set_ups: &[SetUp], sources: &SourceMap) -> io::Result<()> {
     let positions = positions(set_ups, sources);
     let places = Places { sources, positions: &positions };
-    let mut edges: Vec<Value> = Vec::new();
-    let mut paths: Vec<Value> = Vec::new();
-    let mut closed: Vec<Value> = Vec::new();
-    for set_up in set_ups {
-        let name = set_up.name.as_deref();
-        for edge in &set_up.reach.edges {
-            edges.extend(edge.to.iter().map(|to| places.edge(name, edge, to)));
+    let name = |set_up: &'_ SetUp| set_up.name.clone();
+    let edges = set_ups.iter().flat_map(|set_up| {
+        let edges = set_up.reach.edges.iter().flat_map(|edge| edge.to.iter().map(move |to| (edge, to)));
+        let places = &places;
+        edges.map(move |(edge, to)| places.edge(name(set_up).as_deref(), edge, to))
+    });
+    let paths = set_ups.iter().flat_map(|set_up| {
+        let places = &places;
+        set_up.reach.paths.iter().map(move |path| {
+            let name = name(set_up);
+            let hops = path.hops.iter().filter_map(|hop| Some(places.edge(name.as_deref(), hop, hop.to.first()?)));
+            json!({ "setUp": name, "hops": hops.collect::<Vec<_>>() })
+        })
+    });
+    let closed = set_ups.iter().flat_map(|set_up| {
+        set_up.reach.closed.iter().map(move |to| {
+            json!({ "setUp": name(set_up), "to": to.name, "port": to.port, "host": to.host, "cluster": to.cluster })
+        })
+    });
+    let notes = set_ups.iter().flat_map(|set_up| &set_up.reach.notes).map(|note| json!(note));
+    // One after the other: of a large mesh the whole would be held twice.
+    out.write_all(b"{\n  \"format\": 1")?;
+    list(out, "edges", edges)?;
+    list(out, "paths", paths)?;
+    list(out, "closed", closed)?;
+    list(out, "notes", notes)?;
+    out.write_all(b"\n}\n")
+}
+
+/// A key with its list, item by item.
+fn list(out: &mut dyn Write, key: &str, items: impl Iterator<Item = Value>) -> io::Result<()> {
+    write!(out, ",\n  \"{key}\": [")?;
+    let mut is_first = true;
+    for item in items {
+        out.write_all(if is_first { b"\n" } else { b",\n" })?;
+        is_first = false;
+        let text = serde_json::to_string_pretty(&item).map_err(io::Error::other)?;
+        for (at, line) in escape_hidden(text).lines().enumerate() {
+            out.write_all(if at == 0 { b"    " } else { b"\n    " })?;
+            out.write_all(line.as_bytes())?;
         }
-        for path in &set_up.reach.paths {
-            let hops = path.hops.iter().filter_map(|hop| Some(places.edge(name, hop, hop.to.first()?)));
-            paths.push(json!({ "setUp": name, "hops": hops.collect::<Vec<_>>() }));
-        }
-        closed.extend(set_up.reach.closed.iter().map(|to| {
-            json!({ "setUp": name, "to": to.name, "port": to.port, "host": to.host, "cluster": to.cluster })
-        }));
     }
-    let notes: Vec<&String> = set_ups.iter().flat_map(|set_up| &set_up.reach.notes).collect();
-    let report = json!({ "format": 1, "edges": edges, "paths": paths, "closed": closed, "notes": notes });
-    let text = serde_json::to_string_pretty(&report).map_err(io::Error::other)?;
-    out.write_all(escape_hidden(text).as_bytes())?;
-    out.write_all(b"\n")
+    out.write_all(if is_first { b"]" } else { b"\n  ]" })
 }
 
 struct Places<'a> {
