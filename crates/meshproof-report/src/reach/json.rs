@@ -17,23 +17,22 @@ use crate::position::Positions;
 pub fn write(out: &mut dyn Write, set_ups: &[SetUp], sources: &SourceMap) -> io::Result<()> {
     let positions = positions(set_ups, sources);
     let places = Places { sources, positions: &positions };
-    let name = |set_up: &'_ SetUp| set_up.name.clone();
     let edges = set_ups.iter().flat_map(|set_up| {
         let edges = set_up.reach.edges.iter().flat_map(|edge| edge.to.iter().map(move |to| (edge, to)));
         let places = &places;
-        edges.map(move |(edge, to)| places.edge(name(set_up).as_deref(), edge, to))
+        edges.map(move |(edge, to)| places.edge(set_up.name.as_deref(), edge, to))
     });
     let paths = set_ups.iter().flat_map(|set_up| {
         let places = &places;
         set_up.reach.paths.iter().map(move |path| {
-            let name = name(set_up);
-            let hops = path.hops.iter().filter_map(|hop| Some(places.edge(name.as_deref(), hop, hop.to.first()?)));
+            let name = set_up.name.as_deref();
+            let hops = path.hops.iter().filter_map(|hop| Some(places.edge(name, hop, hop.to.first()?)));
             json!({ "setUp": name, "hops": hops.collect::<Vec<_>>() })
         })
     });
     let closed = set_ups.iter().flat_map(|set_up| {
         set_up.reach.closed.iter().map(move |to| {
-            json!({ "setUp": name(set_up), "to": to.name, "port": to.port, "host": to.host, "cluster": to.cluster })
+            json!({ "setUp": set_up.name, "to": to.name, "port": to.port, "host": to.host, "cluster": to.cluster })
         })
     });
     let notes = set_ups.iter().flat_map(|set_up| &set_up.reach.notes).map(|note| json!(note));
@@ -51,15 +50,15 @@ fn list(out: &mut dyn Write, key: &str, items: impl Iterator<Item = Value>) -> i
     write!(out, ",\n  \"{key}\": [")?;
     let mut is_first = true;
     for item in items {
-        out.write_all(if is_first { b"\n" } else { b",\n" })?;
+        out.write_all(if is_first { "\n" } else { ",\n" }.as_bytes())?;
         is_first = false;
         let text = serde_json::to_string_pretty(&item).map_err(io::Error::other)?;
         for (at, line) in escape_hidden(text).lines().enumerate() {
-            out.write_all(if at == 0 { b"    " } else { b"\n    " })?;
+            out.write_all(if at == 0 { "    " } else { "\n    " }.as_bytes())?;
             out.write_all(line.as_bytes())?;
         }
     }
-    out.write_all(if is_first { b"]" } else { b"\n  ]" })
+    out.write_all(if is_first { "]" } else { "\n  ]" }.as_bytes())
 }
 
 struct Places<'a> {
