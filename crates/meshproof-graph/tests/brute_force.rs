@@ -267,10 +267,23 @@ fn ambient_world(rng: &mut Rng) -> String {
             _ => "",
         };
         let action = *rng.choice(&["ALLOW", "ALLOW", "DENY"]).unwrap();
-        let own = ["cluster.local/ns/d/sa/two", "cluster.local/ns/a/sa/one", "cluster.local/ns/d/sa/way", "cluster.local/ns/d/*"];
+        let own = [
+            "cluster.local/ns/d/sa/two",
+            "cluster.local/ns/a/sa/one",
+            "cluster.local/ns/d/sa/way",
+            "cluster.local/ns/d/*",
+        ];
         let from = format!("from: [{{source: {{principals: {}}}}}]", list(&some(rng, &own, 2)));
-        let to = if target.contains("targetRefs") { format!(", to: [{{operation: {{{}}}}}]", operation(rng)) } else { String::new() };
-        text.push_str(&policy("d", &format!("p{at}"), &format!("{target}action: {action}, rules: [{{{from}{to}}}]")));
+        let to = if target.contains("targetRefs") {
+            format!(", to: [{{operation: {{{}}}}}]", operation(rng))
+        } else {
+            String::new()
+        };
+        text.push_str(&policy(
+            "d",
+            &format!("p{at}"),
+            &format!("{target}action: {action}, rules: [{{{from}{to}}}]"),
+        ));
     }
     if rng.u8(0..3) == 0 {
         text.push_str(&peer_authentication("d", "m", "mtls: {mode: STRICT}"));
@@ -286,14 +299,16 @@ fn gets_there(graph: &Graph<'_>, party: Party<'_>, target: &Member, request: &Re
     let Member::Workload(id, port) = target else { return false };
     let waypoints = graph.places.iter().enumerate().filter(|(_, place)| place.leads_to(*id, *port));
     let mut through = waypoints.filter_map(|(at, place)| match place.members.as_slice() {
-        [Member::Waypoint(waypoint, ..), ..] => Some((at, Party::Waypoint(*waypoint))),
+        [Member::Waypoint(waypoint, ..), ..] => {
+            let pods = graph.mesh().gateway_pods(*waypoint).next();
+            Some((at, pods.map_or(Party::Waypoint(*waypoint), Party::Workload)))
+        }
         _ => None,
     });
     through.any(|(at, waypoint)| {
         let mut edges = graph.into_place(meshproof_graph::PlaceId(at as u32));
-        let enters = edges.any(|edge| {
-            graph.calls(edge, party) && graph.passing(edge, party, request).unwrap().is_some()
-        });
+        let enters = edges
+            .any(|edge| graph.calls(edge, party) && graph.passing(edge, party, request).unwrap().is_some());
         enters && !reaching(graph, waypoint, target, request).is_empty()
     })
 }
@@ -305,7 +320,9 @@ fn through_waypoints_too() {
         let text = ambient_world(&mut Rng::with_seed(seed));
         let mesh = mesh(&text);
         let (graph, explainer) = (Graph::new(&mesh), Explainer::new(&mesh));
-        for (from, to) in [("d/two", "one"), ("a/one", "one"), ("c/one", "one"), ("d/one", "two"), ("a/one", "two")] {
+        for (from, to) in
+            [("d/two", "one"), ("a/one", "one"), ("c/one", "one"), ("d/one", "two"), ("a/one", "two")]
+        {
             let (namespace, name) = from.split_once('/').unwrap();
             let subject = Subject::Workload { namespace: namespace.to_owned(), name: name.to_owned() };
             let party = Party::Workload(find(&mesh, from));
@@ -315,7 +332,11 @@ fn through_waypoints_too() {
                 let answers = [by(Way::Fitting), by(Way::Direct)];
                 let expected = answers.iter().any(|answer| answer.verdict == Verdict::Allow);
                 let found = gets_there(&graph, party, &target, &one(request.0, request.1));
-                assert_eq!(found, expected, "seed {seed}: {from} to d/{to}, {request:?}\n{answers:#?}\n{:#?}\n{text}", graph.edges);
+                assert_eq!(
+                    found, expected,
+                    "seed {seed}: {from} to d/{to}, {request:?}\n{answers:#?}\n{:#?}\n{text}",
+                    graph.edges
+                );
                 asked += 1;
                 allowed += usize::from(expected);
             }

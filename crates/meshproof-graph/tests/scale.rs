@@ -36,12 +36,18 @@ fn equal_ports_and_equal_callers_are_one() {
 #[test]
 fn edges_grow_with_rules_and_not_with_pairs() {
     let sizes = [5, 10, 20].map(|count| {
-        let mut text = workloads(count, 10) + &peer_authentication("istio-system", "m", "mtls: {mode: STRICT}");
+        let mut text =
+            workloads(count, 10) + &peer_authentication("istio-system", "m", "mtls: {mode: STRICT}");
         for of in 0..count {
             for at in 0..10 {
                 let mut callers = String::new();
                 for next in 1..3 {
-                    let _ = write!(callers, "\"cluster.local/ns/n{}/sa/w{}\", ", (of + next) % count, (at + next) % 10);
+                    let _ = write!(
+                        callers,
+                        "\"cluster.local/ns/n{}/sa/w{}\", ",
+                        (of + next) % count,
+                        (at + next) % 10
+                    );
                 }
                 let rules = format!("rules: [{{from: [{{source: {{principals: [{callers}]}}}}]}}]");
                 let selector = format!("selector: {{matchLabels: {{pod: w{at}}}}}");

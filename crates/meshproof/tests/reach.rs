@@ -174,7 +174,16 @@ fn routes_of_the_gateway_api_lead_on() {
     let front = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: door, namespace: shop}\nspec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}\n---\n\
         apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: door, namespace: shop}\nspec: {parentRefs: [{name: door}], rules: [{backendRefs: [{name: cart, port: 80}]}]}\n---\n\
         apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: door-istio, namespace: shop}\nspec:\n  selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: door}}\n  template:\n    metadata: {labels: {gateway.networking.k8s.io/gateway-name: door}, annotations: {inject.istio.io/templates: gateway}}\n    spec: {serviceAccountName: web, containers: [{name: istio-proxy, image: auto}]}\n";
-    let told = chain(front).run(&["reach", "--transitive", "--from", "plaintext", "--to", "shop/cart", "-o", "json"]);
+    let told = chain(front).run(&[
+        "reach",
+        "--transitive",
+        "--from",
+        "plaintext",
+        "--to",
+        "shop/cart",
+        "-o",
+        "json",
+    ]);
     let ways = stations(&told.json());
     assert_eq!(ways, ["plaintext > shop/door-istio:80 > shop/cart:8080"]);
 }

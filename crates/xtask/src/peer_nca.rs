@@ -5,9 +5,8 @@
 //! pod talk to itself, so pairs of a pod with itself are left out.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,13 +23,11 @@ type Access = BTreeSet<(String, String, String)>;
 ///
 /// # Errors
 /// A program that cannot be run, or answers in a way that is not understood.
-pub fn run(
-    out: &mut dyn Write,
-    nca: &Path,
-    meshproof: &Path,
-    sizes: &[usize],
-) -> Result<bool, Box<dyn Error>> {
-    writeln!(out, "| pods and policies | network-config-analyzer 2.1.0 | meshproof reach | pairs that connect |")?;
+pub fn run(out: &mut dyn Write, nca: &Path, meshproof: &Path, sizes: &[usize]) -> Result<bool, io::Error> {
+    writeln!(
+        out,
+        "| pods and policies | network-config-analyzer 2.1.0 | meshproof reach | pairs that connect |"
+    )?;
     writeln!(out, "|---|---|---|---|")?;
     let mut agree = true;
     for size in sizes {
@@ -41,7 +38,9 @@ pub fn run(
         let (ours, fast) = timed(Command::new(meshproof).args(["reach", "-v", "-o", "json"]).arg(&file))?;
         let (theirs, ours) = (of_nca(&theirs, *size)?, of_meshproof(&ours)?);
         writeln!(out, "| {size} | {slow:.2?} | {fast:.2?} | {} |", ours.len())?;
-        for (only, whose) in [(theirs.difference(&ours), "network-config-analyzer"), (ours.difference(&theirs), "meshproof")] {
+        for (only, whose) in
+            [(theirs.difference(&ours), "network-config-analyzer"), (ours.difference(&theirs), "meshproof")]
+        {
             for (from, to, requests) in only {
                 agree = false;
                 writeln!(out, "only {whose}: {from} to {to}: {requests}")?;
@@ -51,14 +50,15 @@ pub fn run(
     Ok(agree)
 }
 
-fn timed(command: &mut Command) -> Result<(String, Duration), Box<dyn Error>> {
+fn timed(command: &mut Command) -> Result<(String, Duration), io::Error> {
     let start = Instant::now();
     let output = command.output()?;
     let elapsed = start.elapsed();
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
-    Ok((String::from_utf8(output.stdout)?, elapsed))
+    let text = String::from_utf8(output.stdout).map_err(io::Error::other)?;
+    Ok((text, elapsed))
 }
 
 fn name(pod: usize) -> String {
@@ -104,16 +104,16 @@ fn manifests(size: usize) -> String {
 }
 
 /// `src_ns: [ns0] src_pods: [app in (p0,p3)] dst_ns: [ns0] dst_pods: [p1] conn: {dst_ports:8080,methods:GET, POST,paths:/v7/x*}`
-fn of_nca(text: &str, size: usize) -> Result<Access, Box<dyn Error>> {
+fn of_nca(text: &str, size: usize) -> Result<Access, io::Error> {
     let mut found = Access::new();
     let part = |line: &str, key: &str| -> Option<String> {
         let rest = &line[line.find(&format!("{key}: ["))? + key.len() + 3..];
         Some(rest[..rest.find(']')?].to_owned())
     };
     for line in text.lines().filter(|line| line.contains("methods:")) {
-        let unclear = || format!("network-config-analyzer says `{line}`");
+        let unclear = || io::Error::other(format!("network-config-analyzer says `{line}`"));
         let ends = ["src_ns", "src_pods", "dst_ns", "dst_pods"].map(|key| part(line, key));
-        let [Some(from_in), Some(from), Some(to_in), Some(to)] = ends else { return Err(unclear().into()) };
+        let [Some(from_in), Some(from), Some(to_in), Some(to)] = ends else { return Err(unclear()) };
         let methods = line.split("methods:").nth(1).and_then(|rest| rest.split_once(",paths:"));
         let (methods, paths) = methods.ok_or_else(unclear)?;
         let requests = format!("{methods} on {}", paths.trim_end_matches('}'));
@@ -144,7 +144,7 @@ fn pods(namespaces: &str, list: &str, size: usize) -> Vec<String> {
     (0..size).filter(is_meant).map(name).collect()
 }
 
-fn of_meshproof(text: &str) -> Result<Access, Box<dyn Error>> {
+fn of_meshproof(text: &str) -> Result<Access, io::Error> {
     let answer: Value = serde_json::from_str(text)?;
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
