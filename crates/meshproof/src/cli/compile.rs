@@ -99,7 +99,7 @@ fn tables(mesh: &Mesh, args: &CompileArgs) -> Result<u8, String> {
     }
     let made_files = made.files(mesh).map_err(|error| error.to_string())?;
     let names: Vec<String> = made_files.iter().map(|(name, _)| name.clone()).collect();
-    let folder = Folder::open(&args.output, self::files)?;
+    let folder = Folder::open(&args.output, files)?;
     let index = format!("{:#}\n", made.index(mesh));
     folder.replace(&index, &names, |at| {
         made_files.get(at).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
