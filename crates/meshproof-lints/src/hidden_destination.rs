@@ -22,7 +22,7 @@ const EXPORT_TO: &str = "networking.istio.io/exportTo";
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let is_sidecar = |call: &&WrittenCall<'_>| {
         let client = ctx.mesh.workload(call.client);
-        matches!(client.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone))
+        !call.is_early && matches!(client.capture.known(), Some(Capture::Sidecar | Capture::SidecarHbone))
     };
     ctx.written_calls().iter().filter(is_sidecar).filter_map(|call| finding(ctx, call)).collect()
 }

@@ -22,6 +22,8 @@ pub(crate) struct WrittenCall<'c> {
     pub(crate) text: &'c Text,
     /// The application speaks TLS of its own, so that a certificate may be at hand.
     pub(crate) is_tls: bool,
+    /// An init container calls, mostly before a sidecar is there.
+    pub(crate) is_early: bool,
 }
 
 /// The calls that pods write down, in the order of the input; the servers themselves are left out.
@@ -32,21 +34,24 @@ pub(crate) fn find<'c>(ctx: &Context<'c>) -> Vec<WrittenCall<'c>> {
         let Spec::Workload(spec) = &ctx.resource(workload.resource).spec else { continue };
         let namespace = ctx.mesh.namespace(workload.namespace);
         let (Some(template), Some(own)) = (&spec.template, namespace.name.as_deref()) else { continue };
-        // What init containers call, they call before a sidecar is there.
-        let containers = template.containers.iter().filter(|container| !container.init || container.sidecar);
-        for text in containers.flat_map(|container| &container.addresses) {
+        let texts = template.containers.iter().flat_map(|container| {
+            let is_early = container.init && !container.sidecar;
+            container.addresses.iter().map(move |text| (text, is_early))
+        });
+        for (text, is_early) in texts {
             for address in addresses(&text.value) {
                 let Some((host, port)) = resolve(clients, (namespace.cluster, own), &address) else {
                     continue;
                 };
                 let is_known = |call: &&WrittenCall<'_>| {
-                    call.client == client && call.host == host && call.port.number == port.number
+                    let same = (call.host, call.port.number, call.is_early) == (host, port.number, is_early);
+                    call.client == client && same
                 };
                 let is_own = clients.hosts[host as usize].workloads.binary_search(&client).is_ok();
                 if is_own || found.iter().rev().take(32).any(|call| is_known(&call)) {
                     continue;
                 }
-                found.push(WrittenCall { client, host, port, text, is_tls: address.is_tls });
+                found.push(WrittenCall { client, host, port, text, is_tls: address.is_tls, is_early });
                 if found.len() >= CALLS {
                     return found;
                 }
