@@ -103,7 +103,7 @@ impl Graph<'_> {
         if total > 0 && total <= FEW {
             said.extend(clients.workloads(&self.table.roster).map(|id| self.mesh.workload_display(id)));
         } else if total > 0 {
-            said.extend(kinds.iter().map(|(kind, count)| format!("{count} {}", noun(*kind, *count))));
+            said.extend(kinds.iter().map(|(kind, count)| format!("{count} {}", kind.noun(*count))));
         }
         for id in &clients.waypoints {
             said.push(format!("waypoint {}", self.mesh.gateway_display(*id)));
@@ -121,23 +121,4 @@ impl Graph<'_> {
 /// Whether it matters which identity a caller has.
 pub(crate) fn asks_for_identity(who: &Who) -> bool {
     who.identified && who.peers.clauses.iter().any(|one| one.variable == Variable::Peer)
-}
-
-fn noun(kind: ClientKind, count: usize) -> &'static str {
-    let one = count == 1;
-    match kind {
-        ClientKind::Sidecar if one => "sidecar workload",
-        ClientKind::Sidecar => "sidecar workloads",
-        ClientKind::Ambient if one => "ambient workload",
-        ClientKind::Ambient => "ambient workloads",
-        ClientKind::Gateway if one => "gateway",
-        ClientKind::Gateway => "gateways",
-        ClientKind::Waypoint if one => "waypoint",
-        ClientKind::Waypoint => "waypoints",
-        ClientKind::NoProxy if one => "workload without a proxy",
-        ClientKind::NoProxy => "workloads without a proxy",
-        ClientKind::Unknown if one => "workload that may have a proxy",
-        ClientKind::Unknown => "workloads that may have a proxy",
-        ClientKind::Identity => "clients of that identity",
-    }
 }

@@ -2,15 +2,19 @@
 
 mod partial;
 
-use meshproof_authz::{Decision, evaluate};
-use meshproof_diagnostics::{Category, Confidence, Finding, Label};
+use meshproof_authz::{Decision, Evaluation, Request, evaluate};
+use meshproof_diagnostics::{Category, Confidence, Finding, Label, Witness};
 use meshproof_resources::Action;
-use meshproof_space::{Domain, RuleId, Space};
+use meshproof_space::{RuleId, Space};
 
 use crate::Context;
-use crate::rule_worth::{Cover, RuleAt, Verdict};
+use crate::points::Point;
+use crate::rule_worth::{At, Cover, RuleAt, Verdict};
 use crate::shadowed_rule::level;
-use crate::shown::{matches, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness};
+use crate::shown::{
+    first_matching, matches, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller,
+    witness,
+};
 
 const ID: &str = "allow-hidden-by-deny";
 
@@ -61,28 +65,36 @@ fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
 }
 
 /// A request that the rule matches and that is refused.
-fn shown(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<meshproof_diagnostics::Witness> {
+fn shown(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
     let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
     let place = point.policies.iter().position(|id| *id == rule.0)?;
     let id = RuleId { policy: place, rule: rule.1 };
-    let found = |plaintext: bool| {
-        let domain = Domain { plaintext, ..Domain::default() };
-        Space::new(&at.policies, &at.chain, &domain).find_refused(id).ok().flatten()
-    };
-    let request = found(false).or_else(|| found(true))?;
-    let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
-        evaluation.decision == Decision::Deny && matches(evaluation, place, rule.1)
-    });
+    let request =
+        named_first(|domain| Space::new(&at.policies, &at.chain, domain).find_refused(id).ok().flatten())?;
+    told(ctx, point, &at, rule, &cover.by, *request)
+}
+
+/// The refused request as a witness, if the evaluator confirms that the rule matches and that it is refused.
+fn told(
+    ctx: &Context<'_>,
+    point: &Point,
+    at: &At<'_>,
+    rule: RuleAt,
+    by: &[RuleAt],
+    request: Request,
+) -> Option<Witness> {
+    let place = point.policies.iter().position(|id| *id == rule.0)?;
+    let holds =
+        |evaluation: &Evaluation| evaluation.decision == Decision::Deny && matches(evaluation, place, rule.1);
+    let request = with_known_caller(ctx, at, request, |_, evaluation| holds(evaluation));
     let evaluation = evaluate(&at.policies, &request, &at.chain);
+    holds(&evaluation).then_some(())?;
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
-    let denying = cover.by.iter().find(|other| {
-        let place = point.policies.iter().position(|id| *id == other.0);
-        place.is_some_and(|place| matches(&evaluation, place, other.1))
-    });
+    let denying = first_matching(point, &evaluation, by);
     reasons.extend(
-        denying.map(|other| format!("{} matches as well, and DENY comes first", rule_name(ctx, *other))),
+        denying.map(|other| format!("{} matches as well, and DENY comes first", rule_name(ctx, other))),
     );
-    let written: Vec<_> =
-        [Some(rule), denying.copied()].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
-    Some(witness(ctx, point, &at, &request, &written, reasons))
+    let rules = [Some(rule), denying].into_iter().flatten();
+    let written: Vec<_> = rules.filter_map(|rule| rule_of(ctx, rule)).collect();
+    Some(witness(ctx, point, at, &request, &written, reasons))
 }

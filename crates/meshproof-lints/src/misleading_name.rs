@@ -3,13 +3,13 @@
 use meshproof_authz::{Decision, evaluate};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_resources::Action;
-use meshproof_space::{Domain, Outcome, Space};
+use meshproof_space::{Outcome, Space};
 
 use crate::Context;
 use crate::hash::Set;
 use crate::policies::Policy;
 use crate::rule_worth::At;
-use crate::shown::{matches, with_known_caller, witness};
+use crate::shown::{matches, named_first, with_known_caller, witness};
 
 const ID: &str = "misleading-name";
 
@@ -64,11 +64,9 @@ fn finding(
     at: &At<'_>,
 ) -> Option<Finding> {
     let place = point.policies.iter().position(|id| *id == policy.id)?;
-    let found = |plaintext: bool| {
-        let domain = Domain { plaintext, ..Domain::default() };
-        Space::new(&at.policies, &at.chain, &domain).find(Outcome::Allowed).ok().flatten()
-    };
-    let request = found(false).or_else(|| found(true))?;
+    let request = named_first(|domain| {
+        Space::new(&at.policies, &at.chain, domain).find(Outcome::Allowed).ok().flatten()
+    })?;
     let passes = |evaluation: &meshproof_authz::Evaluation| {
         let matched = (0..policy.rules.len()).any(|rule| matches(evaluation, place, rule));
         evaluation.decision == Decision::Allow && !matched

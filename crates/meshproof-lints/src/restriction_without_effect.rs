@@ -6,12 +6,15 @@ mod claims;
 use meshproof_authz::{Attribute, Decision, Request, attributes_of, evaluate};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label};
 use meshproof_resources::Action;
-use meshproof_space::{Clause, Domain, LoweredRule, Outcome, RequestBox, RuleBoxes, RuleId, Space, Variable};
+use meshproof_space::{Clause, LoweredRule, Outcome, RequestBox, RuleBoxes, RuleId, Space, Variable};
 
 use crate::Context;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
 use crate::shadowed_rule::level;
-use crate::shown::{matches, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness};
+use crate::shown::{
+    first_matching, matches, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller,
+    witness,
+};
 
 const ID: &str = "restriction-without-effect";
 
@@ -143,24 +146,19 @@ fn slipping(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<meshproof_
     let slips = |evaluation: &meshproof_authz::Evaluation| {
         evaluation.decision == Decision::Allow && !matches(evaluation, place, rule.1)
     };
-    let found = |plaintext: bool| -> Option<Request> {
-        let domain = Domain { plaintext, ..Domain::default() };
-        let space = Space::new(&at.policies, &at.chain, &domain);
+    let request: Request = named_first(|domain| {
+        let space = Space::new(&at.policies, &at.chain, domain);
         let lowered = space.rules().iter().find(|known| known.id == id)?;
         let probes = strangers(lowered);
-        let space = Space::with_probes(&at.policies, &at.chain, &domain, &probes);
+        let space = Space::with_probes(&at.policies, &at.chain, domain, &probes);
         let mut found = (0..probes.len()).filter_map(|probe| space.find_in(Outcome::Allowed, probe).ok()?);
         found.find(|request| slips(&evaluate(&at.policies, request, &at.chain))).map(|request| *request)
-    };
-    let request = found(false).or_else(|| found(true))?;
+    })?;
     let request = with_known_caller(ctx, &at, request, |_, evaluation| slips(evaluation));
     let evaluation = evaluate(&at.policies, &request, &at.chain);
     let mut reasons = vec![format!("{} does not match", rule_name(ctx, rule))];
-    let by = cover.by.iter().find(|other| {
-        let place = point.policies.iter().position(|id| *id == other.0);
-        place.is_some_and(|place| matches(&evaluation, place, other.1))
-    });
-    reasons.extend(by.map(|other| format!("{} matches, and one rule is enough", rule_name(ctx, *other))));
+    let by = first_matching(point, &evaluation, &cover.by);
+    reasons.extend(by.map(|other| format!("{} matches, and one rule is enough", rule_name(ctx, other))));
     let written: Vec<_> = rule_of(ctx, rule).into_iter().collect();
     Some(witness(ctx, point, &at, &request, &written, reasons))
 }

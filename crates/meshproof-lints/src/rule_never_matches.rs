@@ -2,13 +2,13 @@
 
 use meshproof_authz::{Evaluation, Part, Policy, RuleVerdict, evaluate};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level, Witness};
-use meshproof_resources::{Action, AuthorizationPolicy, Field, Rule};
-use meshproof_space::{Domain, RuleId, Space};
+use meshproof_resources::{Action, AuthorizationPolicy, Field, Match, Rule};
+use meshproof_space::{RuleId, Space};
 
 use crate::Context;
 use crate::never_matches::Cause;
 use crate::rule_worth::{RuleAt, Verdict};
-use crate::shown::{rule_name, rule_of, rule_span, with_known_caller, witness};
+use crate::shown::{named_first, rule_name, rule_of, rule_span, with_known_caller, witness};
 
 const ID: &str = "rule-never-matches";
 
@@ -52,17 +52,16 @@ fn nearest(ctx: &Context<'_>, rule: RuleAt, point: usize, chain: usize) -> Optio
     let place = point.policies.iter().position(|id| *id == rule.0)?;
     let written = rule_of(ctx, rule)?;
     let own = at.policies.get(place)?;
-    let looser =
-        [without_exceptions(written), Rule { when: Field::default(), ..without_exceptions(written) }];
+    let without_conditions = Rule { when: Field::default(), ..without_exceptions(written) };
+    let first_only = first_tests(without_conditions.clone());
+    let looser = [without_exceptions(written), without_conditions, first_only];
     let request = looser.into_iter().find_map(|looser| {
         let spec =
             AuthorizationPolicy { rules: Field { key: None, items: vec![looser] }, ..own.spec.clone() };
         let alone = [Policy { spec: &spec, ..*own }];
-        let found = |plaintext: bool| {
-            let domain = Domain { plaintext, ..Domain::default() };
-            Space::new(&alone, &at.chain, &domain).find_match(RuleId { policy: 0, rule: 0 }).ok()?
-        };
-        found(false).or_else(|| found(true))
+        named_first(|domain| {
+            Space::new(&alone, &at.chain, domain).find_match(RuleId { policy: 0, rule: 0 }).ok()?
+        })
     })?;
     let before = failing(&evaluate(&at.policies, &request, &at.chain), place, rule.1)?;
     let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
@@ -75,26 +74,23 @@ fn nearest(ctx: &Context<'_>, rule: RuleAt, point: usize, chain: usize) -> Optio
 /// The rule without its `not` lists.
 fn without_exceptions(rule: &Rule) -> Rule {
     let mut rule = rule.clone();
-    for source in &mut rule.from.items {
-        let tests = [
-            &mut source.principals,
-            &mut source.request_principals,
-            &mut source.namespaces,
-            &mut source.service_accounts,
-            &mut source.trust_domains,
-            &mut source.ip_blocks,
-            &mut source.remote_ip_blocks,
-        ];
-        tests.into_iter().for_each(|test| test.not_values = Field::default());
-    }
-    for operation in &mut rule.to.items {
-        let tests =
-            [&mut operation.hosts, &mut operation.ports, &mut operation.methods, &mut operation.paths];
-        tests.into_iter().for_each(|test| test.not_values = Field::default());
-    }
+    let sources = rule.from.items.iter_mut().flat_map(|source| source.tests_mut());
+    let operations = rule.to.items.iter_mut().flat_map(|operation| operation.tests_mut());
+    sources.chain(operations).for_each(|test| test.not_values = Field::default());
     for condition in &mut rule.when.items {
         condition.values.not_values = Field::default();
     }
+    rule
+}
+
+/// The rule with the first list of each source and operation alone.
+fn first_tests(mut rule: Rule) -> Rule {
+    fn keep<'t>(tests: impl IntoIterator<Item = &'t mut Match>) {
+        let wanted = tests.into_iter().filter(|test| !test.is_empty());
+        wanted.skip(1).for_each(|test| *test = Match::default());
+    }
+    rule.from.items.iter_mut().for_each(|source| keep(source.tests_mut()));
+    rule.to.items.iter_mut().for_each(|operation| keep(operation.tests_mut()));
     rule
 }
 

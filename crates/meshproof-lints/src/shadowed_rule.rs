@@ -3,14 +3,17 @@
 use meshproof_authz::evaluate;
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_resources::Action;
-use meshproof_space::{Domain, RuleId, Space};
+use meshproof_space::{RuleId, Space};
 
 use crate::Context;
 use crate::conflicting_rules::together;
 use crate::redundant_policy::is_redundant;
 use crate::restriction_without_effect::defeated;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
-use crate::shown::{matches, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness};
+use crate::shown::{
+    first_matching, matches, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller,
+    witness,
+};
 
 const ID: &str = "shadowed-rule";
 
@@ -99,25 +102,20 @@ pub(crate) fn shown(
     let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
     let place = point.policies.iter().position(|id| *id == rule.0)?;
     let id = RuleId { policy: place, rule: rule.1 };
-    let found = |plaintext: bool| {
-        let domain = Domain { plaintext, ..Domain::default() };
-        let space = Space::new(&at.policies, &at.chain, &domain);
+    let request = named_first(|domain| {
+        let space = Space::new(&at.policies, &at.chain, domain);
         let passing = space.find_passing(id).ok().flatten();
         passing.or_else(|| space.find_match(id).ok().flatten())
-    };
-    let request = found(false).or_else(|| found(true))?;
+    })?;
     let decision = evaluate(&at.policies, &request, &at.chain).decision;
     let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
         evaluation.decision == decision && matches(evaluation, place, rule.1)
     });
     let evaluation = evaluate(&at.policies, &request, &at.chain);
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
-    let also = cover.by.iter().find(|other| {
-        let place = point.policies.iter().position(|id| *id == other.0);
-        place.is_some_and(|place| matches(&evaluation, place, other.1))
-    });
-    reasons.extend(also.map(|other| format!("{} matches as well", rule_name(ctx, *other))));
+    let also = first_matching(point, &evaluation, &cover.by);
+    reasons.extend(also.map(|other| format!("{} matches as well", rule_name(ctx, other))));
     let written: Vec<_> =
-        [Some(rule), also.copied()].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
+        [Some(rule), also].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
     Some(witness(ctx, point, &at, &request, &written, reasons))
 }

@@ -7,6 +7,7 @@ use meshproof_diagnostics::{Decision, Witness};
 use meshproof_grammar::spiffe::SCHEME;
 use meshproof_resources::Rule;
 use meshproof_source::Span;
+use meshproof_space::Domain;
 
 use crate::Context;
 use crate::accounts::principal;
@@ -53,6 +54,20 @@ pub(crate) fn matches(evaluation: &Evaluation, policy: usize, rule: usize) -> bo
     let policies = evaluation.trace.phases.iter().flat_map(|phase| &phase.policies);
     let rules = policies.filter(|known| known.policy == policy).flat_map(|known| &known.rules);
     rules.into_iter().any(|known| known.rule == rule && known.verdict == RuleVerdict::Matched)
+}
+
+/// The first of the rules that matches in the evaluation.
+pub(crate) fn first_matching(point: &Point, evaluation: &Evaluation, rules: &[RuleAt]) -> Option<RuleAt> {
+    rules.iter().copied().find(|rule| {
+        let place = point.policies.iter().position(|id| *id == rule.0);
+        place.is_some_and(|place| matches(evaluation, place, rule.1))
+    })
+}
+
+/// What is found among callers with an identity, who get through in every mode; else among all.
+pub(crate) fn named_first<T>(find: impl Fn(&Domain) -> Option<T>) -> Option<T> {
+    let named = Domain { plaintext: false, ..Domain::default() };
+    find(&named).or_else(|| find(&Domain::default()))
 }
 
 /// The request with a caller that exists, where that changes nothing of what `holds` wants.

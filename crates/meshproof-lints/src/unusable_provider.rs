@@ -4,14 +4,14 @@
 use meshproof_authz::{CustomOutcome, Decision, Engine, custom_outcome, evaluate};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_resources::Action;
-use meshproof_space::{Domain, RuleId, Space};
+use meshproof_space::{RuleId, Space};
 
 use crate::Context;
 use crate::hash::Set;
 use crate::points::Point;
 use crate::policies::Policy;
 use crate::rule_worth::At;
-use crate::shown::{matches, rule_name, with_known_caller, witness};
+use crate::shown::{matches, named_first, rule_name, with_known_caller, witness};
 
 const ID: &str = "unusable-provider";
 
@@ -51,11 +51,9 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, point: &Point, at: &At<'_>) -
         evaluation.decision == Decision::Deny && matches(evaluation, place, rule)
     };
     let (rule, request) = (0..policy.rules.len()).find_map(|rule| {
-        let found = |plaintext: bool| {
-            let domain = Domain { plaintext, ..Domain::default() };
-            Space::new(&at.policies, &at.chain, &domain).find_match(RuleId { policy: place, rule }).ok()?
-        };
-        let request = found(false).or_else(|| found(true))?;
+        let request = named_first(|domain| {
+            Space::new(&at.policies, &at.chain, domain).find_match(RuleId { policy: place, rule }).ok()?
+        })?;
         refused(&evaluate(&at.policies, &request, &at.chain), rule).then_some((rule, request))
     })?;
     let request = with_known_caller(ctx, at, *request, |_, evaluation| refused(evaluation, rule));

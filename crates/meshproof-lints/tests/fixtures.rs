@@ -91,6 +91,31 @@ fn errors_about_access_carry_a_proof_and_advice() {
     }
 }
 
+/// What is said of rules in relation to each other is shown by a request, whatever its level.
+#[test]
+fn findings_about_rules_show_a_request() {
+    const SHOWN: &[&str] = &[
+        "allow-hidden-by-deny",
+        "empty-intersection-outage",
+        "misleading-name",
+        "redundant-policy",
+        "restriction-without-effect",
+        "rule-never-matches",
+        "shadowed-rule",
+        "unusable-provider",
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (_, path) in fixtures() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let analysed = support::analyse(&[(path.display().to_string(), &text)], &world(&text));
+        for finding in analysed.findings.iter().filter(|finding| SHOWN.contains(&finding.lint)) {
+            seen.insert(finding.lint);
+            assert!(finding.witness.is_some(), "no request: {} in {}", finding.message, path.display());
+        }
+    }
+    assert!(SHOWN.iter().all(|lint| seen.contains(lint)), "{seen:?}");
+}
+
 #[test]
 fn edits_mend_what_they_are_for() {
     let mut tried = 0;

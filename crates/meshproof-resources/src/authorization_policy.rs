@@ -163,6 +163,19 @@ impl Source {
             (Attribute::RemoteIpBlocks, &self.remote_ip_blocks),
         ]
     }
+
+    /// The tests of all fields in the same order, to be changed.
+    pub fn tests_mut(&mut self) -> [&mut Match; 7] {
+        [
+            &mut self.principals,
+            &mut self.request_principals,
+            &mut self.namespaces,
+            &mut self.service_accounts,
+            &mut self.trust_domains,
+            &mut self.ip_blocks,
+            &mut self.remote_ip_blocks,
+        ]
+    }
 }
 
 impl Operation {
@@ -174,6 +187,11 @@ impl Operation {
             (Attribute::Methods, &self.methods),
             (Attribute::Paths, &self.paths),
         ]
+    }
+
+    /// The tests of all fields in the same order, to be changed.
+    pub fn tests_mut(&mut self) -> [&mut Match; 4] {
+        [&mut self.hosts, &mut self.ports, &mut self.methods, &mut self.paths]
     }
 }
 

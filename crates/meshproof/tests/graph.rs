@@ -6,30 +6,16 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Project, Run, text};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Runs the command from the root of the project.
-fn run(arguments: &[&str]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_meshproof"));
-    let output = command.current_dir(root()).args(arguments).output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
+use support::{Project, from_root, root, text};
 
 fn drawn(format: &str, scenario: &str) -> String {
-    let told = run(&["graph", "--render", "never", "-o", format, &format!("testdata/scenarios/{scenario}")]);
+    let told =
+        from_root(&["graph", "--render", "never", "-o", format, &format!("testdata/scenarios/{scenario}")]);
     assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{format} {scenario}");
     told.stdout
 }
@@ -121,9 +107,9 @@ fn a_full_picture_shows_namespaces() {
 #[test]
 fn wrong_usage() {
     let folder = "testdata/scenarios/bookinfo";
-    assert_eq!(run(&["graph", folder]).code, 2);
-    assert_eq!(run(&["graph", "-o", "png", folder]).code, 2);
-    assert_eq!(run(&["graph", "-o", "dot", "-o", "svg", folder]).code, 2);
+    assert_eq!(from_root(&["graph", folder]).code, 2);
+    assert_eq!(from_root(&["graph", "-o", "png", folder]).code, 2);
+    assert_eq!(from_root(&["graph", "-o", "dot", "-o", "svg", folder]).code, 2);
     assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["graph", "-o", "dot"]).code, 3);
     let (dev, prod) =
         (NAMESPACE.to_owned() + &pods("a", "app: a"), NAMESPACE.to_owned() + &pods("a", "app: a"));
@@ -248,7 +234,7 @@ fn the_page_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("graph.html");
     let out = format!("html={}", page.display());
-    assert_eq!(run(&["graph", "-o", &out, "testdata/scenarios/bookinfo"]).code, 0);
+    assert_eq!(from_root(&["graph", "-o", &out, "testdata/scenarios/bookinfo"]).code, 0);
     let whole = std::fs::read_to_string(&page).unwrap();
     assert!(
         !whole.contains("http://")

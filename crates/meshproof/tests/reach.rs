@@ -4,31 +4,13 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::Value;
-use support::{Project, Run, text};
+use support::{Project, from_root, root, text};
 
 const SCENARIOS: &str = "testdata/scenarios";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Runs the command from the root of the project.
-fn run(arguments: &[&str]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_meshproof"));
-    let output = command.current_dir(root()).args(arguments).output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
 fn snapshot(name: &str, arguments: &[&str]) {
-    let told = run(&[&["reach", "--render", "never"], arguments].concat());
+    let told = from_root(&[&["reach", "--render", "never"], arguments].concat());
     assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{arguments:?}");
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(root().join(SCENARIOS).join("expected"));
@@ -77,7 +59,7 @@ const OBSERVED: &[(&str, &str, &str, bool)] = &[
 fn single_questions_are_answered_as_one_observes() {
     for (scenario, from, to, reaches) in OBSERVED {
         let folder = format!("{SCENARIOS}/{scenario}");
-        let told = run(&["reach", "--from", from, "--to", to, "-o", "json", &folder]).json();
+        let told = from_root(&["reach", "--from", from, "--to", to, "-o", "json", &folder]).json();
         let edges = told["edges"].as_array().unwrap();
         assert_eq!(!edges.is_empty(), *reaches, "{scenario}: {from} to {to}: {told:#}");
         for edge in edges {
@@ -92,7 +74,7 @@ fn single_questions_are_answered_as_one_observes() {
 #[test]
 fn the_keys_of_an_edge() {
     let folder = format!("{SCENARIOS}/workshop/4-allowed");
-    let told = run(&["reach", "--to", "default/articles:8080", "-o", "json", &folder]).json();
+    let told = from_root(&["reach", "--to", "default/articles:8080", "-o", "json", &folder]).json();
     assert_eq!((told["format"].as_u64(), told["edges"].as_array().unwrap().len()), (Some(1), 1));
     let edge = &told["edges"][0];
     assert_eq!((&edge["from"], &edge["who"]), (&"default/web-api".into(), &"sa default/web-api".into()));
@@ -196,11 +178,11 @@ fn names_that_do_not_exist_are_errors_with_a_suggestion() {
         (["--to", "default/web-api:1"], "it has 9080"),
         (["--from", "default/articels"], "did you mean default/articles?"),
     ] {
-        let told = run(&[&["reach"], &arguments[..], &[folder.as_str()][..]].concat());
+        let told = from_root(&[&["reach"], &arguments[..], &[folder.as_str()][..]].concat());
         assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(told.stderr.contains(meant), "{}", told.stderr);
     }
-    assert_eq!(run(&["reach", "-o", "concise", &folder]).code, 2);
-    assert_eq!(run(&["reach", "--transitive", &folder]).code, 2);
+    assert_eq!(from_root(&["reach", "-o", "concise", &folder]).code, 2);
+    assert_eq!(from_root(&["reach", "--transitive", &folder]).code, 2);
     assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["reach"]).code, 3);
 }

@@ -4,28 +4,10 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::Value;
-use support::{Project, Run};
+use support::{Project, from_root, root};
 
 const SCENARIOS: &str = "testdata/scenarios";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Runs the command from the root of the project.
-fn run(arguments: &[&str]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_meshproof"));
-    let output = command.current_dir(root()).args(arguments).output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
 
 /// What to read for a scenario.
 fn inputs(scenario: &str) -> Vec<String> {
@@ -51,7 +33,7 @@ fn the_scenarios_as_tables() {
         ("federation", "federation"),
     ] {
         let inputs = inputs(scenario);
-        let told = run(&with_inputs(&["tls", "--render", "never"], &inputs));
+        let told = from_root(&with_inputs(&["tls", "--render", "never"], &inputs));
         assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{scenario}");
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(root().join(SCENARIOS).join("expected"));
@@ -84,13 +66,13 @@ fn the_scenarios_as_one_observes_them() {
     for (scenario, from, to, observed) in OBSERVED {
         let inputs = inputs(scenario);
         let question = ["--from", from, "--to", to, "-o", "json"];
-        let told = run(&with_inputs(&[&["tls"], &question[..]].concat(), &inputs));
+        let told = from_root(&with_inputs(&[&["tls"], &question[..]].concat(), &inputs));
         let group = &told.json()["rows"][0]["clients"][0];
         assert!(group["via"][0].as_str().is_some_and(|via| via != "address"), "{scenario}: {group:#}");
         assert_eq!(group["outcome"], *observed, "tls: {scenario}, {from} to {to}: {group:#}");
         let methods = ["--method", "HEAD"];
         let question = [&["explain"], &question[..], &methods[..]].concat();
-        let explained = run(&with_inputs(&question, &inputs)).json();
+        let explained = from_root(&with_inputs(&question, &inputs)).json();
         match *observed {
             "refused" => assert_eq!(explained["decision"], "deny", "explain: {scenario}, {from} to {to}"),
             _ => assert_eq!(explained["transport"], *observed, "explain: {scenario}, {from} to {to}"),
@@ -101,7 +83,7 @@ fn the_scenarios_as_one_observes_them() {
 #[test]
 fn what_decides_is_told_with_its_place() {
     let folder = format!("{SCENARIOS}/workshop/2-strict");
-    let told = run(&["tls", "--to", "default/web-api", "-o", "json", &folder]).json();
+    let told = from_root(&["tls", "--to", "default/web-api", "-o", "json", &folder]).json();
     let row = &told["rows"][0];
     assert_eq!((told["format"].as_u64(), row["mode"].as_str()), (Some(1), Some("STRICT")));
     assert_eq!(row["decidedBy"], "PeerAuthentication default/default");
@@ -123,7 +105,7 @@ fn identities_are_told_of_one_client_and_of_many() {
     let identity = |more: &[&str]| {
         let arguments =
             [&["tls", "--to", "default/articles", "-o", "json"], more, &[folder.as_str()][..]].concat();
-        run(&arguments).json()["rows"][0]["clients"][0]["identity"].clone()
+        from_root(&arguments).json()["rows"][0]["clients"][0]["identity"].clone()
     };
     assert_eq!(identity(&["--from", "default/web-api"]), "spiffe://cluster.local/ns/default/sa/web-api");
     assert_eq!(identity(&[]), "own");
@@ -139,19 +121,19 @@ fn names_that_do_not_exist_are_errors_with_a_suggestion() {
         (["--from", "default/articels"], "did you mean default/articles?"),
         (["--from", "workload:default/web"], "there is no workload default/web"),
     ] {
-        let told = run(&[&["tls"], &arguments[..], &[folder.as_str()][..]].concat());
+        let told = from_root(&[&["tls"], &arguments[..], &[folder.as_str()][..]].concat());
         assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(told.stderr.contains(meant), "{}", told.stderr);
     }
-    assert_eq!(run(&["tls", "-o", "concise", &folder]).code, 2);
-    assert_eq!(run(&["tls", "no/such/path"]).code, 2);
+    assert_eq!(from_root(&["tls", "-o", "concise", &folder]).code, 2);
+    assert_eq!(from_root(&["tls", "no/such/path"]).code, 2);
     assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["tls"]).code, 3);
 }
 
 #[test]
 fn a_port_that_nobody_declares_can_be_asked_for() {
     let folder = format!("{SCENARIOS}/workshop/2-strict");
-    let told = run(&["tls", "--to", "default/articles:9999", "-o", "json", &folder]).json();
+    let told = from_root(&["tls", "--to", "default/articles:9999", "-o", "json", &folder]).json();
     assert_eq!(
         (told["rows"].as_array().unwrap().len(), &told["rows"][0]["mode"]),
         (1, &Value::from("STRICT"))
@@ -267,7 +249,7 @@ fn ports_of_which_the_same_is_told_are_one_row() {
 
 #[test]
 fn steps_of_a_walk_through_are_set_ups_of_their_own() {
-    let told = run(&["tls", "-o", "json", &format!("{SCENARIOS}/workshop")]).json();
+    let told = from_root(&["tls", "-o", "json", &format!("{SCENARIOS}/workshop")]).json();
     let mut steps: Vec<(String, String)> = Vec::new();
     for row in told["rows"].as_array().unwrap() {
         let set_up = row["setUp"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();

@@ -66,7 +66,7 @@ impl Who {
         let present = || self.kinds.iter().filter(|(_, count)| **count > 0);
         let mut kinds = present();
         match (kinds.next(), kinds.next()) {
-            (Some((kind, count)), None) => format!("{count} {}", noun(*kind, *count)),
+            (Some((kind, count)), None) => format!("{count} {}", kind.noun(*count)),
             _ => {
                 let all: usize = self.kinds.values().sum();
                 let each: Vec<String> =
@@ -74,25 +74,6 @@ impl Who {
                 format!("{all} workloads ({})", each.join(", "))
             }
         }
-    }
-}
-
-fn noun(kind: ClientKind, count: usize) -> &'static str {
-    let one = count == 1;
-    match kind {
-        ClientKind::Sidecar if one => "sidecar workload",
-        ClientKind::Sidecar => "sidecar workloads",
-        ClientKind::Ambient if one => "ambient workload",
-        ClientKind::Ambient => "ambient workloads",
-        ClientKind::Gateway if one => "gateway",
-        ClientKind::Gateway => "gateways",
-        ClientKind::Waypoint if one => "waypoint",
-        ClientKind::Waypoint => "waypoints",
-        ClientKind::NoProxy if one => "workload without a proxy",
-        ClientKind::NoProxy => "workloads without a proxy",
-        ClientKind::Unknown if one => "workload that may have a proxy",
-        ClientKind::Unknown => "workloads that may have a proxy",
-        ClientKind::Identity => "clients of that identity",
     }
 }
 

@@ -1,12 +1,12 @@
 //! Single values of ALLOW rules that never let anybody in, while the rest of the rule does.
 
-use meshproof_authz::Policy;
+use meshproof_authz::{Policy, Request, policy_of};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_ir::ResourceId;
 use meshproof_resources::{Action, AuthorizationPolicy, Field, Match, Rule, Text};
 use meshproof_space::{Domain, RuleId, Space, Worth};
 
-use super::ID;
+use super::{ID, told};
 use crate::Context;
 use crate::hash::Set;
 use crate::rule_worth::{RuleAt, Verdict};
@@ -84,94 +84,83 @@ fn narrowed(rule: &Rule, place: Place) -> Rule {
     };
     if place.is_source {
         rule.from.items = rule.from.items.get(place.item).cloned().into_iter().collect();
-        if let Some(source) = rule.from.items.first_mut() {
-            let fields = [
-                &mut source.principals,
-                &mut source.request_principals,
-                &mut source.namespaces,
-                &mut source.service_accounts,
-                &mut source.trust_domains,
-                &mut source.ip_blocks,
-                &mut source.remote_ip_blocks,
-            ];
-            fields.into_iter().nth(place.field).into_iter().for_each(keep);
-        }
+        let tests = rule.from.items.first_mut().into_iter().flat_map(|source| source.tests_mut());
+        tests.skip(place.field).take(1).for_each(keep);
     } else {
         rule.to.items = rule.to.items.get(place.item).cloned().into_iter().collect();
-        if let Some(operation) = rule.to.items.first_mut() {
-            let fields =
-                [&mut operation.hosts, &mut operation.ports, &mut operation.methods, &mut operation.paths];
-            fields.into_iter().nth(place.field).into_iter().for_each(keep);
-        }
+        let tests = rule.to.items.first_mut().into_iter().flat_map(|operation| operation.tests_mut());
+        tests.skip(place.field).take(1).for_each(keep);
     }
     rule
 }
 
 /// Values of the rule that DENY takes back wholly.
 fn in_rule(ctx: &Context<'_>, at: usize, rule: RuleAt, left: &mut usize) -> Vec<Finding> {
-    let worths = ctx.worths();
-    let (Some(written), Some(policy), Some((point, place))) =
-        (rule_of(ctx, rule), ctx.policies.get(rule.0), worths.at(ctx, at, 0))
-    else {
+    let (Some(written), Some((point, place))) = (rule_of(ctx, rule), ctx.worths().at(ctx, at, 0)) else {
         return Vec::new();
     };
-    let denies: Vec<(ResourceId, Policy<'_>)> = point
-        .policies
-        .iter()
-        .copied()
-        .zip(place.policies.iter().copied())
-        .filter(|(_, policy)| policy.action() == Action::Deny && !policy.is_dry_run())
-        .collect();
-    let Some(own) = meshproof_authz::policy_of(ctx.mesh, rule.0) else { return Vec::new() };
-    let spec_of = |rule: Rule| AuthorizationPolicy {
+    let Some(own) = policy_of(ctx.mesh, rule.0) else { return Vec::new() };
+    let mut denying: Vec<ResourceId> = Vec::new();
+    let mut denies: Vec<Policy<'_>> = Vec::new();
+    for (id, policy) in point.policies.iter().zip(&place.policies) {
+        if policy.action() == Action::Deny && !policy.is_dry_run() {
+            denying.push(*id);
+            denies.push(*policy);
+        }
+    }
+    let beside = |rule: Rule| AuthorizationPolicy {
         rules: Field { key: None, items: vec![rule] },
-        ..policy.spec.clone()
+        ..own.spec.clone()
     };
-    let beside_denies = |spec: &AuthorizationPolicy, ask: &dyn Fn(&Space<'_>) -> Option<Vec<RuleId>>| {
-        let narrowed = Policy { spec, ..own };
-        let policies: Vec<Policy<'_>> =
-            std::iter::once(narrowed).chain(denies.iter().map(|(_, deny)| *deny)).collect();
+    let first = RuleId { policy: 0, rule: 0 };
+    let among = |spec: &AuthorizationPolicy, ask: &dyn Fn(&Space<'_>) -> Option<Hidden>| {
+        let policies = [&[Policy { spec, ..own }], denies.as_slice()].concat();
         ask(&Space::new(&policies, &place.chain, &Domain::default()))
     };
+    let refused = |space: &Space<'_>| space.find_refused(first).ok().flatten();
     // Nothing is hidden in a rule that no DENY meets.
-    let meets = beside_denies(&spec_of(written.clone()), &|space| {
-        matches!(space.find_refused(RuleId { policy: 0, rule: 0 }), Ok(Some(_))).then(Vec::new)
-    });
-    if meets.is_none() {
+    let meets = |space: &Space<'_>| refused(space).map(|request| Hidden { by: Vec::new(), request });
+    if among(&beside(written.clone()), &meets).is_none() {
         return Vec::new();
     }
-    let refused_by = |space: &Space<'_>| match space.worths().into_iter().next()? {
-        Worth::Refused(by) => Some(by),
+    let hidden = |space: &Space<'_>| match space.worths().into_iter().next()? {
+        Worth::Refused(by) => Some(Hidden { by, request: refused(space)? }),
         _ => None,
     };
     let mut findings = Vec::new();
     for (value, text) in values(written).take(VALUES) {
         *left = left.saturating_sub(1);
-        let Some(by) = beside_denies(&spec_of(narrowed(written, value)), &refused_by) else { continue };
-        let by: Vec<RuleAt> = by.into_iter().map(|id| (denies[id.policy - 1].0, id.rule)).collect();
-        let others = rule_names(ctx, None, &by);
-        let verb = if by.len() == 1 { "denies" } else { "deny" };
-        let message = format!(
-            "`{}` in {} lets nobody in: {others} {verb} every request that it would allow",
-            text.value,
-            rule_name(ctx, rule)
-        );
-        let mut finding = Finding::new(
-            ID,
-            Level::Info,
-            Category::Conflict,
-            message,
-            Label::new(text.span, "DENY comes first"),
-        )
-        .with_resource(policy.meta.resource_name())
-        .with_confidence(Confidence::Medium)
-        .with_help("remove the value, or narrow the DENY");
-        for other in by.iter().take(2) {
-            if let Some(other) = rule_of(ctx, *other) {
-                finding = finding.with_related(rule_span(other), "this rule denies them");
-            }
-        }
-        findings.push(finding);
+        let Some(Hidden { by, request }) = among(&beside(narrowed(written, value)), &hidden) else {
+            continue;
+        };
+        let by: Vec<RuleAt> = by.into_iter().map(|id| (denying[id.policy - 1], id.rule)).collect();
+        let Some(witness) = told(ctx, point, &place, rule, &by, *request) else { continue };
+        findings.push(finding(ctx, rule, text, &by).with_witness(witness));
     }
     findings
+}
+
+/// Rules that take a value back, and a request with it that they refuse.
+struct Hidden {
+    by: Vec<RuleId>,
+    request: Box<Request>,
+}
+
+fn finding(ctx: &Context<'_>, rule: RuleAt, text: &Text, by: &[RuleAt]) -> Finding {
+    let verb = if by.len() == 1 { "denies" } else { "deny" };
+    let message = format!(
+        "`{}` in {} lets nobody in: {} {verb} every request that it would allow",
+        text.value,
+        rule_name(ctx, rule),
+        rule_names(ctx, None, by)
+    );
+    let mut finding =
+        Finding::new(ID, Level::Info, Category::Conflict, message, Label::new(text.span, "DENY comes first"))
+            .with_resource(ctx.resource(rule.0).meta.resource_name())
+            .with_confidence(Confidence::Medium)
+            .with_help("remove the value, or narrow the DENY");
+    for other in by.iter().take(2).filter_map(|other| rule_of(ctx, *other)) {
+        finding = finding.with_related(rule_span(other), "this rule denies them");
+    }
+    finding
 }

@@ -42,6 +42,28 @@ pub enum ClientKind {
     Identity,
 }
 
+impl ClientKind {
+    /// What so many of them are called (`sidecar workloads`).
+    pub fn noun(self, count: usize) -> &'static str {
+        let one = count == 1;
+        match self {
+            ClientKind::Sidecar if one => "sidecar workload",
+            ClientKind::Sidecar => "sidecar workloads",
+            ClientKind::Ambient if one => "ambient workload",
+            ClientKind::Ambient => "ambient workloads",
+            ClientKind::Gateway if one => "gateway",
+            ClientKind::Gateway => "gateways",
+            ClientKind::Waypoint if one => "waypoint",
+            ClientKind::Waypoint => "waypoints",
+            ClientKind::NoProxy if one => "workload without a proxy",
+            ClientKind::NoProxy => "workloads without a proxy",
+            ClientKind::Unknown if one => "workload that may have a proxy",
+            ClientKind::Unknown => "workloads that may have a proxy",
+            ClientKind::Identity => "clients of that identity",
+        }
+    }
+}
+
 /// Clients that no host tells apart, unless by namespace or by what their Sidecar objects import from somewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {

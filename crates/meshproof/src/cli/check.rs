@@ -6,17 +6,11 @@ use meshproof::{Error, Levels, Options, Session};
 use super::args::CheckArgs;
 use super::output;
 use super::read;
-use super::{CLEAN, FAILED, FINDINGS, NOTHING};
+use super::{CLEAN, FAILED, FINDINGS, exit, nothing};
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &CheckArgs) -> u8 {
-    match check(args) {
-        Ok(code) => code,
-        Err(message) => {
-            output::complain(&message);
-            FAILED
-        }
-    }
+    exit(check(args))
 }
 
 fn check(args: &CheckArgs) -> Result<u8, String> {
@@ -28,8 +22,7 @@ fn check(args: &CheckArgs) -> Result<u8, String> {
     let code = if outcome.has_internal_error() {
         FAILED
     } else if !outcome.has_looked_at_something() {
-        output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
-        NOTHING
+        nothing(&outcome)
     } else if args.fail_on.fails(outcome.worst()) {
         FINDINGS
     } else {

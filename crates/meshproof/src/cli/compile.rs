@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::args::{CompileArgs, Report, Target};
 use super::folder::Folder;
-use super::{CLEAN, FAILED, NOTHING, output, read};
+use super::{CLEAN, NOTHING, exit, output, read};
 
 /// Doubts that are told on standard error, and workloads that one of them names; the index has them all.
 const TOLD: usize = 20;
@@ -19,13 +19,7 @@ const NAMED: usize = 3;
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &CompileArgs) -> u8 {
-    match emit(args) {
-        Ok(code) => code,
-        Err(message) => {
-            output::complain(&message);
-            FAILED
-        }
-    }
+    exit(emit(args))
 }
 
 fn emit(args: &CompileArgs) -> Result<u8, String> {

@@ -11,17 +11,11 @@ use meshproof_source::Span;
 
 use super::args::{Expected, ExplainArgs};
 use super::output::{self, Format, Output};
-use super::{CLEAN, FAILED, FINDINGS, NOTHING, read};
+use super::{CLEAN, FINDINGS, exit, nothing, read};
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &ExplainArgs) -> u8 {
-    match answer(args) {
-        Ok(code) => code,
-        Err(message) => {
-            output::complain(&message);
-            FAILED
-        }
-    }
+    exit(answer(args))
 }
 
 fn answer(args: &ExplainArgs) -> Result<u8, String> {
@@ -34,8 +28,7 @@ fn answer(args: &ExplainArgs) -> Result<u8, String> {
     let options = read::assuming(options, args.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
-        output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
-        return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
+        return Ok(nothing(&outcome));
     }
     let mut answer = ask(&outcome, &question)?;
     answer.unknowns.extend(outcome.incomplete.iter().map(|what| format!("what else there is: {what}")));

@@ -9,7 +9,7 @@ use meshproof_report::{Style, graph as report};
 
 use super::args::{Color, GraphArgs};
 use super::output;
-use super::{CLEAN, FAILED, NOTHING, read, tls};
+use super::{CLEAN, exit, nothing, read, tls};
 
 /// With more edges no request is searched for each of them.
 const WITNESSES: usize = 5_000;
@@ -41,13 +41,7 @@ impl FromStr for Format {
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &GraphArgs) -> u8 {
-    match draw(args) {
-        Ok(code) => code,
-        Err(message) => {
-            output::complain(&message);
-            FAILED
-        }
-    }
+    exit(draw(args))
 }
 
 fn draw(args: &GraphArgs) -> Result<u8, String> {
@@ -56,8 +50,7 @@ fn draw(args: &GraphArgs) -> Result<u8, String> {
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     let [mesh] = outcome.meshes.as_slice() else {
         if outcome.meshes.is_empty() {
-            output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
-            return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
+            return Ok(nothing(&outcome));
         }
         let names: Vec<String> = tls::folders(&outcome).into_iter().flatten().collect();
         return Err(format!(

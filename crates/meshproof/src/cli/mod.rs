@@ -29,6 +29,20 @@ const FAILED: u8 = 2;
 /// There was nothing to analyse.
 const NOTHING: u8 = 3;
 
+/// The exit code of a command; what went wrong is said.
+fn exit(result: Result<u8, String>) -> u8 {
+    result.unwrap_or_else(|message| {
+        output::complain(&message);
+        FAILED
+    })
+}
+
+/// Says that the input holds nothing, and gives the exit code of that.
+fn nothing(outcome: &meshproof::Outcome) -> u8 {
+    output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
+    if outcome.has_internal_error() { FAILED } else { NOTHING }
+}
+
 /// Parses the arguments and runs the command.
 pub(crate) fn main() -> ExitCode {
     // A panic in one document is caught and reported as a finding; the default hook would print it a second time.

@@ -10,20 +10,14 @@ use meshproof_report::reach::{self as report, SetUp};
 
 use super::args::ReachArgs;
 use super::output::{self, Format};
-use super::{CLEAN, FAILED, NOTHING, read, tls};
+use super::{CLEAN, exit, nothing, read, tls};
 
 /// Callers of a class that are named unless all are asked for.
 const NAMED: usize = 10;
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &ReachArgs) -> u8 {
-    match tell(args) {
-        Ok(code) => code,
-        Err(message) => {
-            output::complain(&message);
-            FAILED
-        }
-    }
+    exit(tell(args))
 }
 
 fn tell(args: &ReachArgs) -> Result<u8, String> {
@@ -37,8 +31,7 @@ fn tell(args: &ReachArgs) -> Result<u8, String> {
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
-        output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
-        return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
+        return Ok(nothing(&outcome));
     }
     let question = ReachQuestion {
         from: args.from.clone(),

@@ -13,7 +13,7 @@ use meshproof_source::{Origin, Source, SourceId};
 
 use super::args::TlsArgs;
 use super::output::{self, Format};
-use super::{CLEAN, FAILED, NOTHING, read};
+use super::{CLEAN, exit, nothing, read};
 
 /// Clients of a group that are named unless all are asked for.
 const NAMED: usize = 10;
@@ -22,13 +22,7 @@ const MANY: usize = 200;
 
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &TlsArgs) -> u8 {
-    match tell(args) {
-        Ok(code) => code,
-        Err(message) => {
-            output::complain(&message);
-            FAILED
-        }
-    }
+    exit(tell(args))
 }
 
 fn tell(args: &TlsArgs) -> Result<u8, String> {
@@ -40,8 +34,7 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
     let options = read::assuming(options, args.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
-        output::complain("there was nothing to analyse: no manifest of a kind that meshproof knows");
-        return Ok(if outcome.has_internal_error() { FAILED } else { NOTHING });
+        return Ok(nothing(&outcome));
     }
     let names = match args.verbose {
         false => NAMED,

@@ -3,7 +3,7 @@
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub struct Project {
@@ -49,6 +49,17 @@ impl Run {
         let skipped = report["skipped"].as_array().unwrap().iter();
         skipped.map(|entry| format!("{} {}", text(&entry["code"]), text(&entry["file"]))).collect()
     }
+}
+
+/// The root of the project.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs the command from the root of the project, so that places in its output are those of a reader.
+pub fn from_root(arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshproof"));
+    Run::of(command.current_dir(root()).args(arguments).output().unwrap())
 }
 
 pub fn text(value: &serde_json::Value) -> String {
