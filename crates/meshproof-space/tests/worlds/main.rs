@@ -8,6 +8,7 @@ mod common;
 mod allowed;
 mod changes;
 mod held;
+mod oracle;
 mod pool;
 mod reading;
 mod vectors;
