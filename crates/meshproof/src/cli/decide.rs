@@ -11,6 +11,7 @@ use meshproof_engine::{
     Bundle, ClaimPath, Connection, Context, Decision, Layer, Phase, ProviderRef, RequestAttributes, RuleRef,
     Table, Verdict,
 };
+use meshproof_load::Loaded;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -39,8 +40,8 @@ pub(crate) fn table_file(path: &Path) -> PathBuf {
 
 fn decide_all(args: &DecideArgs) -> Result<bool, String> {
     let path = table_file(&args.table);
-    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let bundle = Bundle::open(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    let loaded = Loaded::read(&path).map_err(|error| error.to_string())?;
+    let bundle = loaded.bundle();
     let input: Box<dyn Read> = match args.requests.as_os_str() == "-" {
         true => Box::new(io::stdin()),
         false => {
@@ -64,7 +65,7 @@ fn decide_all(args: &DecideArgs) -> Result<bool, String> {
             true => Err("the line is too long for a request".to_owned()),
             false => serde_json::from_str(&line)
                 .map_err(|error| error.to_string())
-                .and_then(|asked: Asked| asked.decide(&bundle, &mut context)),
+                .and_then(|asked: Asked| asked.decide(bundle, &mut context)),
         };
         all_good &= answer.is_ok();
         let answer =

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// The name of the index.
@@ -107,7 +107,7 @@ impl Folder {
         if fs::read(&path).is_ok_and(|before| before == bytes) {
             return Ok(());
         }
-        fs::write(&path, bytes).map_err(|error| told(&path, &error))
+        replace_file(&path, bytes).map_err(|error| told(&path, &error))
     }
 
     /// Removes a file of the earlier run, and the folders that it leaves empty.
@@ -127,6 +127,20 @@ impl Folder {
         self.parents(name).iter().rev().take_while(|folder| fs::remove_dir(folder).is_ok()).count();
         Ok(())
     }
+}
+
+/// Gives a file new content at once: whoever reads or maps it meanwhile has the old one or the new one, whole.
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut beside = tempfile::Builder::new();
+    beside.prefix(".meshproof-");
+    // As any new file; temporary ones are for their owner alone otherwise.
+    #[cfg(unix)]
+    beside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = beside.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// Whether a name from an index leads to a file below the folder.

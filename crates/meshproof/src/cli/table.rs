@@ -1,10 +1,10 @@
 //! `meshproof table`: what is inside of compiled tables.
 
-use std::fs;
 use std::io::{self, Write};
 
 use meshproof_compiler::table::engine_name;
 use meshproof_engine::{Bundle, Chain, Layer, Table};
+use meshproof_load::Loaded;
 
 use super::args::TableArgs;
 use super::decide::table_file;
@@ -13,9 +13,9 @@ use super::{CLEAN, FAILED, output};
 /// Runs the command and gives the exit code.
 pub(crate) fn run(args: &TableArgs) -> u8 {
     let path = table_file(&args.table);
-    let text = fs::read(&path)
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| described(&bytes, args.workload.as_deref()));
+    let text = Loaded::read(&path).map_err(|error| error.to_string()).and_then(|loaded| {
+        described(&loaded, args.workload.as_deref()).map_err(|error| format!("{}: {error}", path.display()))
+    });
     match text {
         Ok(text) => {
             // Whoever reads standard output may stop reading.
@@ -23,16 +23,16 @@ pub(crate) fn run(args: &TableArgs) -> u8 {
             CLEAN
         }
         Err(error) => {
-            output::complain(&format!("{}: {error}", path.display()));
+            output::complain(&error);
             FAILED
         }
     }
 }
 
 /// A line per chain of every workload, or everything about one.
-fn described(bytes: &[u8], workload: Option<&str>) -> Result<String, String> {
-    let bundle = Bundle::open(bytes).map_err(|error| error.to_string())?;
-    let Some(name) = workload else { return Ok(listed(&bundle, bytes.len())) };
+fn described(loaded: &Loaded, workload: Option<&str>) -> Result<String, String> {
+    let bundle = loaded.bundle();
+    let Some(name) = workload else { return Ok(listed(bundle, loaded.size())) };
     let found = bundle.workload(name).ok_or_else(|| format!("there is no workload {name} in the tables"))?;
     let mut text = String::new();
     let mut last = None;
