@@ -1,13 +1,17 @@
 //! Exact authorization: one request at one enforcement point, decided as the real proxy decides it, with the reason.
 //!
 //! [`evaluate`] is the yardstick of everything that reasons about many requests at once, so it is written to be read:
-//! slow, obvious, each rule beside its source. Which policies apply to a workload is not asked here; the caller hands
-//! in those that do. What the policies say is told apart by engine ([`Engine`]): Envoy's HTTP chain, Envoy's TCP chain,
-//! ztunnel and proxyless gRPC disagree in places.
+//! obvious, each rule beside its source. [`Decider`] reads policies once for many requests, and decides without telling
+//! why where nobody asks. Which policies apply to a workload is not asked here; the caller hands in those that do. What
+//! the policies say is told apart by engine ([`Engine`]): Envoy's HTTP chain, Envoy's TCP chain, ztunnel and proxyless
+//! gRPC disagree in places.
 
 mod attached;
 mod attribute;
+mod chain;
 mod context;
+mod custom;
+mod decider;
 mod evaluate;
 mod grpc;
 mod lower;
@@ -15,6 +19,7 @@ mod matchers;
 mod normalize;
 mod policy;
 mod provider;
+mod ready;
 mod request;
 mod rule;
 mod semantics;
@@ -26,6 +31,7 @@ mod ztunnel;
 pub use attached::{context_of, gateway_context_of, policy_of, unknown_settings};
 pub use attribute::{Attribute, UnknownKey};
 pub use context::{Context, Engine, IdentityFlavour, Provider, ProviderAnswer, ProviderKind};
+pub use decider::Decider;
 pub use evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matched, Note, evaluate};
 pub use lower::{CustomFilter, Lowered, lower, lower_custom};
 pub use normalize::{Refusal, normalize_path};

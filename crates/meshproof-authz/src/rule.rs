@@ -1,15 +1,11 @@
-//! One rule on an Envoy chain.
-//!
-//! A rule is (one of `from`) and (one of `to`) and (all of `when`). What a chain cannot test is left out of the rule, or
-//! takes the whole rule with it: Istio 1.32, `model.go` (`Generate`, `checkError`).
+//! One rule, its fields told by what they look at, and what an Envoy chain cannot test of it.
 
-use meshproof_resources::{Action, Match, Rule, Text};
+use meshproof_resources::{Match, Rule, Text};
 use meshproof_source::Span;
 
 use crate::attribute::{Attribute, field_name};
-use crate::matchers::{self, Surroundings};
-use crate::trace::{Dropped, FailedTest, Ignored, Part, Reason, RuleVerdict};
-use crate::view::View;
+use crate::matchers;
+use crate::trace::{Dropped, Ignored, Part, Reason};
 
 /// One list pair of an item.
 pub(crate) struct FieldTest<'a> {
@@ -52,15 +48,16 @@ impl<'a> ReadRule<'a> {
             name: field_name(field, false),
             not_name: field_name(field, true),
         };
+        let written = |(_, lists): &(_, &Match)| !lists.is_empty();
         let from = rule.from.iter().enumerate().map(|(at, source)| Item {
             part: Part::From(at),
             span: source.span,
-            tests: source.fields().into_iter().map(field).collect(),
+            tests: source.fields().into_iter().filter(written).map(field).collect(),
         });
         let to = rule.to.iter().enumerate().map(|(at, operation)| Item {
             part: Part::To(at),
             span: operation.span,
-            tests: operation.fields().into_iter().map(field).collect(),
+            tests: operation.fields().into_iter().filter(written).map(field).collect(),
         });
         let mut when = Vec::new();
         for (at, condition) in rule.when.iter().enumerate() {
@@ -94,49 +91,6 @@ pub fn attributes_of(rule: &Rule) -> impl Iterator<Item = Attribute> {
     items.flat_map(|item| item.tests).filter(|test| !test.lists.is_empty()).map(|test| test.attribute)
 }
 
-/// What the rules of one policy meet.
-#[derive(Clone, Copy)]
-pub(crate) struct Setting<'a> {
-    pub view: &'a View<'a>,
-    pub near: Surroundings<'a>,
-    pub action: Action,
-    /// No property of HTTP can be tested.
-    pub is_tcp: bool,
-}
-
-/// Judges one rule.
-pub(crate) fn judge(rule: &Rule, setting: Setting<'_>) -> (RuleVerdict, Vec<Ignored>) {
-    let read = match ReadRule::new(rule) {
-        Ok(read) => read,
-        Err(dropped) => return (RuleVerdict::Dropped(dropped), Vec::new()),
-    };
-    let ignored = unusable(&read, setting.is_tcp);
-    // ALLOW does not go without a restriction: one untranslatable value takes the whole rule, the other items of its
-    // `from` and `to` included. For the other actions only the value goes, which widens the rule.
-    if setting.action == Action::Allow
-        && let Some(Ignored { reason, field, span }) = ignored.first()
-    {
-        let dropped = Dropped { reason: *reason, field: field.clone(), span: *span };
-        return (RuleVerdict::Dropped(dropped), Vec::new());
-    }
-    let verdict = judge_parts(&read, |item| item_fails(item, setting));
-    (verdict, ignored)
-}
-
-/// Puts the parts together: `from` and `to` need one item that holds, `when` needs all. Tells the failures of every part
-/// that does not hold.
-pub(crate) fn judge_parts(rule: &ReadRule<'_>, fails: impl Fn(&Item<'_>) -> Vec<FailedTest>) -> RuleVerdict {
-    let mut failures = Vec::new();
-    for alternatives in [&rule.from, &rule.to] {
-        let of_items: Vec<Vec<FailedTest>> = alternatives.iter().map(&fails).collect();
-        if of_items.iter().all(|failed| !failed.is_empty()) {
-            failures.extend(of_items.into_iter().flatten());
-        }
-    }
-    failures.extend(rule.when.iter().flat_map(fails));
-    if failures.is_empty() { RuleVerdict::Matched } else { RuleVerdict::Failed(failures) }
-}
-
 /// Values that a chain cannot test, in the order of the rule.
 pub(crate) fn unusable(rule: &ReadRule<'_>, is_tcp: bool) -> Vec<Ignored> {
     let mut found = Vec::new();
@@ -158,32 +112,4 @@ pub(crate) fn cannot_test(attribute: &Attribute, value: &str, is_tcp: bool) -> O
         return Some(Reason::HttpOnly);
     }
     matchers::unusable(attribute, value)
-}
-
-/// The tests of the item that do not hold. A list from which every value was left out counts as not written.
-fn item_fails(item: &Item<'_>, setting: Setting<'_>) -> Vec<FailedTest> {
-    let mut failed = Vec::new();
-    for test in &item.tests {
-        for (negated, name, values) in test.halves() {
-            let usable: Vec<&Text> = values
-                .iter()
-                .filter(|value| cannot_test(&test.attribute, &value.value, setting.is_tcp).is_none())
-                .collect();
-            let found = usable
-                .iter()
-                .any(|value| matchers::matches(&test.attribute, &value.value, setting.view, setting.near));
-            if !usable.is_empty() && found == negated {
-                failed.push(FailedTest {
-                    part: item.part,
-                    span: item.span,
-                    field: name.to_owned(),
-                    attribute: Some(test.attribute.clone()),
-                    negated,
-                    wanted: usable.into_iter().cloned().collect(),
-                    has: matchers::has(&test.attribute, setting.view),
-                });
-            }
-        }
-    }
-    failed
 }

@@ -7,7 +7,7 @@ use meshproof_resources::{Action, Rule};
 
 use crate::attribute::Attribute;
 use crate::context::{Context, Engine, ProviderAnswer};
-use crate::evaluate;
+use crate::custom;
 use crate::policy::Policy;
 use crate::rule::{Item, ReadRule, cannot_test, unusable};
 use crate::trace::{Dropped, Ignored, Reason, Standing};
@@ -59,9 +59,9 @@ pub enum CustomOutcome<'a> {
 
 /// Whether and how each policy takes part. `policies` are all that apply.
 pub fn standings(policies: &[Policy<'_>], context: &Context) -> Vec<Standing> {
-    let too_many = evaluate::has_too_many_providers(policies, context);
+    let too_many = custom::has_too_many_providers(policies, context);
     let standing = |policy: &Policy<'_>| match context.engine {
-        Engine::EnvoyHttp | Engine::EnvoyTcp => evaluate::standing(policy, context, too_many),
+        Engine::EnvoyHttp | Engine::EnvoyTcp => custom::standing(policy, context, too_many),
         Engine::Ztunnel => ztunnel::standing(policy, context),
         Engine::Grpc if matches!(policy.action(), Action::Allow | Action::Deny) => Standing::Enforced,
         Engine::Grpc => Standing::NotSent,
@@ -89,7 +89,7 @@ pub fn custom_outcome<'a>(
     policy: &Policy<'a>,
     context: &Context,
 ) -> CustomOutcome<'a> {
-    evaluate::custom_outcome(evaluate::has_too_many_providers(policies, context), policy, context)
+    custom::custom_outcome(custom::has_too_many_providers(policies, context), policy, context)
 }
 
 /// The rule with what the engine of the context can test of it.

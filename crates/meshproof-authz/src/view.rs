@@ -1,5 +1,6 @@
 //! The request as the policies of one engine see it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -30,6 +31,16 @@ pub struct View<'a> {
     pub metadata: &'a BTreeMap<(String, String), Value>,
     /// The HTTP part, where the engine sees one.
     pub http: Option<HttpView<'a>>,
+    /// The peer as ztunnel knows it.
+    workload: Option<Workload>,
+}
+
+/// The one identity of a peer, for an engine that knows no other names.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub id: SpiffeId,
+    /// Without scheme.
+    pub principal: String,
 }
 
 /// The HTTP part.
@@ -80,8 +91,12 @@ impl<'a> View<'a> {
             Some(http) if sees_http => Some(HttpView::new(http, context)?),
             _ => None,
         };
+        let names = names(&request.peer, context.identity);
+        let first = names.first().filter(|_| context.engine == Engine::Ztunnel);
+        let workload = first.and_then(|name| SpiffeId::parse(name).ok());
         Ok(View {
-            names: names(&request.peer, context.identity),
+            workload: workload.map(|id| Workload { principal: id.principal(), id }),
+            names,
             source: request.source,
             remote: http.as_ref().map_or(connection, |http| {
                 client_address(http, context.semantics.client_address).unwrap_or(connection)
@@ -94,9 +109,9 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The peer as a workload of the mesh, for engines that know no other names.
-    pub fn workload(&self) -> Option<SpiffeId> {
-        self.names.first().and_then(|name| SpiffeId::parse(name).ok())
+    /// The peer as a workload of the mesh, at ztunnel.
+    pub(crate) fn workload(&self) -> Option<&Workload> {
+        self.workload.as_ref()
     }
 }
 
@@ -134,23 +149,17 @@ impl<'a> HttpView<'a> {
     }
 
     /// The values that a header test looks at, one after the other. Envoy keeps `host` as `:authority`; pseudo headers
-    /// can be asked for too, and `:path` is the normalized path with its query.
-    pub fn header(&self, name: &str) -> Vec<String> {
-        let name = name.to_ascii_lowercase();
-        match name.as_str() {
-            ":method" => vec![self.method.clone()],
-            ":path" => self.full_path.iter().cloned().collect(),
-            ":authority" | "host" => self.authority.iter().cloned().collect(),
+    /// can be asked for too, and `:path` is the normalized path with its query. `name` is in lower case.
+    pub fn header(&self, name: &str) -> Vec<Cow<'_, str>> {
+        match name {
+            ":method" => vec![Cow::from(&self.method)],
+            ":path" => self.full_path.iter().map(Cow::from).collect(),
+            ":authority" | "host" => self.authority.iter().map(Cow::from).collect(),
             _ => {
-                let lines: Vec<String> = self
-                    .headers
-                    .iter()
-                    .filter(|(key, _)| *key == name)
-                    .map(|(_, value)| value.clone())
-                    .collect();
+                let lines: Vec<&str> = self.lines(name).collect();
                 match self.matching {
-                    HeaderMatching::Joined if lines.len() > 1 => vec![lines.join(",")],
-                    _ => lines,
+                    HeaderMatching::Joined if lines.len() > 1 => vec![Cow::from(lines.join(","))],
+                    _ => lines.into_iter().map(Cow::from).collect(),
                 }
             }
         }

@@ -5,72 +5,19 @@
 
 use meshproof_grammar::namespace_pattern::NamespacePattern;
 use meshproof_grammar::principal::PrincipalPattern;
-use meshproof_grammar::spiffe::SpiffeId;
+use meshproof_grammar::service_account::ServiceAccountRef;
 use meshproof_resources::{Action, Rule, Text};
 
 use crate::attribute::Attribute;
 use crate::context::Context;
-use crate::evaluate::{By, Decision, DryRunResult, Evaluation, Matched, refused, rule_traces};
-use crate::matchers::{self, identity, network};
+use crate::matchers::{self, Surroundings, Wanted, identity};
 use crate::policy::Policy;
-use crate::request::Request;
-use crate::rule::{Item, ReadRule, judge_parts};
-use crate::trace::{
-    Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleVerdict, Standing,
-};
-use crate::view::View;
+use crate::ready::{Keep, ReadyRule};
+use crate::rule::{Item, ReadRule};
+use crate::trace::{Dropped, Ignored, Part, Reason, Standing};
+use crate::view::Workload;
 
-/// Decides one connection.
-pub(crate) fn evaluate(policies: &[Policy<'_>], request: &Request, context: &Context) -> Evaluation {
-    let view = match View::new(request, context) {
-        Ok(view) => view,
-        Err(refusal) => return refused(refusal),
-    };
-    let mut evaluation = Evaluation::new(Decision::Allow, By::NoAllowPolicy);
-    let mut matched: Vec<(Phase, Standing, Matched)> = Vec::new();
-    for phase in [Phase::Custom, Phase::Audit, Phase::Deny, Phase::Allow] {
-        let mut traces = Vec::new();
-        for (at, policy) in
-            policies.iter().enumerate().filter(|(_, policy)| Phase::of(policy.action()) == phase)
-        {
-            let standing = standing(policy, context);
-            let rules = if standing == Standing::NotSent {
-                Vec::new()
-            } else {
-                rule_traces(policy, |rule| judge(rule, policy, &view))
-            };
-            if let Some(rule) = rules.iter().find(|rule| rule.verdict == RuleVerdict::Matched) {
-                matched.push((phase, standing, Matched { id: policy.id(), policy: at, rule: rule.rule }));
-            }
-            traces.push(PolicyTrace { policy: at, id: policy.id(), standing, rules });
-        }
-        if !traces.is_empty() {
-            evaluation.trace.phases.push(PhaseTrace { phase, policies: traces });
-        }
-    }
-    let found = |wanted: (Phase, Standing)| {
-        let mut list: Vec<Matched> = matched
-            .iter()
-            .filter(|(phase, standing, _)| (*phase, *standing) == wanted)
-            .map(|(_, _, matched)| matched.clone())
-            .collect();
-        list.sort();
-        list
-    };
-    let has_allow = |wanted| {
-        policies.iter().any(|policy| policy.action() == Action::Allow && standing(policy, context) == wanted)
-    };
-    evaluation.dry_run = DryRunResult {
-        deny: found((Phase::Deny, Standing::DryRun)).into_iter().next(),
-        allow: found((Phase::Allow, Standing::DryRun)).into_iter().next(),
-        has_allow: has_allow(Standing::DryRun),
-    };
-    let denying = found((Phase::Deny, Standing::Enforced));
-    let allowing = found((Phase::Allow, Standing::Enforced));
-    evaluation.conclude(denying, has_allow(Standing::Enforced), allowing);
-    evaluation
-}
-
+/// Whether and how a policy takes part.
 pub(crate) fn standing(policy: &Policy<'_>, context: &Context) -> Standing {
     let is_sent =
         matches!(policy.action(), Action::Allow | Action::Deny) && policy.spec.target_refs.is_empty();
@@ -81,24 +28,30 @@ pub(crate) fn standing(policy: &Policy<'_>, context: &Context) -> Standing {
     }
 }
 
-/// Judges one rule.
-fn judge(rule: &Rule, policy: &Policy<'_>, view: &View<'_>) -> (RuleVerdict, Vec<Ignored>) {
-    let peer = view.workload();
+/// The rule as ztunnel has it. An item without any test never matches.
+///
+/// # Errors
+/// Why ztunnel does not have it.
+pub(crate) fn ready<'a>(rule: &'a Rule, policy: &Policy<'a>) -> Result<ReadyRule<'a>, Dropped> {
     // An unknown key is one more that ztunnel does not know: the condition is there and nothing in it can be tested.
-    let read = match ReadRule::new(rule) {
-        Ok(read) => read,
-        Err(dropped) => {
-            let dropped = Dropped { reason: Reason::NotInZtunnel, ..dropped };
-            return (RuleVerdict::Dropped(dropped), Vec::new());
-        }
-    };
+    let read = ReadRule::new(rule).map_err(|dropped| Dropped { reason: Reason::NotInZtunnel, ..dropped })?;
     let (layer_seven, ignored) = unusable(&read);
     if policy.action() == Action::Allow
         && let Some(Ignored { reason, field, span }) = layer_seven
     {
-        return (RuleVerdict::Dropped(Dropped { reason, field, span }), Vec::new());
+        return Err(Dropped { reason, field, span });
     }
-    (judge_parts(&read, |item| item_fails(item, policy, view, peer.as_ref())), ignored)
+    let keep = Keep {
+        can_test: |item: &Item<'a>, attribute: &Attribute, value: &str| {
+            is_known(attribute, item) && matchers::unusable(attribute, value).is_none()
+        },
+        read: |attribute: &Attribute, values: &[&'a Text]| {
+            let values = values.iter().map(|value| value.value.as_str());
+            wanted(attribute, values, policy.namespace)
+        },
+        wants_tests: true,
+    };
+    Ok(ReadyRule::new(&read, &keep, ignored))
 }
 
 /// Whether ztunnel has a test for the property here. Conditions know fewer than fields: `source.serviceAccount` and
@@ -144,75 +97,46 @@ pub(crate) fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
     (layer_seven, ignored)
 }
 
-/// The tests of the item that do not hold. An item without any test never matches.
-fn item_fails(
-    item: &Item<'_>,
-    policy: &Policy<'_>,
-    view: &View<'_>,
-    peer: Option<&SpiffeId>,
-) -> Vec<FailedTest> {
-    let mut is_empty = true;
-    let mut failed = Vec::new();
-    for test in item.tests.iter().filter(|test| is_known(&test.attribute, item)) {
-        for (negated, name, values) in test.halves() {
-            let usable: Vec<&Text> = values
-                .iter()
-                .filter(|value| matchers::unusable(&test.attribute, &value.value).is_none())
-                .collect();
-            is_empty &= usable.is_empty();
-            let found = usable.iter().any(|value| matches(&test.attribute, &value.value, policy, view, peer));
-            if !usable.is_empty() && found == negated {
-                failed.push(FailedTest {
-                    part: item.part,
-                    span: item.span,
-                    field: name.to_owned(),
-                    attribute: Some(test.attribute.clone()),
-                    negated,
-                    wanted: usable.into_iter().cloned().collect(),
-                    has: matchers::has(&test.attribute, view),
-                });
+/// One value that the identity of a peer may have.
+#[derive(Debug)]
+pub(crate) enum Test<'a> {
+    Principal(PrincipalPattern),
+    Namespace(NamespacePattern),
+    /// With the namespace of the policy.
+    ServiceAccount(ServiceAccountRef, &'a str),
+}
+
+impl Test<'_> {
+    /// Identities are compared as written: no alias, no `cluster.local` for the mesh's own trust domain.
+    pub fn is_met(&self, peer: &Workload) -> bool {
+        match self {
+            Test::Principal(pattern) => pattern.matches_principal(&peer.principal),
+            Test::Namespace(pattern) => pattern.matches_namespace(&peer.id.namespace),
+            Test::ServiceAccount(account, namespace) => {
+                peer.id.namespace == account.namespace_in(namespace)
+                    && peer.id.service_account == account.name
             }
         }
     }
-    if is_empty {
-        failed.push(FailedTest {
-            part: item.part,
-            span: item.span,
-            field: String::new(),
-            attribute: None,
-            negated: false,
-            wanted: Vec::new(),
-            has: Vec::new(),
-        });
-    }
-    failed
 }
 
-/// One value. Identities are compared as written: no alias, no `cluster.local` for the mesh's own trust domain.
-fn matches(
+/// Reads the values of a list.
+fn wanted<'a>(
     attribute: &Attribute,
-    value: &str,
-    policy: &Policy<'_>,
-    view: &View<'_>,
-    peer: Option<&SpiffeId>,
-) -> bool {
-    match attribute {
-        Attribute::Principal => {
-            peer.is_some_and(|peer| PrincipalPattern::parse(value).matches_principal(&peer.principal()))
-        }
-        Attribute::Namespace => {
-            peer.is_some_and(|peer| NamespacePattern::parse(value).matches_namespace(&peer.namespace))
-        }
+    values: impl Iterator<Item = &'a str>,
+    namespace: &'a str,
+) -> Wanted<'a> {
+    let test: fn(&'a str, &'a str) -> Test<'a> = match attribute {
+        Attribute::Principal => |value, _| Test::Principal(PrincipalPattern::parse(value)),
+        Attribute::Namespace => |value, _| Test::Namespace(NamespacePattern::parse(value)),
         Attribute::ServiceAccount => {
-            let account = identity::service_account_ref(value);
-            peer.is_some_and(|peer| {
-                peer.namespace == account.namespace_in(policy.namespace)
-                    && peer.service_account == account.name
-            })
+            |value, namespace| Test::ServiceAccount(identity::service_account_ref(value), namespace)
         }
-        Attribute::SourceIp => network::address(value, view.source),
-        Attribute::DestinationIp => network::address(value, view.destination),
-        Attribute::DestinationPort => network::port(value, view.port),
-        _ => false,
-    }
+        // Addresses and ports are the same everywhere.
+        _ => {
+            let near = Surroundings { policy_namespace: namespace, trust_domains: None };
+            return Wanted::new(attribute, values, near);
+        }
+    };
+    Wanted::Workload(values.map(|value| test(value, namespace)).collect())
 }

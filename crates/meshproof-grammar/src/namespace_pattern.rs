@@ -23,7 +23,12 @@ impl NamespacePattern {
 
     /// Envoy: whether a name of the peer certificate (with its scheme) matches.
     pub fn matches_name(&self, name: &str) -> bool {
-        glob(&format!("*/ns/{}/*", self.text), name)
+        if self.has_wildcard() {
+            return glob(&format!("*/ns/{}/*", self.text), name);
+        }
+        let rests = name.match_indices('/').map(|(slash, _)| &name[slash..]);
+        let mut behind = rests.filter_map(|rest| rest.strip_prefix("/ns/")?.strip_prefix(self.text.as_str()));
+        behind.any(|rest| rest.starts_with('/'))
     }
 
     /// ztunnel: whether the namespace of the peer matches.
@@ -82,6 +87,7 @@ mod tests {
     fn envoy_tests_the_whole_name() {
         assert!(envoy("foo", "spiffe://td/ns/foo/sa/x"));
         assert!(!envoy("foo", "spiffe://td/ns/foobar/sa/x"));
+        assert!(envoy("foo", "spiffe://td/ns/ns/foo/x"), "two places may overlap");
         assert!(envoy("*", "spiffe://td/ns/foo/sa/x"));
         assert!(envoy("f*o*", "spiffe://td/ns/foo/sa/x"));
         assert!(envoy("*a", "spiffe://td/ns/foo/sa/x"), "the star runs up to `/sa`");

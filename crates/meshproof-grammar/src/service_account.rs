@@ -78,16 +78,18 @@ impl ServiceAccountRef {
     /// match `spiffe://.+/ns/NS/(.+/|)sa/SA(/.+)?`, so further parts between and behind are accepted.
     pub fn matches_name(&self, name: &str, policy_namespace: &str) -> bool {
         let Some(identity) = name.strip_prefix(SCHEME) else { return false };
-        let namespace = format!("/ns/{}/", self.namespace_in(policy_namespace));
-        let account = format!("sa/{}", self.name);
+        let namespace = self.namespace_in(policy_namespace);
         // The trust domain needs one character at least, so the first `/ns/NS/` counts from there on. Any later one
         // leaves less room for `sa/SA`, so the first is enough; it may overlap with nothing before it.
         let Some(first) = identity.char_indices().nth(1).map(|(at, _)| at) else { return false };
-        let Some(found) = identity[first..].find(&namespace) else { return false };
-        let behind = &identity[first + found + namespace.len()..];
+        let rests = identity[first..].match_indices('/').map(|(slash, _)| &identity[first + slash..]);
+        let mut found =
+            rests.filter_map(|rest| rest.strip_prefix("/ns/")?.strip_prefix(namespace)?.strip_prefix('/'));
+        let Some(behind) = found.next() else { return false };
         let starts = behind.match_indices('/').map(|(slash, _)| slash + 1).filter(|start| *start > 1);
         std::iter::once(0).chain(starts).any(|start| {
-            let after = behind[start..].strip_prefix(account.as_str());
+            let account = behind[start..].strip_prefix("sa/");
+            let after = account.and_then(|account| account.strip_prefix(self.name.as_str()));
             after.is_some_and(|after| after.is_empty() || (after.len() > 1 && after.starts_with('/')))
         })
     }
@@ -115,6 +117,7 @@ mod tests {
         let long = ServiceAccountRef::parse("prod/web").unwrap();
         assert!(long.matches_name("spiffe://td/ns/prod/sa/web", "foo"));
         assert!(long.matches_name("spiffe://td/x/ns/prod/y/sa/web/z", "foo"));
+        assert!(long.matches_name("spiffe://td/ns/ns/prod/sa/web", "foo"), "two places may overlap");
         assert!(!long.matches_name("spiffe:///ns/prod/sa/web", "foo"));
         assert!(!long.matches_name("spiffe://td/ns/prod/xsa/web", "foo"));
         assert!(!long.matches_name("spiffe://td/ns/prod//sa/web", "foo"));

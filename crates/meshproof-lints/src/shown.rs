@@ -1,7 +1,7 @@
 //! Requests that the request space found, as people read them.
 
 use meshproof_authz::{
-    Attribute, By, Engine, Evaluation, Peer, Request, RuleVerdict, Token, attributes_of, evaluate,
+    Attribute, By, Decider, Engine, Evaluation, Peer, Request, RuleVerdict, Token, attributes_of, evaluate,
 };
 use meshproof_diagnostics::{Decision, Witness};
 use meshproof_grammar::spiffe::SCHEME;
@@ -81,6 +81,7 @@ pub(crate) fn with_known_caller(
         return request;
     }
     let domain = at.chain.trust_domains.first().map_or("cluster.local", String::as_str);
+    let decider = Decider::new(&at.policies, &at.chain);
     for (namespace, account) in ctx.accounts.examples().iter().take(TRIED) {
         let name = format!("{domain}/ns/{namespace}/sa/{account}");
         let peer = match &request.peer {
@@ -88,7 +89,7 @@ pub(crate) fn with_known_caller(
             _ => Peer::workload(&name),
         };
         let tried = Request { peer, ..request.clone() };
-        if holds(&tried, &evaluate(&at.policies, &tried, &at.chain)) {
+        if holds(&tried, &decider.evaluate(&tried)) {
             return tried;
         }
     }

@@ -94,7 +94,7 @@ impl Space<'_> {
                 continue;
             }
             let asks = self.universe.asked_beyond(probe, place, &mut own);
-            let passes = |request: &Request| self.has_outcome(request, Outcome::Allowed);
+            let passes = |request: &Request| self.confirm.has_outcome(request, Outcome::Allowed);
             let passing = self.universe.find_beside(&within, &mut against, passes);
             let except = self.exceptions(&within, &refusing, &mut against, &mut room);
             allowed.boxes.push(AllowedBox {

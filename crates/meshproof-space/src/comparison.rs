@@ -2,10 +2,11 @@
 
 use meshproof_authz::{Context, Policy, Request};
 
+use crate::confirm::Confirm;
 use crate::domain::Domain;
 use crate::limit::Limit;
 use crate::lower::RuleId;
-use crate::space::{Answer, Outcome, has_outcome};
+use crate::space::{Answer, Outcome};
 use crate::universe::{Found, Region, Rules, Universe, are_comparable};
 use crate::vocabulary::CubeId;
 
@@ -13,7 +14,7 @@ use crate::vocabulary::CubeId;
 #[derive(Debug)]
 pub struct Comparison<'a> {
     pub(crate) universe: Option<Universe>,
-    sides: [Side<'a>; 2],
+    sides: [Confirm<'a>; 2],
 }
 
 /// Policies and where they apply.
@@ -52,7 +53,8 @@ impl<'a> Comparison<'a> {
     /// Both sides over the requests of the domain.
     pub fn new(old: Side<'a>, new: Side<'a>, domain: &Domain) -> Comparison<'a> {
         let universe = are_comparable(old.1, new.1).then(|| Universe::new(&[old, new], domain, &[]));
-        Comparison { universe, sides: [old, new] }
+        let sides = [old, new].map(|(policies, context)| Confirm::new(policies, context));
+        Comparison { universe, sides }
     }
 
     /// A request that passes now and did not before.
@@ -85,11 +87,8 @@ impl<'a> Comparison<'a> {
         let passing = own.passing(universe.all);
         let refusing = own.refusing();
         let confirm = |request: &Request| {
-            let [own, other] = [side, 1 - side].map(|at| {
-                let (policies, context) = self.sides[at];
-                has_outcome(policies, context, request, Outcome::Allowed)
-            });
-            own && !other
+            let passes = |side: usize| self.sides[side].has_outcome(request, Outcome::Allowed);
+            passes(side) && !passes(1 - side)
         };
         let mut changes = Changes::default();
         let mut except = refusing.clone();

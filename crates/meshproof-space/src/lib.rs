@@ -13,6 +13,7 @@ mod alphabet;
 mod bits;
 mod boxes;
 mod comparison;
+mod confirm;
 mod cover;
 mod domain;
 mod held;

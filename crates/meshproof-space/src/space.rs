@@ -1,8 +1,9 @@
 //! The sets of one enforcement point.
 
-use meshproof_authz::{Context, Decision, Policy, Request, RuleVerdict, evaluate};
+use meshproof_authz::{Context, Policy, Request};
 
 use crate::boxes::RequestBox;
+use crate::confirm::Confirm;
 use crate::domain::Domain;
 use crate::limit::Limit;
 use crate::lower::{Effect, LoweredRule, RuleId};
@@ -22,7 +23,7 @@ pub enum Outcome {
     Audited,
 }
 
-/// A request that shows something, confirmed by [`evaluate`]; nothing when it is proven that there is none; or why
+/// A request that shows something, confirmed by the evaluator; nothing when it is proven that there is none; or why
 /// neither is known.
 pub type Answer = Result<Option<Box<Request>>, Limit>;
 
@@ -30,8 +31,7 @@ pub type Answer = Result<Option<Box<Request>>, Limit>;
 #[derive(Debug)]
 pub struct Space<'a> {
     pub(crate) universe: Universe,
-    pub(crate) policies: &'a [Policy<'a>],
-    pub(crate) context: &'a Context,
+    pub(crate) confirm: Confirm<'a>,
 }
 
 impl<'a> Space<'a> {
@@ -47,7 +47,8 @@ impl<'a> Space<'a> {
         domain: &Domain,
         probes: &[RequestBox],
     ) -> Space<'a> {
-        Space { universe: Universe::new(&[(policies, context)], domain, probes), policies, context }
+        let universe = Universe::new(&[(policies, context)], domain, probes);
+        Space { universe, confirm: Confirm::new(policies, context) }
     }
 
     /// The rules that take part, in the order of the policies. A rule of a CUSTOM policy whose provider is taken to refuse
@@ -72,7 +73,7 @@ impl<'a> Space<'a> {
     /// A request that the rule matches; without one it never matches.
     pub fn find_match(&self, rule: RuleId) -> Answer {
         let region = self.rule_region(rule, Vec::new());
-        self.universe.find(&region, |request| self.verdicts(request).contains(&rule))
+        self.universe.find(&region, |request| self.confirm.matches(rule, request))
     }
 
     /// A request with the outcome which only this rule gives it: no other rule of its effect matches.
@@ -89,7 +90,7 @@ impl<'a> Space<'a> {
         let same: Vec<RuleId> =
             point.rules.iter().filter(|other| other.effect == *effect).map(|other| other.id).collect();
         self.universe.find(&region, |request| {
-            let matched = self.verdicts(request);
+            let matched = self.confirm.matching(request);
             matched.contains(&rule) && matched.iter().all(|other| *other == rule || !same.contains(other))
         })
     }
@@ -104,7 +105,7 @@ impl<'a> Space<'a> {
             .flat_map(|own| refusing.iter().map(move |other| [own.as_slice(), &[*other]].concat()))
             .collect();
         self.universe.find(&region, |request| {
-            self.verdicts(request).contains(&rule) && self.has_outcome(request, Outcome::Denied)
+            self.confirm.matches(rule, request) && self.confirm.has_outcome(request, Outcome::Denied)
         })
     }
 
@@ -112,7 +113,7 @@ impl<'a> Space<'a> {
     pub fn find_passing(&self, rule: RuleId) -> Answer {
         let region = self.rule_region(rule, self.point().refusing());
         self.universe.find(&region, |request| {
-            self.verdicts(request).contains(&rule) && self.has_outcome(request, Outcome::Allowed)
+            self.confirm.matches(rule, request) && self.confirm.has_outcome(request, Outcome::Allowed)
         })
     }
 
@@ -137,44 +138,13 @@ impl<'a> Space<'a> {
         let mut limit = None;
         for mut region in regions(self.point(), outcome, self.universe.all) {
             region.within.iter_mut().for_each(|cubes| cubes.extend(probe));
-            match self.universe.find(&region, |request| self.has_outcome(request, outcome)) {
+            match self.universe.find(&region, |request| self.confirm.has_outcome(request, outcome)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 Err(hit) => limit = Some(hit),
             }
         }
         limit.map_or(Ok(None), Err)
-    }
-
-    pub(crate) fn has_outcome(&self, request: &Request, outcome: Outcome) -> bool {
-        has_outcome(self.policies, self.context, request, outcome)
-    }
-
-    /// The rules that match the request.
-    fn verdicts(&self, request: &Request) -> Vec<RuleId> {
-        let trace = evaluate(self.policies, request, self.context).trace;
-        let policies = trace.phases.into_iter().flat_map(|phase| phase.policies);
-        let rules = policies.flat_map(|policy| {
-            let at = policy.policy;
-            policy.rules.into_iter().map(move |rule| (RuleId { policy: at, rule: rule.rule }, rule.verdict))
-        });
-        rules.filter(|(_, verdict)| *verdict == RuleVerdict::Matched).map(|(id, _)| id).collect()
-    }
-}
-
-/// Whether [`evaluate`] says so.
-pub(crate) fn has_outcome(
-    policies: &[Policy<'_>],
-    context: &Context,
-    request: &Request,
-    outcome: Outcome,
-) -> bool {
-    let evaluation = evaluate(policies, request, context);
-    match outcome {
-        Outcome::Allowed => evaluation.decision == Decision::Allow,
-        Outcome::Denied => evaluation.decision == Decision::Deny,
-        Outcome::Delegated => !evaluation.delegated.is_empty(),
-        Outcome::Audited => evaluation.audit.is_some(),
     }
 }
 

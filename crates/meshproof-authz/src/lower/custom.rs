@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{HTTP, TCP, rules};
 use crate::context::{Context, Engine, ProviderKind};
-use crate::evaluate::{BAD_CUSTOM, custom_prefix, has_too_many_providers};
+use crate::custom::{BAD_CUSTOM, custom_prefix, has_too_many_providers};
 use crate::policy::Policy;
 
 /// The policies of one provider on a chain.

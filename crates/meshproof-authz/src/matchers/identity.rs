@@ -12,25 +12,32 @@ use meshproof_grammar::trust_domain;
 use super::Surroundings;
 use crate::view::View;
 
-/// The value stands for one value per trust domain of the mesh; `*` takes names of any kind.
-pub(super) fn principal(value: &str, view: &View<'_>, near: Surroundings<'_>) -> bool {
-    let values = match near.trust_domains {
-        Some(known) => principal::expand(value, known),
-        None => vec![value.to_owned()],
-    };
-    let patterns: Vec<PrincipalPattern> = values.iter().map(|value| PrincipalPattern::parse(value)).collect();
+/// Each value stands for one value per trust domain of the mesh.
+pub(super) fn principals(
+    values: &mut dyn Iterator<Item = &str>,
+    near: Surroundings<'_>,
+) -> Vec<PrincipalPattern> {
+    match near.trust_domains {
+        Some(known) => values
+            .flat_map(|value| principal::expand(value, known))
+            .map(|value| PrincipalPattern::parse(&value))
+            .collect(),
+        None => values.map(PrincipalPattern::parse).collect(),
+    }
+}
+
+/// `*` takes names of any kind.
+pub(super) fn principal(patterns: &[PrincipalPattern], view: &View<'_>) -> bool {
     view.names.iter().any(|name| patterns.iter().any(|pattern| pattern.matches_name(name)))
 }
 
 /// A star runs across slashes, and the trust domain is of no account.
-pub(super) fn namespace(value: &str, view: &View<'_>) -> bool {
-    let pattern = NamespacePattern::parse(value);
-    view.names.iter().any(|name| pattern.matches_name(name))
+pub(super) fn namespace(patterns: &[NamespacePattern], view: &View<'_>) -> bool {
+    view.names.iter().any(|name| patterns.iter().any(|pattern| pattern.matches_name(name)))
 }
 
-pub(super) fn service_account(value: &str, view: &View<'_>, near: Surroundings<'_>) -> bool {
-    let account = service_account_ref(value);
-    view.names.iter().any(|name| account.matches_name(name, near.policy_namespace))
+pub(super) fn service_account(accounts: &[ServiceAccountRef], namespace: &str, view: &View<'_>) -> bool {
+    view.names.iter().any(|name| accounts.iter().any(|account| account.matches_name(name, namespace)))
 }
 
 /// Read as the generator reads it: cut at the first slash, all else literal. Admission asks for more.
@@ -44,12 +51,15 @@ pub(crate) fn service_account_ref(value: &str) -> ServiceAccountRef {
 }
 
 /// A value that equals a trust domain of the mesh stands for all of them.
-pub(super) fn trust_domain(value: &str, view: &View<'_>, near: Surroundings<'_>) -> bool {
-    let value = value.to_owned();
-    let values = match near.trust_domains {
-        Some(known) => trust_domain::expand(std::slice::from_ref(&value), known),
-        None => vec![value],
-    };
+pub(super) fn trust_domains(values: &mut dyn Iterator<Item = &str>, near: Surroundings<'_>) -> Vec<String> {
+    let values: Vec<String> = values.map(str::to_owned).collect();
+    match near.trust_domains {
+        Some(known) => trust_domain::expand(&values, known),
+        None => values,
+    }
+}
+
+pub(super) fn trust_domain(values: &[String], view: &View<'_>) -> bool {
     view.names.iter().any(|name| values.iter().any(|value| lies_in(name, value)))
 }
 

@@ -9,19 +9,18 @@ use super::text;
 use crate::view::View;
 
 /// Issuer and subject are tested apart; both have to be texts.
-pub(super) fn request_principal(value: &str, view: &View<'_>) -> bool {
+pub(super) fn request_principal(wanted: &[RequestPrincipal], view: &View<'_>) -> bool {
     let Some(http) = &view.http else { return false };
-    let tests = RequestPrincipal::parse(value);
-    let holds =
-        |claim: &str, pattern: &Pattern| http.text_claim(claim).is_some_and(|value| text(pattern, value));
-    holds("iss", &tests.issuer) && holds("sub", &tests.subject)
+    let (Some(issuer), Some(subject)) = (http.text_claim("iss"), http.text_claim("sub")) else {
+        return false;
+    };
+    wanted.iter().any(|tests| text(&tests.issuer, issuer) && text(&tests.subject, subject))
 }
 
 /// A text, or a list with a text, that matches.
-pub(super) fn claim(path: &[String], value: &str, view: &View<'_>) -> bool {
-    let pattern = Pattern::parse(value);
+pub(super) fn claim(path: &[String], patterns: &[Pattern], view: &View<'_>) -> bool {
     let texts = view.http.as_ref().and_then(|http| http.claim(path));
-    texts.is_some_and(|texts| texts.iter().any(|value| text(&pattern, value)))
+    texts.is_some_and(|texts| texts.iter().any(|value| patterns.iter().any(|pattern| text(pattern, value))))
 }
 
 /// `issuer/subject`, for the trace.

@@ -10,17 +10,21 @@ use super::text;
 use crate::trace::Reason;
 use crate::view::View;
 
+pub(crate) fn blocks(values: &mut dyn Iterator<Item = &str>) -> Vec<Cidr> {
+    values.filter_map(|value| Cidr::parse(value).ok()).collect()
+}
+
+pub(crate) fn ports(values: &mut dyn Iterator<Item = &str>) -> Vec<u16> {
+    values.filter_map(|value| Port::parse(value).ok()).map(|port| port.0).collect()
+}
+
 /// Host bits do not count; IPv4 and IPv6 never meet, mapped addresses included.
-pub(crate) fn address(value: &str, address: IpAddr) -> bool {
-    Cidr::parse(value).is_ok_and(|block| block.contains(address))
+pub(super) fn address(blocks: &[Cidr], address: IpAddr) -> bool {
+    blocks.iter().any(|block| block.contains(address))
 }
 
 pub(super) fn bad_address(value: &str) -> Option<Reason> {
     Cidr::parse(value).is_err().then_some(Reason::BadAddress)
-}
-
-pub(crate) fn port(value: &str, port: u16) -> bool {
-    Port::parse(value).is_ok_and(|written| written.0 == port)
 }
 
 pub(super) fn bad_port(value: &str) -> Option<Reason> {
@@ -28,6 +32,7 @@ pub(super) fn bad_port(value: &str) -> Option<Reason> {
 }
 
 /// The name is in lower case and the value is not changed, so a value with capitals never matches.
-pub(super) fn sni(value: &str, view: &View<'_>) -> bool {
-    text(&Pattern::parse(value), view.sni.as_deref().unwrap_or_default())
+pub(super) fn sni(patterns: &[Pattern], view: &View<'_>) -> bool {
+    let name = view.sni.as_deref().unwrap_or_default();
+    patterns.iter().any(|pattern| text(pattern, name))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use meshproof_authz::{
-    Certificate, ClientAddress, Context, Decision, Engine, HttpRequest, PathNormalization, Peer, Policy,
-    Provider, ProviderAnswer, ProviderKind, Request, Token, evaluate,
+    Certificate, ClientAddress, Context, Decider, Decision, Engine, HttpRequest, PathNormalization, Peer,
+    Policy, Provider, ProviderAnswer, ProviderKind, Request, Token, evaluate,
 };
 use meshproof_compiler::table::{ReportOrder, decide, difference, table};
 use meshproof_engine::{Context as Prepared, Table};
@@ -106,7 +106,11 @@ impl Authz {
         let request = request(written)?;
         let mut context = self.context(written)?;
         context.providers = providers(&line["providers"])?;
-        let evaluation = evaluate(&policies, &request, &context);
+        let decider = Decider::new(&policies, &context);
+        let evaluation = decider.evaluate(&request);
+        if decider.decision(&request) != evaluation.decision {
+            return Err("the decision without a trace differs".to_owned());
+        }
         let decision = match evaluation.decision {
             Decision::Allow => "allow".to_owned(),
             Decision::Deny => "deny".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use meshproof_authz::{By, Decision, Engine, Peer, Phase, Request, RuleVerdict, context_of, evaluate};
+use meshproof_authz::{By, Decider, Decision, Engine, Peer, Phase, Request, RuleVerdict, context_of};
 use meshproof_compiler::table::{ReportOrder, decide as compiled_decide, difference, table};
 use meshproof_engine::{Context as Prepared, Table};
 use meshproof_grammar::spiffe::SpiffeId;
@@ -72,7 +72,11 @@ fn decide(scene: &Scene, id: WorkloadId, line: &Value) -> Result<Value, String> 
         http: None,
     };
     let context = context_of(mesh, scene.cluster(id), Engine::Ztunnel);
-    let evaluation = evaluate(&attached, &request, &context);
+    let decider = Decider::new(&attached, &context);
+    let evaluation = decider.evaluate(&request);
+    if decider.decision(&request) != evaluation.decision {
+        return Err("the decision without a trace differs".to_owned());
+    }
     let bytes = table(&attached, &context, ReportOrder::Name).map_err(|error| error.to_string())?;
     let compiled = Table::open(&bytes).map_err(|error| error.to_string())?;
     let said = compiled_decide(&compiled, &mut Prepared::new(), &request, &context);
