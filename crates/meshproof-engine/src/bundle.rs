@@ -48,9 +48,11 @@ pub struct Workload<'b, 't> {
 }
 
 /// The tables of several workloads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Bundle<'t> {
     tables: Vec<Table<'t>>,
+    /// The bytes of each.
+    bytes: Vec<&'t [u8]>,
     chains: Vec<Chain<'t>>,
     /// Sorted by name; the range of their chains.
     workloads: Vec<(&'t str, std::ops::Range<usize>)>,
@@ -105,14 +107,16 @@ impl<'t> Bundle<'t> {
                 .and_then(|text| std::str::from_utf8(text).ok());
             text.ok_or(invalid("a name", at))
         };
-        let mut bundle = Bundle { tables: Vec::new(), chains: Vec::new(), workloads: Vec::new() };
+        let mut bundle = Bundle::default();
         let mut behind = 0;
         for table in 0..tables {
             let at = at_tables + 2 + table * 2;
             let (start, length) = (place(numbers.at(at)), place(numbers.at(at + 1)));
             let inside =
                 bytes.get(start..start.saturating_add(length)).filter(|_| start >= behind && start % 8 == 0);
-            bundle.tables.push(Table::open(inside.ok_or(invalid("a table lies outside", at))?)?);
+            let inside = inside.ok_or(invalid("a table lies outside", at))?;
+            bundle.tables.push(Table::open(inside)?);
+            bundle.bytes.push(inside);
             behind = start + length;
         }
         for chain in 0..chains {
@@ -165,6 +169,11 @@ impl<'t> Bundle<'t> {
     /// The tables, each once.
     pub fn tables(&self) -> &[Table<'t>] {
         &self.tables
+    }
+
+    /// The bytes of a table by its place in [`Bundle::tables`].
+    pub fn bytes_of(&self, table: usize) -> Option<&'t [u8]> {
+        self.bytes.get(table).copied()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, cache::Cache};
-use meshproof_compiler::table::{MESH_FILE, Proofs, ReportOrder, mesh_tables};
+use meshproof_compiler::table::{Earlier, MESH_FILE, Proofs, ReportOrder, mesh_tables};
 use meshproof_engine::{Connection, Context, Decision, Layer, NoRequest, OpenError, RequestAttributes};
 use meshproof_ir::{BuildOptions, Mesh};
 use meshproof_load::{LoadError, Loaded};
@@ -29,7 +29,7 @@ fn tables(path: &str) -> Vec<u8> {
     }
     let inputs = decoded.resources.into_iter().map(Into::into).collect();
     let mesh = Mesh::build(inputs, &BuildOptions::default());
-    let made = mesh_tables(&mesh, ReportOrder::Name, Proofs::None);
+    let made = mesh_tables(&mesh, ReportOrder::Name, Proofs::None, &Earlier::default());
     let files = made.files(&mesh).unwrap();
     files.into_iter().find(|(name, _)| name == MESH_FILE).unwrap().1
 }

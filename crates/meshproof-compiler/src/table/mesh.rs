@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::bundle::{BundledChain, bundle};
+use super::earlier::{Earlier, EarlierTable, Input};
 use super::verify::{Proof, verify};
 use super::write::refuse_all;
 use super::{ReportOrder, Uncompiled, table};
@@ -42,7 +43,7 @@ pub struct MeshTables {
     pub compiled: Compiled<usize>,
     /// The name of each proxy in the file of the mesh, in their order.
     pub names: Vec<String>,
-    /// Every distinct table.
+    /// The tables, one for each distinct input; where their bytes are equal too, files have them once.
     pub tables: Vec<MadeTable>,
 }
 
@@ -54,7 +55,20 @@ pub struct MadeTable {
     /// Why it refuses everything: the policies could not be compiled.
     pub refuses: Option<Uncompiled>,
     /// What was proven; nothing when nobody asked.
-    pub proof: Option<Result<Proof, String>>,
+    pub proof: Option<Result<Proven, String>>,
+    /// What it was made from; nothing where it refuses everything.
+    pub input: Option<Input>,
+    /// It is the one of an earlier run.
+    pub is_kept: bool,
+}
+
+/// When a table was proven to say what the policies say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proven {
+    /// In this run.
+    Now(Proof),
+    /// In the run that made it, from the same input.
+    Earlier,
 }
 
 /// The policies of a chain, waiting to be compiled.
@@ -85,45 +99,81 @@ impl<'m> Target<'m> for Tables<'m> {
     }
 }
 
-/// Compiles every workload of a mesh, in parallel.
-pub fn mesh_tables(mesh: &Mesh, order: ReportOrder, proofs: Proofs) -> MeshTables {
+/// Compiles every workload of a mesh, in parallel. Equal input is compiled once, and not at all where an earlier run left
+/// its table, unless every table is to be proven.
+pub fn mesh_tables(mesh: &Mesh, order: ReportOrder, proofs: Proofs, earlier: &Earlier<'_>) -> MeshTables {
     let mut target = Tables::default();
     let compiled = compile_for(mesh, &mut target);
-    let made: Vec<MadeTable> = target.0.par_iter().map(|job| make(job, order, proofs)).collect();
-    // Workloads whose policies differ in nothing that counts have equal tables.
-    let mut tables: Vec<MadeTable> = Vec::new();
-    let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
-    let mut places = Vec::with_capacity(made.len());
-    for table in made {
-        let place = *known.entry(table.bytes.clone()).or_insert(tables.len());
-        if place == tables.len() {
-            tables.push(table);
+    let jobs = target.0;
+    let inputs: Vec<Option<Input>> =
+        jobs.par_iter().map(|job| Input::of(&job.policies, &job.context, order)).collect();
+    let mut first: HashMap<Input, usize> = HashMap::new();
+    let (mut distinct, mut made_by) = (Vec::new(), Vec::with_capacity(jobs.len()));
+    for (at, input) in inputs.iter().enumerate() {
+        let next = distinct.len();
+        let by = input.map_or(next, |input| *first.entry(input).or_insert(next));
+        if by == next {
+            distinct.push(at);
         }
-        places.push(place);
+        made_by.push(by);
     }
-    let compiled = compiled.map(|job| places.get(*job).copied().unwrap_or_default());
+    let tables: Vec<MadeTable> = distinct
+        .par_iter()
+        .filter_map(|at| Some(made(jobs.get(*at)?, *inputs.get(*at)?, order, proofs, earlier)))
+        .collect();
+    let compiled = compiled.map(|job| made_by.get(*job).copied().unwrap_or_default());
     let names = file_names(mesh, &compiled, "");
     MeshTables { compiled, names, tables }
 }
 
-fn make(job: &Job<'_>, order: ReportOrder, proofs: Proofs) -> MadeTable {
+fn made(
+    job: &Job<'_>,
+    input: Option<Input>,
+    order: ReportOrder,
+    proofs: Proofs,
+    earlier: &Earlier<'_>,
+) -> MadeTable {
+    let kept = input.and_then(|input| earlier.get(input)).filter(|kept| is_enough(kept, proofs));
+    if let Some(EarlierTable { bytes, is_proven }) = kept {
+        let proof = is_proven.then_some(Ok(Proven::Earlier));
+        return MadeTable { bytes: bytes.to_vec(), refuses: None, proof, input, is_kept: true };
+    }
     match table(&job.policies, &job.context, order) {
-        Err(error) => MadeTable { bytes: refuse_all(&job.context, order), refuses: Some(error), proof: None },
+        Err(error) => {
+            let bytes = refuse_all(&job.context, order);
+            MadeTable { bytes, refuses: Some(error), proof: None, input: None, is_kept: false }
+        }
         Ok(bytes) => {
             let rows = Table::open(&bytes).map_or(0, |table| table.row_count());
-            let wanted = proofs == Proofs::All || (proofs == Proofs::Small && rows <= PROVEN_ROWS);
-            let prove =
-                || verify(&bytes, &job.policies, &job.context, order).map_err(|error| error.to_string());
-            let proof = wanted.then(prove);
-            MadeTable { bytes, refuses: None, proof }
+            let prove = || {
+                let proof = verify(&bytes, &job.policies, &job.context, order);
+                proof.map(Proven::Now).map_err(|error| error.to_string())
+            };
+            let proof = is_wanted(rows, proofs).then(prove);
+            MadeTable { bytes, refuses: None, proof, input, is_kept: false }
         }
     }
+}
+
+fn is_wanted(rows: usize, proofs: Proofs) -> bool {
+    proofs == Proofs::All || (proofs == Proofs::Small && rows <= PROVEN_ROWS)
+}
+
+/// Whether a table of an earlier run does. Who asks for every proof does not want to hear of earlier ones.
+fn is_enough(kept: &EarlierTable<'_>, proofs: Proofs) -> bool {
+    let rows = || Table::open(kept.bytes).map_or(0, |table| table.row_count());
+    proofs != Proofs::All && (kept.is_proven || !is_wanted(rows(), proofs))
 }
 
 impl MeshTables {
     /// Tables that do not say what the policies say. There is none unless meshproof is wrong.
     pub fn unproven(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().filter_map(|table| table.proof.as_ref()?.as_ref().err().map(String::as_str))
+    }
+
+    /// Tables that an earlier run made.
+    pub fn kept(&self) -> usize {
+        self.tables.iter().filter(|table| table.is_kept).count()
     }
 
     /// The files by name: one for each proxy, in their order, then [`MESH_FILE`] with all of them.
@@ -189,18 +239,25 @@ impl MeshTables {
 fn about(made: &MadeTable) -> Map<String, Value> {
     let mut about = Map::new();
     if let Ok(table) = Table::open(&made.bytes) {
-        let hash: String = table.hash().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        about.insert("table".to_owned(), json!(hash));
+        about.insert("table".to_owned(), json!(short_hash(&table)));
         about.insert("engine".to_owned(), json!(engine_name(table.engine())));
         about.insert("rules".to_owned(), json!(table.rule_count()));
         about.insert("rows".to_owned(), json!(table.row_count()));
         about.insert("bytes".to_owned(), json!(table.size()));
+    }
+    if let Some(input) = made.input {
+        about.insert("input".to_owned(), json!(input.written()));
     }
     about.insert("proven".to_owned(), json!(matches!(made.proof, Some(Ok(_)))));
     if let Some(refuses) = &made.refuses {
         about.insert("refusesAll".to_owned(), json!(refuses.to_string()));
     }
     about
+}
+
+/// The first eight bytes of its hash: what an index names a table by.
+pub(super) fn short_hash(table: &Table<'_>) -> String {
+    table.hash().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of an engine in what is printed.

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod dimension;
+mod earlier;
 mod interval;
 mod links;
 mod mesh;
@@ -17,8 +18,9 @@ mod view;
 mod write;
 
 pub use bundle::{BundledChain, bundle};
+pub use earlier::{Earlier, Input};
 pub use mesh::{
-    MESH_FILE, MadeTable, MeshTables, PROVEN_ROWS, Proofs, TABLE_TARGET, engine_name, mesh_tables,
+    MESH_FILE, MadeTable, MeshTables, PROVEN_ROWS, Proofs, Proven, TABLE_TARGET, engine_name, mesh_tables,
 };
 pub use seen::{Asked, Seen, Told, decide, difference};
 pub use verify::{Proof, Unproven, verify};

@@ -6,6 +6,7 @@ mod common;
 
 mod connection;
 mod everything;
+mod inputs;
 mod loader;
 mod proofs;
 

@@ -1,16 +1,20 @@
 //! `meshproof compile`: policies in the form in which proxies take them.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
 
 use meshproof::Session;
-use meshproof_compiler::table::{MeshTables, Proofs, ReportOrder, TABLE_TARGET, mesh_tables};
+use meshproof_compiler::table::{
+    Earlier, MESH_FILE, MeshTables, Proofs, ReportOrder, TABLE_TARGET, mesh_tables,
+};
 use meshproof_compiler::{Compiled, TARGET, compile, document, file_names, index};
 use meshproof_ir::Mesh;
+use meshproof_load::Loaded;
 use serde_json::Value;
 
 use super::args::{CompileArgs, Report, Target};
-use super::folder::Folder;
+use super::folder::{Folder, INDEX};
 use super::{CLEAN, NOTHING, exit, output, read};
 
 /// Doubts that are told on standard error, and workloads that one of them names; the index has them all.
@@ -82,7 +86,15 @@ fn tables(mesh: &Mesh, args: &CompileArgs) -> Result<u8, String> {
         Report::Name => ReportOrder::Name,
         Report::Policy => ReportOrder::Policy,
     };
-    let made = mesh_tables(mesh, order, proofs);
+    // What an earlier run left need not be there, nor be of any use.
+    let before = fs::read_to_string(args.output.join(INDEX)).ok();
+    let index_before = before.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let loaded = index_before.as_ref().and_then(|_| Loaded::read(&args.output.join(MESH_FILE)).ok());
+    let earlier = match (&index_before, &loaded) {
+        (Some(index), Some(loaded)) => Earlier::new(index, loaded.bundle()),
+        _ => Earlier::default(),
+    };
+    let made = mesh_tables(mesh, order, proofs, &earlier);
     let differing: Vec<&str> = made.unproven().collect();
     if let Some(first) = differing.first() {
         let count = differing.len();
@@ -100,6 +112,13 @@ fn tables(mesh: &Mesh, args: &CompileArgs) -> Result<u8, String> {
     })?;
     tell(mesh, &made.compiled, refusing(mesh, &made));
     written(names.len(), args);
+    if made.kept() > 0 {
+        let (kept, all) = (made.kept(), made.tables.len());
+        let _ = writeln!(
+            io::stdout(),
+            "{kept} of {all} tables are those of the run before: their policies say the same"
+        );
+    }
     Ok(CLEAN)
 }
 
