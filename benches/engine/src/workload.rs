@@ -90,12 +90,40 @@ const WORDS: [&str; 24] = [
     "sessions", "tokens", "export",
 ];
 
-fn namespace(rng: &mut Rng) -> String {
-    format!("team-{}", rng.u32(0..40))
+/// Where random values come from: more rules are about more namespaces.
+struct Dice<'r> {
+    rng: &'r mut Rng,
+    namespaces: u32,
 }
 
-fn principal(rng: &mut Rng) -> String {
-    format!("cluster.local/ns/{}/sa/{}-{}", namespace(rng), WORDS[rng.usize(0..WORDS.len())], rng.u32(0..8))
+impl<'r> Dice<'r> {
+    fn new(rules: usize, rng: &'r mut Rng) -> Dice<'r> {
+        Dice { rng, namespaces: (rules as u32 / NAMESPACE_RULES).max(NAMESPACES) }
+    }
+
+    fn percent(&mut self) -> u8 {
+        self.rng.u8(0..100)
+    }
+
+    /// One, and now and then two.
+    fn one_or_two(&mut self) -> usize {
+        1 + usize::from(self.percent() < SECOND)
+    }
+}
+
+/// The fewest namespaces, and how many rules there are for each of more.
+const NAMESPACES: u32 = 40;
+const NAMESPACE_RULES: u32 = 25;
+/// How many in a hundred rules have a second source, and how many a second operation.
+const SECOND: u8 = 20;
+
+fn namespace(dice: &mut Dice) -> String {
+    format!("team-{}", dice.rng.u32(0..dice.namespaces))
+}
+
+fn principal(dice: &mut Dice) -> String {
+    let namespace = namespace(dice);
+    format!("cluster.local/ns/{namespace}/sa/{}-{}", WORDS[dice.rng.usize(0..WORDS.len())], dice.rng.u32(0..8))
 }
 
 fn path(rng: &mut Rng) -> String {
@@ -120,52 +148,52 @@ fn block(rng: &mut Rng) -> ([u8; 4], u8) {
     ([10, rng.u8(0..40), rng.u8(..), 0], *[16, 24, 28].get(rng.usize(0..3)).unwrap_or(&24))
 }
 
-fn source(rng: &mut Rng) -> Source {
+fn source(dice: &mut Dice) -> Source {
     let mut source = Source::default();
-    if rng.u8(0..100) < 70 {
-        for _ in 0..rng.usize(1..4) {
-            source.principals.push(match rng.u8(0..100) {
-                0..80 => Pattern::Exact(principal(rng)),
-                80..92 => Pattern::Prefix(format!("cluster.local/ns/{}/sa/{}", namespace(rng), &WORDS[rng.usize(0..24)][..3])),
-                _ => Pattern::Suffix(format!("/sa/{}-{}", WORDS[rng.usize(0..24)], rng.u32(0..8))),
+    if dice.percent() < 70 {
+        for _ in 0..dice.rng.usize(1..4) {
+            source.principals.push(match dice.percent() {
+                0..80 => Pattern::Exact(principal(dice)),
+                80..92 => Pattern::Prefix(format!("cluster.local/ns/{}/sa/{}", namespace(dice), &WORDS[dice.rng.usize(0..24)][..3])),
+                _ => Pattern::Suffix(format!("/sa/{}-{}", WORDS[dice.rng.usize(0..24)], dice.rng.u32(0..8))),
             });
         }
     } else {
-        source.namespaces = (0..rng.usize(1..3)).map(|_| namespace(rng)).collect();
-        if rng.u8(0..100) < 20 {
-            source.not_principals.push(Pattern::Exact(principal(rng)));
+        source.namespaces = (0..dice.rng.usize(1..3)).map(|_| namespace(dice)).collect();
+        if dice.percent() < 20 {
+            source.not_principals.push(Pattern::Exact(principal(dice)));
         }
     }
-    if rng.u8(0..100) < 10 {
-        source.blocks = (0..rng.usize(1..3)).map(|_| block(rng)).collect();
+    if dice.percent() < 10 {
+        source.blocks = (0..dice.rng.usize(1..3)).map(|_| block(dice.rng)).collect();
     }
-    if rng.u8(0..100) < 5 {
-        source.not_blocks.push(block(rng));
+    if dice.percent() < 5 {
+        source.not_blocks.push(block(dice.rng));
     }
     source
 }
 
-fn operation(rng: &mut Rng) -> Operation {
+fn operation(dice: &mut Dice) -> Operation {
     let mut operation = Operation::default();
-    if rng.u8(0..100) < 70 {
-        operation.methods = (0..rng.usize(1..3)).map(|_| METHODS[rng.usize(0..5)].to_owned()).collect();
-    } else if rng.u8(0..100) < 5 {
+    if dice.percent() < 70 {
+        operation.methods = (0..dice.rng.usize(1..3)).map(|_| METHODS[dice.rng.usize(0..5)].to_owned()).collect();
+    } else if dice.percent() < 5 {
         operation.not_methods.push("DELETE".to_owned());
     }
-    if rng.u8(0..100) < 85 {
-        operation.paths = paths(rng);
+    if dice.percent() < 85 {
+        operation.paths = paths(dice.rng);
     }
-    if rng.u8(0..100) < 5 {
-        operation.not_paths.push(Pattern::Prefix(format!("{}/", path(rng))));
+    if dice.percent() < 5 {
+        operation.not_paths.push(Pattern::Prefix(format!("{}/", path(dice.rng))));
     }
-    if rng.u8(0..100) < 30 {
-        operation.hosts.push(match rng.u8(0..3) {
-            0 => Pattern::Suffix(format!(".{}.example.com", namespace(rng))),
-            _ => Pattern::Exact(format!("{}.{}.example.com", WORDS[rng.usize(0..24)], namespace(rng))),
+    if dice.percent() < 30 {
+        operation.hosts.push(match dice.rng.u8(0..3) {
+            0 => Pattern::Suffix(format!(".{}.example.com", namespace(dice))),
+            _ => Pattern::Exact(format!("{}.{}.example.com", WORDS[dice.rng.usize(0..24)], namespace(dice))),
         });
     }
-    if rng.u8(0..100) < 30 {
-        operation.ports = (0..rng.usize(1..3)).map(|_| PORTS[rng.usize(0..12)]).collect();
+    if dice.percent() < 30 {
+        operation.ports = (0..dice.rng.usize(1..3)).map(|_| PORTS[dice.rng.usize(0..12)]).collect();
     }
     operation
 }
@@ -173,16 +201,17 @@ fn operation(rng: &mut Rng) -> Operation {
 impl Rules {
     /// So many rules.
     pub fn random(count: usize, rng: &mut Rng) -> Rules {
+        let dice = &mut Dice::new(count, rng);
         let mut rules = Vec::with_capacity(count);
         while rules.len() < count {
-            let denies = rng.u8(0..10) == 0;
+            let denies = dice.rng.u8(0..10) == 0;
             for _ in 0..5.min(count - rules.len()) {
                 rules.push(Rule {
                     denies,
-                    sources: (0..rng.usize(1..3)).map(|_| source(rng)).collect(),
-                    operations: (0..rng.usize(1..3)).map(|_| operation(rng)).collect(),
-                    header: (rng.u8(0..100) < 15)
-                        .then(|| ("x-team".to_owned(), Pattern::Exact(format!("t{}", rng.u32(0..10))))),
+                    sources: (0..dice.one_or_two()).map(|_| source(dice)).collect(),
+                    operations: (0..dice.one_or_two()).map(|_| operation(dice)).collect(),
+                    header: (dice.percent() < 15)
+                        .then(|| ("x-team".to_owned(), Pattern::Exact(format!("t{}", dice.rng.u32(0..10))))),
                 });
             }
         }
@@ -224,7 +253,7 @@ impl Rules {
         let (allowing, denying) = (of(false), of(true));
         (0..count)
             .map(|_| {
-                let mut case = stranger(rng);
+                let mut case = stranger(&mut Dice::new(self.0.len(), rng));
                 let rules = match rng.u8(0..100) {
                     0..40 => &allowing,
                     40..55 => &denying,
@@ -239,17 +268,17 @@ impl Rules {
     }
 }
 
-fn stranger(rng: &mut Rng) -> Case {
+fn stranger(dice: &mut Dice) -> Case {
     let mut headers: Vec<(String, String)> =
-        (0..7).map(|at| (format!("x-header-{at}"), format!("value-{}", rng.u32(..)))).collect();
-    headers.push(("x-team".to_owned(), format!("t{}", rng.u32(0..10))));
+        (0..7).map(|at| (format!("x-header-{at}"), format!("value-{}", dice.rng.u32(..)))).collect();
+    headers.push(("x-team".to_owned(), format!("t{}", dice.rng.u32(0..10))));
     Case {
-        name: format!("spiffe://{}", principal(rng)),
-        source: [10, rng.u8(0..40), rng.u8(..), rng.u8(..)],
-        port: PORTS[rng.usize(0..12)],
-        method: METHODS[rng.usize(0..5)].to_owned(),
-        path: path(rng),
-        host: format!("{}.{}.example.com", WORDS[rng.usize(0..24)], namespace(rng)),
+        name: format!("spiffe://{}", principal(dice)),
+        source: [10, dice.rng.u8(0..40), dice.rng.u8(..), dice.rng.u8(..)],
+        port: PORTS[dice.rng.usize(0..12)],
+        method: METHODS[dice.rng.usize(0..5)].to_owned(),
+        path: path(dice.rng),
+        host: format!("{}.{}.example.com", WORDS[dice.rng.usize(0..24)], namespace(dice)),
         headers,
     }
 }

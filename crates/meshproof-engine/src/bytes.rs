@@ -46,8 +46,126 @@ numbers!(U32s, u32, 4, "An array of 32-bit numbers.");
 numbers!(U64s, u64, 8, "An array of 64-bit numbers.");
 numbers!(U128s, u128, 16, "An array of 128-bit numbers.");
 
+/// Numbers of 16 bits, or of 32 in tables that need them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Numbers<'t> {
+    Narrow(&'t [[u8; 2]]),
+    Wide(U32s<'t>),
+}
+
+impl<'t> Numbers<'t> {
+    pub fn new(bytes: &'t [u8], is_wide: bool) -> Numbers<'t> {
+        if is_wide { Numbers::Wide(U32s::new(bytes)) } else { Numbers::Narrow(bytes.as_chunks::<2>().0) }
+    }
+
+    pub fn len(self) -> usize {
+        match self {
+            Numbers::Narrow(numbers) => numbers.len(),
+            Numbers::Wide(numbers) => numbers.len(),
+        }
+    }
+
+    /// The number; the largest one of 16 bits stands for that of 32, which is [`NONE`](crate::format::NONE).
+    #[inline(always)]
+    pub fn at(self, place: usize) -> u32 {
+        match self {
+            Numbers::Narrow(numbers) => match numbers.get(place).map(|bytes| u16::from_le_bytes(*bytes)) {
+                Some(u16::MAX) => u32::MAX,
+                number => number.unwrap_or_default().into(),
+            },
+            Numbers::Wide(numbers) => numbers.at(place),
+        }
+    }
+}
+
 /// A number as a place. Tables are smaller than 4 GiB, and 16-bit machines cannot hold one.
 #[inline(always)]
 pub(crate) fn place(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Goes through bytes with numbers of seven bits per byte, the lowest first; a byte from 128 on says that more follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reader<'t> {
+    pub bytes: &'t [u8],
+    pub at: usize,
+}
+
+impl<'t> Reader<'t> {
+    #[inline(always)]
+    pub fn new(bytes: &'t [u8], at: usize) -> Reader<'t> {
+        Reader { bytes, at }
+    }
+
+    #[inline(always)]
+    pub fn byte(&mut self) -> u8 {
+        let byte = self.bytes.get(self.at).copied().unwrap_or_default();
+        self.at = self.at.wrapping_add(1);
+        byte
+    }
+
+    #[inline(always)]
+    pub fn number(&mut self) -> u32 {
+        let first = self.byte();
+        if first < 0x80 {
+            return first.into();
+        }
+        let second = self.byte();
+        let low = u32::from(first & 0x7f) | u32::from(second & 0x7f) << 7;
+        if second < 0x80 { low } else { low | self.rest() }
+    }
+
+    /// The bits from the fourteenth on.
+    fn rest(&mut self) -> u32 {
+        let mut number = 0;
+        for shift in [14, 21, 28] {
+            let byte = self.byte();
+            number |= u32::from(byte & 0x7f).wrapping_shl(shift);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        number
+    }
+
+    /// So many bytes; none where they leave the array.
+    #[inline(always)]
+    pub fn take(&mut self, length: u32) -> &'t [u8] {
+        let start = self.at;
+        self.at = start.saturating_add(place(length));
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Whether everything that was read was there.
+    pub fn is_inside(&self) -> bool {
+        self.at <= self.bytes.len()
+    }
+
+    pub fn is_at_end(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_seven_bits() {
+        for (number, bytes) in [
+            (0u32, &[0u8][..]),
+            (127, &[127]),
+            (128, &[0x80, 1]),
+            (16_383, &[0xff, 0x7f]),
+            (16_384, &[0x80, 0x80, 1]),
+            (u32::MAX, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        ] {
+            let mut reader = Reader::new(bytes, 0);
+            assert_eq!((reader.number(), reader.at), (number, bytes.len()));
+            assert!(reader.is_inside() && reader.is_at_end());
+        }
+        let mut reader = Reader::new(&[0x80], 0);
+        assert_eq!(reader.number(), 0);
+        assert!(!reader.is_inside());
+    }
 }

@@ -3,76 +3,83 @@
 use crate::attributes::Connection;
 use crate::bytes::place;
 use crate::dimension::Dimension;
-use crate::index::{Side, Store};
-use crate::narrow::{Scratch, Source, narrow};
-use crate::set::SetRef;
+use crate::format::GROUP_WORDS;
+use crate::index::{Gather, Side, Store};
+use crate::live::{Live, Source, Survivors};
+use crate::set::{Group, RowSet, Sets, groups_of};
 use crate::table::Table;
 
 /// The rules that a connection leaves in question, for one table. It can be used again for other connections and other
-/// tables; once it has room for a table, [`Table::prepare`] allocates nothing.
+/// tables; once it has room, [`Table::prepare`] allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Which table it was prepared for; zero for none.
     pub(crate) stamp: u64,
-    /// Rows that the connection satisfies, by word.
-    pub(crate) live: Vec<u64>,
-    /// Words that have some, with their rows that do not wait for the driver of the table.
-    pub(crate) words: Vec<u32>,
-    pub(crate) free: Vec<(u32, u64)>,
-    /// Some rows do wait for it.
-    pub(crate) waits: bool,
-    scratch: [Vec<u64>; 4],
+    groups: usize,
+    /// Groups of words, then the masks of those that have rows that the connection satisfies.
+    live: Vec<u64>,
 }
 
 impl Context {
-    /// An empty context; the first use for a table allocates.
+    /// An empty context. It grows to the rows that connections leave in question, which are few.
     pub fn new() -> Context {
         Context::default()
     }
 
-    /// A context with room for the table.
+    /// A context with room for every connection that the table may meet.
     pub fn for_table(table: &Table<'_>) -> Context {
-        let mut context = Context::default();
-        context.make_room(table.words);
-        context
+        let words = table.store.sets.words;
+        Context { live: Vec::with_capacity(groups_of(words) + words), ..Context::default() }
     }
 
-    fn make_room(&mut self, words: usize) {
-        self.live.clear();
-        self.live.resize(words, 0);
-        self.words.clear();
-        self.words.reserve(words);
-        self.free.clear();
-        self.free.reserve(words);
-        for scratch in &mut self.scratch {
-            scratch.clear();
-            scratch.resize(words, 0);
-        }
+    /// How many words of 64 rows each are still in question.
+    pub fn words_left(&self) -> usize {
+        self.live.len().saturating_sub(self.groups)
     }
 
-    /// Forgets the connection before.
-    #[inline]
-    fn reset(&mut self, table: &Table<'_>) {
-        if self.stamp != table.stamp || self.live.len() != table.words {
-            self.make_room(table.words);
-            self.stamp = table.stamp;
-            return;
-        }
-        for word in self.words.drain(..) {
-            if let Some(live) = self.live.get_mut(place(word)) {
-                *live = 0;
-            }
-        }
-        self.free.clear();
+    /// Whether it was prepared for a table with this stamp and so many words.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, stamp: u64, words: usize) -> bool {
+        self.stamp == stamp && self.groups == groups_of(words)
     }
 
     #[inline(always)]
-    fn add(&mut self, word: usize, mask: u64) {
-        let Some(live) = self.live.get_mut(word) else { return };
-        if mask != 0 && *live == 0 && self.words.len() < self.words.capacity() {
-            self.words.push(word as u32);
+    pub(crate) fn live(&self) -> Live<'_> {
+        let (groups, masks) = self.live.split_at_checked(self.groups).unwrap_or_default();
+        Live { groups, masks }
+    }
+
+    /// Forgets the connection before.
+    #[inline(always)]
+    fn reset(&mut self, table: &Table<'_>) {
+        self.stamp = table.stamp;
+        self.groups = groups_of(table.store.sets.words);
+        self.live.clear();
+        self.live.resize(self.groups, 0);
+    }
+
+    /// Drops the words that nothing is left of.
+    fn compact(&mut self) {
+        let (groups, masks) = self.live.split_at_mut(self.groups);
+        let (mut from, mut to) = (0, 0);
+        for group in groups {
+            let (mut bits, before) = (Group(*group).bits(), to);
+            let mut rest = bits;
+            while rest != 0 {
+                let bit = rest & rest.wrapping_neg();
+                rest ^= bit;
+                let mask = masks.get(from).copied().unwrap_or_default();
+                from += 1;
+                if mask == 0 {
+                    bits ^= bit;
+                } else {
+                    masks.get_mut(to).into_iter().for_each(|to| *to = mask);
+                    to += 1;
+                }
+            }
+            *group = u64::from(bits) | (before as u64) << 32;
         }
-        *live |= mask;
+        self.live.truncate(self.groups + to);
     }
 }
 
@@ -80,8 +87,88 @@ struct OfConnection<'a, 'c>(&'a Connection<'c>);
 
 impl Source for OfConnection<'_, '_> {
     #[inline(always)]
-    fn visit<'t>(&self, dimension: &Dimension<'t>, store: &Store<'t>, visit: &mut impl FnMut(Side, SetRef)) {
-        dimension.of_connection(store, self.0, visit);
+    fn visit<'t>(&self, dimension: &Dimension<'t>, store: &Store<'t>, to: &mut impl Gather<'t>) {
+        dimension.of_connection(store, self.0, to);
+    }
+}
+
+/// Groups of a window of 512 words, the most that are looked at together.
+const GROUPS: usize = 16;
+/// How many sets are remembered to be taken away at the end.
+const REFUSED: usize = 8;
+
+/// The rows of a window of `N` words, a mask each.
+struct Spread<'a, 't, const N: usize> {
+    sets: &'a Sets<'t>,
+    /// The first word of the window, a multiple of its length.
+    from: usize,
+    masks: [u64; N],
+    /// Words that have some.
+    touched: [u32; GROUPS],
+    /// Sets of rows that are not in question after all, and how many there were.
+    refused: [RowSet<'t>; REFUSED],
+    refusals: usize,
+}
+
+impl<'t, const N: usize> Gather<'t> for Spread<'_, 't, N> {
+    #[inline(always)]
+    fn add(&mut self, side: Side, set: RowSet<'t>) {
+        if side == Side::Refused {
+            self.refused.get_mut(self.refusals).into_iter().for_each(|to| *to = set);
+            self.refusals += 1;
+            return;
+        }
+        let Spread { sets, from, masks, touched, .. } = self;
+        sets.each(set, *from, *from + N, |word, mask| {
+            let at = word - *from;
+            if let (Some(to), Some(touched)) = (masks.get_mut(at), touched.get_mut(at / GROUP_WORDS)) {
+                *to |= mask;
+                *touched |= 1 << (at % GROUP_WORDS);
+            }
+        });
+    }
+}
+
+/// Takes refused rows away at once.
+struct Refuse<'s, 'a, 't, const N: usize>(&'s mut Spread<'a, 't, N>);
+
+impl<'t, const N: usize> Gather<'t> for Refuse<'_, '_, 't, N> {
+    fn add(&mut self, side: Side, set: RowSet<'t>) {
+        if side == Side::Refused {
+            self.0.refuse(set);
+        }
+    }
+}
+
+impl<'t, const N: usize> Spread<'_, 't, N> {
+    fn refuse(&mut self, set: RowSet<'t>) {
+        let Spread { sets, from, masks, .. } = self;
+        sets.each(set, *from, *from + N, |word, mask| {
+            masks.get_mut(word - *from).into_iter().for_each(|to| *to &= !mask);
+        });
+    }
+
+    /// Adds what is left to a context.
+    #[inline(always)]
+    fn add_to(&self, context: &mut Context) {
+        for (at, touched) in self.touched.iter().enumerate().take(N / GROUP_WORDS) {
+            let before = context.words_left();
+            let (mut bits, mut rest) = (0u32, *touched);
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                let mask = self.masks.get(at * GROUP_WORDS + place(bit)).copied().unwrap_or_default();
+                if mask != 0 {
+                    bits |= 1 << bit;
+                    context.live.push(mask);
+                }
+            }
+            // The last window reaches behind the last group.
+            let group = self.from / GROUP_WORDS + at;
+            if let Some(group) = context.live.get_mut(group).filter(|_| group < context.groups) {
+                *group = u64::from(bits) | (before as u64) << 32;
+            }
+        }
     }
 }
 
@@ -90,75 +177,76 @@ impl Table<'_> {
     pub fn prepare(&self, connection: &Connection<'_>, context: &mut Context) {
         context.reset(self);
         let source = OfConnection(connection);
-        let mut rest = self.connection.as_slice();
-        match rest.split_first() {
-            // The names of the peer leave few words, which are gone to directly.
-            Some((first, others)) => {
-                rest = others;
-                let sets = &self.sets;
-                source.visit(first, &self.store, &mut |side, set| {
-                    if side == Side::Wanted {
-                        sets.get(set).each(|word, mask| context.add(word, mask));
-                    }
-                });
-                sets.get(first.indifferent).each(|word, mask| context.add(word, mask));
-                if first.refusing.is_some() {
-                    source.visit(first, &self.store, &mut |side, set| {
-                        if side == Side::Refused {
-                            let live = &mut context.live;
-                            sets.get(set).each(|word, mask| {
-                                if let Some(live) = live.get_mut(word) {
-                                    *live &= !mask;
-                                }
-                            });
-                        }
-                    });
-                }
-            }
-            None => self.sets.get(self.everything).each(|word, mask| context.add(word, mask)),
+        let words = self.store.sets.words;
+        if words <= 64 {
+            self.spread::<64>(0, &source, context);
+        } else {
+            (0..words).step_by(512).for_each(|from| self.spread::<512>(from, &source, context));
         }
-        self.narrow_all(rest, &source, context);
-        self.divide(context);
-    }
-
-    fn narrow_all(&self, rest: &[Dimension<'_>], source: &impl Source, context: &mut Context) {
+        let rest = self.connection.get(1..).unwrap_or_default();
         if rest.is_empty() {
             return;
         }
-        let Context { live, words, scratch: [masks, looking, wanted, refused], .. } = context;
-        let count = words.len();
-        for (word, mask) in words.iter().zip(masks.iter_mut()) {
-            *mask = live.get(place(*word)).copied().unwrap_or_default();
-        }
-        let Some(masks) = masks.get_mut(..count) else { return };
-        let mut scratch = Scratch {
-            looking: looking.get_mut(..count).unwrap_or_default(),
-            wanted: wanted.get_mut(..count).unwrap_or_default(),
-            refused: refused.get_mut(..count).unwrap_or_default(),
-        };
-        for dimension in rest {
-            narrow(self, dimension, source, false, words, masks, &mut scratch);
-        }
-        for (word, mask) in words.iter().zip(masks.iter()) {
-            if let Some(live) = live.get_mut(place(*word)) {
-                *live = *mask;
+        let count = context.words_left();
+        match count {
+            0..=16 => self.narrow_all::<16>(rest, 0, &source, context),
+            17..=64 => self.narrow_all::<64>(rest, 0, &source, context),
+            _ => {
+                (0..count)
+                    .step_by(512)
+                    .for_each(|start| self.narrow_all::<512>(rest, start, &source, context));
             }
         }
+        context.compact();
     }
 
-    /// Drops the words that nothing is left of, and tells apart the rows that the driver does not lead to.
-    fn divide(&self, context: &mut Context) {
-        let Context { live, words, free, waits, .. } = context;
-        *waits = false;
-        let driver = self.driver.and_then(|at| self.request.get(at));
-        words.retain(|word| {
-            let rows = live.get(place(*word)).copied().unwrap_or_default();
-            let waiting = driver.map_or(0, |driver| driver.wanting.at(place(*word)));
-            if rows & !waiting != 0 && free.len() < free.capacity() {
-                free.push((*word, rows & !waiting));
+    /// The rows of a window that the first attribute leaves; it is that of the names of the peer where there is one.
+    #[inline(always)]
+    fn spread<const N: usize>(&self, from: usize, source: &impl Source, context: &mut Context) {
+        let sets = &self.store.sets;
+        let mut spread = Spread::<N> {
+            sets,
+            from,
+            masks: [0; N],
+            touched: [0; GROUPS],
+            refused: [RowSet::Column(0); REFUSED],
+            refusals: 0,
+        };
+        match self.connection.first() {
+            None => spread.add(Side::Wanted, sets.get(self.everything)),
+            Some(first) => {
+                if let Some(set) = first.indifferent {
+                    spread.add(Side::Wanted, sets.get(set));
+                }
+                source.visit(first, &self.store, &mut spread);
+                if spread.refusals > REFUSED {
+                    source.visit(first, &self.store, &mut Refuse(&mut spread));
+                } else {
+                    for set in spread.refused.into_iter().take(spread.refusals) {
+                        spread.refuse(set);
+                    }
+                }
             }
-            *waits |= rows & waiting != 0;
-            rows != 0
-        });
+        }
+        spread.add_to(context);
+    }
+
+    /// Asks the other attributes of the connection about the words from `start` on.
+    #[inline(always)]
+    fn narrow_all<const N: usize>(
+        &self,
+        rest: &[Dimension<'_>],
+        start: usize,
+        source: &impl Source,
+        context: &mut Context,
+    ) {
+        let mut left = Survivors::<N>::load(context.live(), start);
+        for dimension in rest {
+            if !left.narrow(self, context.live(), dimension, source) {
+                break;
+            }
+        }
+        let masks = context.live.get_mut(context.groups + start..).unwrap_or_default();
+        masks.iter_mut().zip(left.left()).for_each(|(to, (_, mask))| *to = mask);
     }
 }

@@ -5,11 +5,10 @@ use crate::bytes::place;
 use crate::context::Context;
 use crate::dimension::Dimension;
 use crate::format::NONE;
-use crate::index::{Side, Store};
+use crate::index::{Gather, Store};
 use crate::kinds::Effect;
-use crate::narrow::{Scratch, Source, narrow};
+use crate::live::{Live, Source, Survivors};
 use crate::rule::{ProviderRef, RuleRef};
-use crate::set::SetRef;
 use crate::table::Table;
 
 /// What becomes of a request.
@@ -83,8 +82,8 @@ impl Decision {
     }
 }
 
-/// How many words of rows are looked at together.
-const ROOM: usize = 48;
+/// Up to so many words in question, what is cheap to look up is asked before what says most.
+const FEW: usize = 2;
 
 /// The first rules that match, by what they lead to; [`NONE`] where none does.
 #[derive(Clone, Copy)]
@@ -111,16 +110,17 @@ struct OfRequest<'a, R> {
 
 impl<R: RequestAttributes> Source for OfRequest<'_, R> {
     #[inline(always)]
-    fn visit<'t>(&self, dimension: &Dimension<'t>, store: &Store<'t>, visit: &mut impl FnMut(Side, SetRef)) {
-        dimension.of_request(store, self.request, self.joins_headers, visit);
+    fn visit<'t>(&self, dimension: &Dimension<'t>, store: &Store<'t>, to: &mut impl Gather<'t>) {
+        dimension.of_request(store, self.request, self.joins_headers, to);
     }
 }
 
-/// Rows that are candidates, a word of them at a time.
-struct Candidates {
-    count: usize,
-    words: [u32; ROOM],
-    masks: [u64; ROOM],
+/// The words that are asked about, and the providers that are left out.
+#[derive(Clone, Copy)]
+struct Asked {
+    from: u32,
+    end: u32,
+    provider: u32,
 }
 
 impl<'t> Table<'t> {
@@ -167,7 +167,7 @@ impl<'t> Table<'t> {
     /// Whether the context was prepared for a table with these bytes.
     #[inline(always)]
     pub fn is_prepared(&self, context: &Context) -> bool {
-        context.stamp == self.stamp && context.live.len() == self.words
+        context.is_of(self.stamp, self.store.sets.words)
     }
 
     /// What CUSTOM policies say: nothing, that the request is refused, or which provider is to be asked, those after
@@ -186,7 +186,7 @@ impl<'t> Table<'t> {
             return None;
         }
         let from = after.map_or(0, |provider| provider.0.saturating_add(1));
-        let hits = self.hits(context, request, 0, self.custom_end, from);
+        let hits = self.hits(context, request, Asked { from: 0, end: self.custom_end, provider: from });
         let rule = hits.of(Effect::Refuse);
         if rule.is_some() {
             return Some(Decision { rule, ..Decision::because(Verdict::Deny, Phase::Custom) });
@@ -202,7 +202,8 @@ impl<'t> Table<'t> {
         if !self.is_prepared(context) {
             return Decision::because(Verdict::Deny, Phase::Stale);
         }
-        self.conclude(&self.hits(context, request, self.custom_end, NONE, 0))
+        let asked = Asked { from: self.custom_end, end: NONE, provider: 0 };
+        self.conclude(&self.hits(context, request, asked))
     }
 
     #[inline(always)]
@@ -218,105 +219,65 @@ impl<'t> Table<'t> {
         Decision { verdict, phase, rule, audit: hits.of(Effect::Audit), dry_run }
     }
 
-    /// The first rules that match in the words from `from` up to `end`, providers before `provider` left out.
+    /// The first rules that match.
     #[inline(always)]
-    fn hits(
-        &self,
-        context: &Context,
-        request: &impl RequestAttributes,
-        from: u32,
-        end: u32,
-        provider: u32,
-    ) -> Hits {
+    fn hits(&self, context: &Context, request: &impl RequestAttributes, asked: Asked) -> Hits {
         let source = OfRequest { request, joins_headers: self.joins_headers };
-        let mut hits = Hits { segment: provider, ..Hits::NOTHING };
-        let mut found = NONE;
-        let mut candidates = Candidates { count: 0, words: [0; ROOM], masks: [0; ROOM] };
-        let mut add = |candidates: &mut Candidates, word: usize, mask: u64| {
-            let is_inside = word >= place(from) && word < place(end);
-            let rows = context.live.get(word).copied().unwrap_or_default() & mask;
-            if rows == 0 || !is_inside {
-                return;
-            }
-            if candidates.count == ROOM {
-                self.settle(candidates, &source, &mut hits, provider, &mut found);
-            }
-            let at = candidates.count;
-            if let (Some(to), Some(rest)) = (candidates.words.get_mut(at), candidates.masks.get_mut(at)) {
-                (*to, *rest) = (word as u32, rows);
-                candidates.count += 1;
-            }
-        };
-        if let Some(driver) = self.driver.and_then(|at| self.request.get(at))
-            && context.waits
-        {
-            source.visit(driver, &self.store, &mut |side, set| {
-                if side == Side::Refused {
-                    return;
+        let live = context.live();
+        let mut hits = Hits::NOTHING;
+        let count = live.masks.len();
+        match count {
+            0 => {}
+            1..=16 => self.settle::<16>(live, 0, &source, asked, &mut hits),
+            17..=64 => self.settle::<64>(live, 0, &source, asked, &mut hits),
+            _ => {
+                for start in (0..count).step_by(512) {
+                    self.settle::<512>(live, start, &source, asked, &mut hits);
                 }
-                let set = self.sets.get(set);
-                if set.steps() > context.words.len().saturating_mul(4) {
-                    context
-                        .words
-                        .iter()
-                        .for_each(|word| add(&mut candidates, place(*word), set.at(place(*word))));
-                } else {
-                    set.each(|word, mask| add(&mut candidates, word, mask));
-                }
-            });
+            }
         }
-        for (word, rows) in &context.free {
-            add(&mut candidates, place(*word), *rows);
-        }
-        self.settle(&mut candidates, &source, &mut hits, provider, &mut found);
-        hits.segment = found;
         hits
     }
 
-    /// Asks the rest of the attributes about the candidates, and keeps the first rules of those that are left.
+    /// Asks the attributes about the words from `start` on, and keeps the first rules of those that are left.
     #[inline(always)]
-    fn settle(
+    fn settle<const N: usize>(
         &self,
-        candidates: &mut Candidates,
+        live: Live<'_>,
+        start: usize,
         source: &impl Source,
+        asked: Asked,
         hits: &mut Hits,
-        provider: u32,
-        found: &mut u32,
     ) {
-        let count = std::mem::take(&mut candidates.count);
-        if count == 0 {
+        let mut left = Survivors::<N>::load(live, start);
+        if self.custom_end != 0 {
+            left.keep(asked.from, asked.end);
+        }
+        let first = self.driver.filter(|_| live.masks.len() > FEW);
+        if let Some(driver) = first.and_then(|at| self.request.get(at))
+            && !left.narrow(self, live, driver, source)
+        {
             return;
         }
-        let (mut looking, mut wanted, mut refused) = ([0; ROOM], [0; ROOM], [0; ROOM]);
-        let (Some(words), Some(masks)) = (candidates.words.get(..count), candidates.masks.get_mut(..count))
-        else {
-            return;
-        };
-        let mut scratch = Scratch {
-            looking: looking.get_mut(..count).unwrap_or_default(),
-            wanted: wanted.get_mut(..count).unwrap_or_default(),
-            refused: refused.get_mut(..count).unwrap_or_default(),
-        };
         for (at, dimension) in self.request.iter().enumerate() {
-            let is_driver = self.driver == Some(at);
-            if !is_driver || dimension.refusing.is_some() {
-                narrow(self, dimension, source, is_driver, words, masks, &mut scratch);
+            if first != Some(at) && !left.narrow(self, live, dimension, source) {
+                return;
             }
         }
-        for (word, mask) in words.iter().zip(masks.iter()).filter(|(_, mask)| **mask != 0) {
+        for (word, mask) in left.left().filter(|(_, mask)| *mask != 0) {
             // Within a word rows are ordered as rules are reported, so the first counts.
             let row = word.wrapping_mul(64).wrapping_add(mask.trailing_zeros());
             let rule = self.row_rules.at(place(row));
-            let segment = self.segment_of.get(place(*word)).copied().unwrap_or_default();
+            let segment = self.segment_of.get(place(word)).copied().unwrap_or_default();
             let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else {
                 continue;
             };
             let Some(best) = hits.rules.get_mut(effect as usize) else { continue };
             if effect != Effect::Ask {
                 *best = rule.min(*best);
-            } else if segment >= provider && segment <= *found {
-                *best = if segment == *found { rule.min(*best) } else { rule };
-                *found = segment;
+            } else if segment >= asked.provider && segment <= hits.segment {
+                *best = if segment == hits.segment { rule.min(*best) } else { rule };
+                hits.segment = segment;
             }
         }
     }
@@ -338,10 +299,10 @@ impl<'t> Table<'t> {
         }
         let mut hits = Hits::NOTHING;
         let (mut may_refuse, mut may_allow) = (false, false);
-        for word in &context.words {
-            let rows = context.live.get(place(*word)).copied().unwrap_or_default();
-            let open = rows & self.looks_at_request.get(place(*word)).copied().unwrap_or_default();
-            let segment = self.segment_of.get(place(*word)).copied().unwrap_or_default();
+        let live = context.live();
+        for (word, rows) in live.words().zip(live.masks.iter().copied()) {
+            let open = rows & self.looks_at_request.get(place(word)).copied().unwrap_or_default();
+            let segment = self.segment_of.get(place(word)).copied().unwrap_or_default();
             let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else {
                 continue;
             };

@@ -1,12 +1,11 @@
 //! One attribute of a table: which rows look at it, and which of them a value satisfies.
 
 use crate::attributes::{ClaimPath, Connection, RequestAttributes};
-use crate::bytes::U64s;
-use crate::identity::Identity;
-use crate::index::{Index, Side, Store};
+use crate::format::NONE;
+use crate::identity::{Identity, SCHEME};
+use crate::index::{Gather, Index, Side, Store};
 use crate::joined::Joined;
 use crate::kinds::{Attribute, Engine, View};
-use crate::set::SetRef;
 use crate::test::{Value, without_query};
 
 /// An attribute, or one of several demands that rows make of it.
@@ -17,47 +16,37 @@ pub(crate) struct Dimension<'t> {
     pub is_of_request: bool,
     /// The name of a header, the path of a claim, filter and key of metadata.
     pub name: &'t str,
-    /// Rows that want something of it.
-    pub wanting: U64s<'t>,
-    /// Rows that refuse something.
-    pub refusing: Option<U64s<'t>>,
+    /// The column of rows that want something of it.
+    pub wanting: usize,
+    /// That of rows that refuse something.
+    pub refusing: Option<usize>,
     pub indexes: Vec<Index<'t>>,
-    /// Tests that are spelled out, from one on.
-    pub tests: (u32, u32),
-    /// Those are all tests of the attribute.
-    pub has_all_tests: bool,
-    /// Rows that want nothing of it.
-    pub indifferent: SetRef,
+    /// Tests that are spelled out, from one place up to another.
+    pub tests: [u32; 2],
+    pub spelled: u32,
+    /// Rows that want nothing of it, as a set; of the one that leads at connections.
+    pub indifferent: Option<u32>,
 }
 
 impl<'t> Dimension<'t> {
     /// Visits the sets that a connection leads to.
     #[inline(always)]
-    pub fn of_connection(
-        &self,
-        store: &Store<'t>,
-        connection: &Connection<'_>,
-        visit: &mut impl FnMut(Side, SetRef),
-    ) {
+    pub fn of_connection(&self, store: &Store<'t>, connection: &Connection<'_>, to: &mut impl Gather<'t>) {
         match self.attribute {
             Attribute::Peer => {
                 // ztunnel knows one name.
                 let most = if store.engine == Engine::Ztunnel { 1 } else { usize::MAX };
-                connection.names.iter().take(most).for_each(|name| self.peer(store, name, visit));
+                connection.names.iter().take(most).for_each(|name| self.peer(store, name, to));
             }
-            Attribute::Port => self.record(store, |index| index.intervals.port(connection.port), visit),
-            Attribute::SourceIp => {
-                self.record(store, |index| index.intervals.address(connection.source), visit)
-            }
-            Attribute::RemoteIp => {
-                self.record(store, |index| index.intervals.address(connection.remote), visit)
-            }
+            Attribute::Port => self.record(store, |index| index.intervals.port(connection.port), to),
+            Attribute::SourceIp => self.record(store, |index| index.intervals.address(connection.source), to),
+            Attribute::RemoteIp => self.record(store, |index| index.intervals.address(connection.remote), to),
             Attribute::DestinationIp => {
-                self.record(store, |index| index.intervals.address(connection.destination), visit);
+                self.record(store, |index| index.intervals.address(connection.destination), to);
             }
             // gRPC servers know no name. Envoy takes a missing name for an empty one.
-            Attribute::Sni if store.engine == Engine::Grpc => self.text(store, b"", visit),
-            Attribute::Sni => self.text(store, connection.sni.unwrap_or_default(), visit),
+            Attribute::Sni if store.engine == Engine::Grpc => self.text(store, b"", to),
+            Attribute::Sni => self.text(store, connection.sni.unwrap_or_default(), to),
             _ => {}
         }
     }
@@ -69,29 +58,29 @@ impl<'t> Dimension<'t> {
         store: &Store<'t>,
         request: &impl RequestAttributes,
         joins_headers: bool,
-        visit: &mut impl FnMut(Side, SetRef),
+        to: &mut impl Gather<'t>,
     ) {
         match self.attribute {
-            Attribute::Method => self.optional(store, request.method(), visit),
-            Attribute::Path => self.optional(store, request.path(), visit),
-            Attribute::Authority => self.optional(store, request.authority(), visit),
-            Attribute::Header if joins_headers => self.joined(store, request, visit),
-            Attribute::Header => request.header(self.name, &mut |line| self.text(store, line, visit)),
-            Attribute::Token => self.token(store, request, visit),
+            Attribute::Method => self.optional(store, request.method(), to),
+            Attribute::Path => self.optional(store, request.path(), to),
+            Attribute::Authority => self.optional(store, request.authority(), to),
+            Attribute::Header if joins_headers => self.joined(store, request, to),
+            Attribute::Header => request.header(self.name, &mut |line| self.text(store, line, to)),
+            Attribute::Token => self.token(store, request, to),
             Attribute::Claim => {
-                request.claim(ClaimPath(self.name), &mut |text| self.text(store, text, visit));
+                request.claim(ClaimPath(self.name), &mut |text| self.text(store, text, to));
             }
             Attribute::MetadataText => {
                 let (filter, key) = self.filter_and_key();
-                self.optional(store, request.metadata_text(filter, key), visit);
+                self.optional(store, request.metadata_text(filter, key), to);
             }
             Attribute::MetadataList => {
                 let (filter, key) = self.filter_and_key();
-                request.metadata_list(filter, key, &mut |text| self.text(store, text, visit));
+                request.metadata_list(filter, key, &mut |text| self.text(store, text, to));
             }
             Attribute::RemoteIp => {
                 if let Some(address) = request.remote() {
-                    self.record(store, |index| index.intervals.address(address), visit);
+                    self.record(store, |index| index.intervals.address(address), to);
                 }
             }
             _ => {}
@@ -103,101 +92,101 @@ impl<'t> Dimension<'t> {
     }
 
     #[inline(always)]
-    fn optional(&self, store: &Store<'t>, text: Option<&[u8]>, visit: &mut impl FnMut(Side, SetRef)) {
+    fn optional(&self, store: &Store<'t>, text: Option<&[u8]>, to: &mut impl Gather<'t>) {
         if let Some(text) = text {
-            self.text(store, text, visit);
+            self.text(store, text, to);
         }
     }
 
     /// A text that is there.
     #[inline(always)]
-    fn text(&self, store: &Store<'t>, text: &[u8], visit: &mut impl FnMut(Side, SetRef)) {
+    fn text(&self, store: &Store<'t>, text: &[u8], to: &mut impl Gather<'t>) {
         for index in &self.indexes {
             let part = if index.view == View::Path { without_query(text) } else { text };
-            store.look_up(index, part, Value::of(text), visit);
+            store.look_up(index, part, Value::of(text), to);
         }
     }
 
     #[inline(always)]
-    fn record(
-        &self,
-        store: &Store<'t>,
-        find: impl Fn(&Index<'t>) -> Option<u32>,
-        visit: &mut impl FnMut(Side, SetRef),
-    ) {
+    fn record(&self, store: &Store<'t>, find: impl Fn(&Index<'t>) -> Option<u32>, to: &mut impl Gather<'t>) {
         if let Some(record) = self.indexes.first().and_then(find) {
-            store.visit(record, Value::default(), visit);
+            store.entry(record, Value::default(), to);
         }
     }
 
-    /// A name of the peer. Names of workloads are looked up; every other name is tested, test by test.
+    /// A name of the peer. Names of workloads are looked up whole and in parts. Of every other name there is what it is
+    /// as a whole, and tests of its parts, test by test.
     #[inline(always)]
-    fn peer(&self, store: &Store<'t>, name: &[u8], visit: &mut impl FnMut(Side, SetRef)) {
-        let identity = if store.engine == Engine::Ztunnel {
-            // Every other name is nobody, as far as ztunnel can tell.
-            let Some(identity) = Identity::of_ztunnel(name) else { return };
-            identity
-        } else {
-            match Identity::parse(name) {
-                Some(identity) if identity.is_plain() => identity,
-                _ => return self.all_tests(store, Value::of(name), visit),
+    fn peer(&self, store: &Store<'t>, name: &[u8], to: &mut impl Gather<'t>) {
+        let whole = self.indexes.first().filter(|index| index.view == View::Whole);
+        let principal = name.strip_prefix(SCHEME);
+        let value = Value::of(name);
+        // A workload that is known as a whole is known in all its parts, so most names need not even be taken apart.
+        if let (Some(whole), Some(principal)) = (whole, principal)
+            && store.look_up_whole(whole, principal, value, to)
+        {
+            return;
+        }
+        match Identity::of_workload(name, store.engine) {
+            Some(identity) => {
+                for index in &self.indexes {
+                    match index.view {
+                        View::TrustDomain => store.look_up(index, identity.trust_domain, value, to),
+                        View::Namespace => store.look_up(index, identity.namespace, value, to),
+                        View::Account => store.look_up(index, identity.tail, value, to),
+                        _ => store.look_beside(index, identity.principal, value, to),
+                    }
+                }
             }
-        };
-        for index in &self.indexes {
-            let part = match index.view {
-                View::TrustDomain => identity.trust_domain,
-                View::Namespace => identity.namespace,
-                View::Account => identity.tail,
-                _ => identity.principal,
-            };
-            // A name that is known as a whole is known in all its parts.
-            if store.look_up(index, part, Value::of(name), visit) && index.view == View::Whole {
-                return;
+            // Every other name is nobody, as far as ztunnel can tell.
+            None if store.engine == Engine::Ztunnel => {}
+            None => {
+                match (whole, principal) {
+                    (Some(whole), Some(principal)) => store.look_beside(whole, principal, value, to),
+                    (Some(whole), None) if whole.there != NONE && !name.is_empty() => {
+                        store.entry(whole.there, value, to);
+                    }
+                    _ => {}
+                }
+                self.spelled(store, value, to);
             }
         }
     }
 
-    fn all_tests(&self, store: &Store<'t>, value: Value<'_>, visit: &mut impl FnMut(Side, SetRef)) {
-        let (start, count) = self.tests;
-        (start..start.saturating_add(count)).for_each(|test| store.test(test, value, visit));
+    fn spelled(&self, store: &Store<'t>, value: Value<'_>, to: &mut impl Gather<'t>) {
+        for (placed, test) in store.tests.range(self.tests, store.sets) {
+            if test.holds(value, store.engine) {
+                placed.wanted.into_iter().for_each(|set| to.add(Side::Wanted, set));
+                placed.refused.into_iter().for_each(|set| to.add(Side::Refused, set));
+            }
+        }
     }
 
-    fn token(
-        &self,
-        store: &Store<'t>,
-        request: &impl RequestAttributes,
-        visit: &mut impl FnMut(Side, SetRef),
-    ) {
+    fn token(&self, store: &Store<'t>, request: &impl RequestAttributes, to: &mut impl Gather<'t>) {
         let value = Value { text: request.issuer(), second: request.subject() };
         for index in &self.indexes {
             let part = if index.view == View::Subject { value.second } else { value.text };
             if let Some(part) = part {
-                store.look_up(index, part, value, visit);
+                store.look_up(index, part, value, to);
             }
         }
     }
 
     /// Header lines that count as one text with commas.
-    fn joined(
-        &self,
-        store: &Store<'t>,
-        request: &impl RequestAttributes,
-        visit: &mut impl FnMut(Side, SetRef),
-    ) {
+    fn joined(&self, store: &Store<'t>, request: &impl RequestAttributes, to: &mut impl Gather<'t>) {
         let mut lines = 0usize;
         request.header(self.name, &mut |_| lines += 1);
         if lines == 1 {
-            return request.header(self.name, &mut |line| self.text(store, line, visit));
+            return request.header(self.name, &mut |line| self.text(store, line, to));
         }
         if lines == 0 {
             return;
         }
         let joined = Joined::new(|each| request.header(self.name, each));
-        let (start, count) = self.tests;
-        for test in (start..start.saturating_add(count)).filter_map(|test| store.tests.get(test)) {
+        for (placed, test) in store.tests.range(self.tests, store.sets) {
             if joined.passes(&test) {
-                test.wanted.into_iter().for_each(|set| visit(Side::Wanted, set));
-                test.refused.into_iter().for_each(|set| visit(Side::Refused, set));
+                placed.wanted.into_iter().for_each(|set| to.add(Side::Wanted, set));
+                placed.refused.into_iter().for_each(|set| to.add(Side::Refused, set));
             }
         }
     }

@@ -13,7 +13,7 @@ pub const VERSION: u32 = 1;
 /// 56), the set of all rows (`u32` at 60).
 pub const HEAD: usize = 64;
 /// How many sections there are.
-pub const SECTIONS: usize = 15;
+pub const SECTIONS: usize = 17;
 /// Where the hash stands.
 pub const HASH_AT: usize = 24;
 /// No place.
@@ -29,12 +29,14 @@ pub const POLICY_ORDER: u8 = 2;
 pub const NEEDS_ALLOW: u8 = 4;
 /// There are ALLOW policies on trial.
 pub const HAS_DRY_ALLOW: u8 = 8;
+/// Numbers of rules and policies have 32 bits instead of 16.
+pub const WIDE_RULES: u8 = 16;
 
-/// Per segment four `u32`: what it leads to, its first word, and its provider as a text.
+/// Per segment three `u32`: what it leads to, its first word, and its provider as a text.
 pub const SEGMENTS: usize = 0;
-/// Per row a `u32`: its rule.
+/// Per row its rule; all bits for a row that is none.
 pub const ROW_RULES: usize = 1;
-/// Per rule two `u32`: its policy, and its place in the policy.
+/// Per rule two numbers: its policy, and its place in the policy.
 pub const RULES: usize = 2;
 /// Per policy [`POLICY`] `u32`: namespace, name, and what is written before and behind the names of its rules, as texts.
 pub const POLICIES: usize = 3;
@@ -42,78 +44,90 @@ pub const POLICIES: usize = 3;
 pub const DIMENSIONS: usize = 4;
 /// Per index [`INDEX`] `u32`.
 pub const INDEXES: usize = 5;
-/// Row sets with a bit per row, as `u64`.
-pub const BITS: usize = 6;
-/// Other row sets, as `u32`: a count, then as many rows; or a count with [`BLOCKS`], as many words, then as many masks of
-/// two numbers, the lower half first. Rows and words ascend.
+/// Row sets with a bit per row, as `u64`: of the first word those of all sets, then of the second, and so on, so that all
+/// that is known of a word stands together.
+pub const COLUMNS: usize = 6;
+/// Row sets of many rows, as `u64`: groups of 32 words each ([`GROUP_WORDS`]), then a mask per word that has rows.
 pub const SETS: usize = 7;
-/// What a value of an attribute leads to, as `u32`: a head, then sets, then tests.
-pub const RECORDS: usize = 8;
-/// Per slot of a look-up table three `u32`: tag and length, text, record.
-pub const SLOTS: usize = 9;
-/// Lengths of prefixes and suffixes, as `u32`, ascending.
-pub const LENGTHS: usize = 10;
-/// Per test [`TEST`] `u32`.
-pub const TESTS: usize = 11;
-/// Of ports and IPv4 addresses the borders of intervals, as `u32`, ascending; and the records of all intervals.
-pub const BORDERS: usize = 12;
+/// Row sets of few rows that several records share: the length in bytes, then rows.
+pub const LISTS: usize = 8;
+/// Texts with what they lead to, as bytes.
+pub const ENTRIES: usize = 9;
+/// Slots of look-up tables, as `u32`: the place of an entry, and in the bits above a part of the hash of its text. Zero
+/// for a free one.
+pub const SLOTS: usize = 10;
+/// Of prefixes or suffixes: a filter of [`FILTER`] `u32`, then their lengths, as `u32`, ascending.
+pub const LENGTHS: usize = 11;
+/// Tests that are spelled out, as bytes.
+pub const TESTS: usize = 12;
+/// Of ports and IPv4 addresses the borders of intervals, as `u32`, ascending; and the entries of all intervals.
+pub const BORDERS: usize = 13;
 /// Of IPv6 addresses the borders of intervals, as `u128`, ascending.
-pub const WIDE_BORDERS: usize = 13;
-/// Texts.
-pub const POOL: usize = 14;
+pub const WIDE_BORDERS: usize = 14;
+/// Starts that texts of entries share, as texts, `u32` each.
+pub const STARTS: usize = 15;
+/// Texts, each behind its length.
+pub const POOL: usize = 16;
 
 /// Numbers of a policy.
-pub const POLICY: usize = 8;
-/// Numbers of a dimension: attribute, how it is asked ([`OF_CONNECTION`], [`OF_REQUEST`], [`DRIVER`]), name (two), rows
-/// that want something (place in `BITS`), rows that refuse something (place in `BITS` or [`NONE`]), indexes (two), tests
-/// (two), whether those tests are all (1), rows that want nothing, as a set.
+pub const POLICY: usize = 4;
+/// Numbers of a dimension: attribute, how it is asked ([`OF_CONNECTION`], [`OF_REQUEST`], [`DRIVER`]), name as a text, rows
+/// that want something (a column), rows that refuse something (a column or [`NONE`]), indexes (first and count), tests
+/// (from and up to a place), which of its tests are spelled out ([`SPELLED_ALL`], [`SPELLED_PARTS`] or zero), rows that
+/// want nothing as a set (of the one that leads at connections, else [`NONE`]), and one of zero.
 pub const DIMENSION: usize = 12;
+/// Every test is spelled out.
+pub const SPELLED_ALL: u32 = 1;
+/// Every test of another view than the whole.
+pub const SPELLED_PARTS: u32 = 2;
 /// A dimension that is asked once per connection.
 pub const OF_CONNECTION: u32 = 0;
 /// A dimension that is asked of each request.
 pub const OF_REQUEST: u32 = 1;
-/// The one dimension of requests that is asked first.
+/// The one dimension of requests that is asked first where many rows are in question.
 pub const DRIVER: u32 = 2;
 /// Numbers of an index: view, fold, then exact slots (two), prefix slots (two) and lengths (two), suffix slots (two) and
-/// lengths (two), records of texts that are there, that are not empty, and that are not empty and have no line break;
-/// one of zero. Of numbers behind view and fold: borders of ports or IPv4 addresses (place and count in `BORDERS`), the
-/// place of their records there, borders of IPv6 addresses (two, in `WIDE_BORDERS`), the place of their records.
+/// lengths (two), entries of texts that are there, and of those that are not empty and have no line break; two of zero.
+/// Of numbers behind view and fold: borders of ports or IPv4 addresses (place and count in `BORDERS`), the place of their
+/// entries there, borders of IPv6 addresses (two, in `WIDE_BORDERS`), the place of their entries.
 pub const INDEX: usize = 16;
-/// Numbers of a test: kind, first text (two), second text (two), sets of rows that want and that refuse it.
-pub const TEST: usize = 7;
+/// Numbers of a filter: how many bytes of a text are looked at, then a bit for each eight bits of their hash.
+pub const FILTER: usize = 9;
 
-/// The head of a record: counts of wanting sets, refusing sets and tests, eight bits each, then these flags. Nothing
-/// else of the view can match.
-pub const COMPLETE: u32 = 1 << 24;
+/// The first byte of what an entry leads to, behind its text (a shared start, its length, its own bytes). Nothing else of
+/// the view can match.
+pub const COMPLETE: u8 = 1;
 /// The first wanting set is that of the literal itself.
-pub const OWN_WANTED: u32 = 1 << 25;
+pub const OWN_WANTED: u8 = 2;
 /// The first refusing set is that of the literal itself.
-pub const OWN_REFUSED: u32 = 1 << 26;
-/// Behind the tests stands the record of a shorter affix, which holds too. It stands before this one.
-pub const PARENT: u32 = 1 << 27;
-/// In the place of a record: one wanting set, that of the literal itself, and nothing else of the view can match.
-pub const DIRECT: u32 = 1 << 31;
-/// Kinds of sets in bits 29 and 30 of a set's reference; the rest is a place or a row.
-pub const SET_KIND_SHIFT: u32 = 29;
-/// The place or row.
-pub const SET_PLACE: u32 = (1 << SET_KIND_SHIFT) - 1;
-/// Rows one by one.
+pub const OWN_REFUSED: u8 = 4;
+/// Behind the tests stands an earlier entry that holds too.
+pub const PARENT: u8 = 8;
+/// Counts of wanting sets, of refusing sets and of tests follow; otherwise there is one wanting set.
+pub const COUNTED: u8 = 16;
+/// An earlier entry follows that says what this one leads to.
+pub const ALIAS: u8 = 32;
+/// The text only leads on to longer ones.
+pub const MARKER: u8 = 64;
+
+/// Kinds of sets in the lowest two bits of a set's number. Rows stand right behind it, as many bytes as the number says.
 pub const SET_ROWS: u32 = 0;
-/// Words with masks.
-pub const SET_BLOCKS: u32 = 1;
-/// A bit per row.
-pub const SET_BITS: u32 = 2;
-/// A single row.
-pub const SET_ROW: u32 = 3;
+/// A column.
+pub const SET_COLUMN: u32 = 1;
+/// A place in `SETS`.
+pub const SET_GROUPS: u32 = 2;
+/// A place in `LISTS`.
+pub const SET_LIST: u32 = 3;
+/// How many words a group tells of: a bit for each in its lower half, and in the upper half how many words have rows in
+/// the groups before.
+pub const GROUP_WORDS: usize = 32;
 
-/// In the head of a set: words with masks.
-pub const BLOCKS: u32 = 1 << 31;
-/// In the head of a set: how many rows or words.
-pub const SET_COUNT: u32 = BLOCKS - 1;
+/// In the second byte of a test, behind its kind: rows that want it follow.
+pub const TEST_WANTED: u8 = 1;
+/// Rows that refuse it follow.
+pub const TEST_REFUSED: u8 = 2;
 
-/// In the length of a slot: it only leads on to longer affixes.
-pub const MARKER: u32 = 1 << 15;
-/// The longest text of a slot.
+/// The longest text of an entry.
 pub const LONGEST: usize = (1 << 15) - 1;
 
 /// Steps of a template: any number of characters of a segment and slashes.
@@ -130,3 +144,21 @@ pub const TAKES_SEGMENT: u8 = 1;
 pub const TAKES_SLASHES: u8 = 2;
 /// The most steps of such a template.
 pub const MOST_STEPS: usize = 1023;
+
+/// How many bits of a slot are the place of its entry; the rest is of the hash.
+pub fn place_bits(entries: usize) -> u32 {
+    (usize::BITS - entries.leading_zeros()).min(32)
+}
+
+/// The part of a hash that stands in a slot, with the place of the entry.
+#[inline(always)]
+pub fn slot(hash: u64, entry: u32, place_bits: u32) -> u32 {
+    // At 32 bits there is no room for the hash.
+    entry | (hash as u32).checked_shl(place_bits).unwrap_or_default()
+}
+
+/// The bit of a filter for the bytes that it looks at.
+#[inline(always)]
+pub fn filter_bit(hash: u64) -> (usize, u32) {
+    ((hash >> 5) as usize & 7, (hash as u32) & 31)
+}

@@ -1,5 +1,12 @@
 //! The names of peers.
 
+use crate::kinds::Engine;
+
+/// Whether a table looks the name (`spiffe://…`) up as that of a workload, whole and in parts.
+pub fn is_workload(name: &[u8], engine: Engine) -> bool {
+    Identity::of_workload(name, engine).is_some()
+}
+
 /// How names of URI SANs of the mesh begin.
 pub(crate) const SCHEME: &[u8] = b"spiffe://";
 
@@ -45,6 +52,15 @@ impl<'n> Identity<'n> {
         let is_of_name = |c: char| !c.is_whitespace() && !c.is_control() && c != '*';
         let tail = std::str::from_utf8(identity.tail).ok()?;
         (identity.trust_domain.iter().all(is_of_domain) && tail.chars().all(is_of_name)).then_some(identity)
+    }
+
+    /// The name of a workload all parts of which are looked up.
+    #[inline]
+    pub fn of_workload(name: &'n [u8], engine: Engine) -> Option<Identity<'n>> {
+        match engine {
+            Engine::Ztunnel => Identity::of_ztunnel(name),
+            _ => Identity::parse(name).filter(Identity::is_plain),
+        }
     }
 
     /// Whether Envoy's tests of namespaces find the namespace in its place and nowhere else. They look for `/ns/` in the

@@ -1,12 +1,12 @@
 //! From a text to the row sets that it leads to.
 
-use crate::bytes::{U32s, U128s, place};
-use crate::format::{COMPLETE, DIRECT, INDEX, NONE, PARENT};
+use crate::bytes::{Reader, U32s, U128s, place};
+use crate::format::{ALIAS, COMPLETE, COUNTED, INDEX, NONE, PARENT};
 use crate::kinds::{Engine, View};
-use crate::lookup::{Affixes, Slots};
+use crate::lookup::{Affixes, Entries, Slots};
 use crate::number::Intervals;
-use crate::set::SetRef;
-use crate::test::{Pool, Tests, Value, is_line};
+use crate::set::{RowSet, Sets};
+use crate::test::{Tests, Value, is_line};
 
 /// What a set is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +17,25 @@ pub(crate) enum Side {
     Refused,
 }
 
+/// Takes the sets that a value leads to.
+pub(crate) trait Gather<'t> {
+    /// One set.
+    fn add(&mut self, side: Side, set: RowSet<'t>);
+
+    /// Whether any row of the set is of interest, so that a test of it is worth the while.
+    fn cares(&self, set: RowSet<'t>) -> bool {
+        let _ = set;
+        true
+    }
+}
+
 /// The parts of a table that look-ups need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Store<'t> {
     pub engine: Engine,
     pub indexes: U32s<'t>,
-    pub records: U32s<'t>,
+    pub sets: Sets<'t>,
+    pub entries: Entries<'t>,
     pub slots: U32s<'t>,
     pub lengths: U32s<'t>,
     pub tests: Tests<'t>,
@@ -37,14 +50,14 @@ pub(crate) struct Index<'t> {
     pub exact: Slots<'t>,
     pub prefixes: Affixes<'t>,
     pub suffixes: Affixes<'t>,
-    /// Records of texts that are there, that are not empty, that are not empty and have no line break; or [`NONE`].
-    pub records: [u32; 3],
+    /// Entries of texts that are there, and of those that are not empty and have no line break; or [`NONE`].
+    pub there: u32,
+    pub line: u32,
     /// Of numbers instead of all that.
     pub intervals: Intervals<'t>,
 }
 
 impl<'t> Store<'t> {
-    #[inline(always)]
     pub fn index(&self, index: u32) -> Index<'t> {
         let at = place(index) * INDEX;
         let number = |place: usize| self.indexes.at(at + place);
@@ -53,12 +66,8 @@ impl<'t> Store<'t> {
             return self.numbers(number);
         }
         let fold = number(1) != 0;
-        let pool: Pool<'t> = self.tests.pool;
-        let slots = |at: usize| {
-            let (start, count) = (number(at), number(at + 1));
-            let slots = self.slots.range(place(start).saturating_mul(3), place(count).saturating_mul(3));
-            Slots { slots, count, fold, pool }
-        };
+        let slots =
+            |at: usize| Slots { slots: self.slots.range(place(number(at)), place(number(at + 1))), fold };
         let affixes = |at: usize, is_suffix| Affixes {
             slots: slots(at),
             lengths: self.lengths.range(place(number(at + 2)), place(number(at + 3))),
@@ -69,7 +78,8 @@ impl<'t> Store<'t> {
             exact: slots(2),
             prefixes: affixes(4, false),
             suffixes: affixes(8, true),
-            records: [number(12), number(13), number(14)],
+            there: number(12),
+            line: number(13),
             intervals: Intervals::default(),
         }
     }
@@ -81,7 +91,8 @@ impl<'t> Store<'t> {
             exact: Slots::default(),
             prefixes: Affixes::default(),
             suffixes: Affixes::default(),
-            records: [NONE; 3],
+            there: NONE,
+            line: NONE,
             intervals: Intervals {
                 borders: self.borders.range(number(2), number(3)),
                 records: self.borders.range(number(4), number(3)),
@@ -91,81 +102,121 @@ impl<'t> Store<'t> {
         }
     }
 
-    /// Visits the sets that a text of the view leads to. `value` is what its tests look at. Tells whether nothing else of
-    /// the view can match.
+    /// Visits the sets that a text of the view leads to. `value` is what its tests look at.
     #[inline(always)]
-    pub fn look_up(
+    pub fn look_up(&self, index: &Index<'t>, text: &[u8], value: Value<'_>, to: &mut impl Gather<'t>) {
+        if !self.look_up_whole(index, text, value, to) {
+            self.look_beside(index, text, value, to);
+        }
+    }
+
+    /// Visits the sets that the text as a whole leads to. Tells whether nothing else of the view can match.
+    #[inline(always)]
+    pub fn look_up_whole(
         &self,
         index: &Index<'t>,
         text: &[u8],
         value: Value<'_>,
-        visit: &mut impl FnMut(Side, SetRef),
+        to: &mut impl Gather<'t>,
     ) -> bool {
-        if let Some((record, _)) = index.exact.find(text)
-            && self.visit(record, value, visit)
-        {
-            return true;
+        match index.exact.find(text, &self.entries) {
+            Some(record) => self.visit(record, value, to),
+            None => false,
         }
-        let affixes = [&index.prefixes, &index.suffixes];
-        for affix in affixes.into_iter().filter(|affixes| affixes.slots.count > 0) {
-            if let Some(record) = affix.longest(text) {
-                self.visit(record, value, visit);
-            }
-        }
-        let [there, some, line] = index.records;
-        if there != NONE {
-            self.visit(there, value, visit);
-        }
-        if some != NONE && !text.is_empty() {
-            self.visit(some, value, visit);
-        }
-        if line != NONE && is_line(text) {
-            self.visit(line, value, visit);
-        }
-        false
     }
 
-    /// Visits the sets of a record, and tells whether it is complete.
+    /// Visits the sets that the text leads to by how it begins and ends, and by being there.
     #[inline(always)]
-    pub fn visit(&self, record: u32, value: Value<'_>, visit: &mut impl FnMut(Side, SetRef)) -> bool {
-        if record & DIRECT != 0 {
-            visit(Side::Wanted, SetRef(record & !DIRECT));
-            return true;
+    pub fn look_beside(&self, index: &Index<'t>, text: &[u8], value: Value<'_>, to: &mut impl Gather<'t>) {
+        for affixes in [&index.prefixes, &index.suffixes] {
+            if let Some(record) = affixes.longest(text, &self.entries) {
+                self.visit(record, value, to);
+            }
         }
-        let mut record = record;
+        if index.there != NONE {
+            self.entry(index.there, value, to);
+        }
+        if index.line != NONE && is_line(text) {
+            self.entry(index.line, value, to);
+        }
+    }
+
+    /// Visits the sets of an entry.
+    #[inline(always)]
+    pub fn entry(&self, entry: u32, value: Value<'_>, to: &mut impl Gather<'t>) {
+        let (_, record) = self.entries.text(entry);
+        self.visit(record, value, to);
+    }
+
+    /// Visits the sets that stand behind the text of an entry, and tells whether they are complete.
+    #[inline(always)]
+    pub fn visit(&self, record: usize, value: Value<'_>, to: &mut impl Gather<'t>) -> bool {
+        let mut reader = Reader::new(self.entries.bytes, record);
         loop {
-            let at = place(record);
-            let head = self.records.at(at);
-            let counts = [head & 0xff, (head >> 8) & 0xff, (head >> 16) & 0xff].map(place);
-            let [wanted, refused, tests] = counts;
-            let sets = self.records.range(at + 1, wanted + refused);
-            for (place, set) in sets.iter().enumerate() {
-                visit(if place < wanted { Side::Wanted } else { Side::Refused }, SetRef(set));
+            let here = reader.at;
+            let head = reader.byte();
+            let mut next = None;
+            if head & ALIAS != 0 {
+                next = Some(reader.number());
+            } else if head & COUNTED == 0 {
+                let set = self.sets.read(&mut reader);
+                to.add(Side::Wanted, set);
+            } else {
+                let counts = [reader.number(), reader.number(), reader.number()];
+                self.visit_counted(&mut reader, counts, value, to);
             }
-            for test in self.records.range(at + 1 + wanted + refused, tests).iter() {
-                self.test(test, value, visit);
+            if head & PARENT != 0 {
+                next = Some(reader.number());
             }
-            if head & PARENT == 0 {
-                return head & COMPLETE != 0;
-            }
+            let Some(next) = next else { return head & COMPLETE != 0 };
             // Validation saw that it stands before this one, so the chain ends.
-            let parent = self.records.at(at + 1 + wanted + refused + tests);
-            if parent >= record {
+            let (_, at) = self.entries.text(next);
+            if at >= here {
                 return false;
             }
-            record = parent;
+            reader.at = at;
+        }
+    }
+
+    #[inline(always)]
+    fn visit_counted(
+        &self,
+        reader: &mut Reader<'t>,
+        [wanted, refused, tests]: [u32; 3],
+        value: Value<'_>,
+        to: &mut impl Gather<'t>,
+    ) {
+        for (count, side) in [(wanted, Side::Wanted), (refused, Side::Refused)] {
+            for _ in 0..count {
+                if reader.is_at_end() {
+                    return;
+                }
+                let set = self.sets.read(reader);
+                to.add(side, set);
+            }
+        }
+        let mut test = 0u32;
+        for _ in 0..tests {
+            if reader.is_at_end() {
+                return;
+            }
+            test = test.wrapping_add(reader.number());
+            self.test(test, value, to);
         }
     }
 
     /// Visits the sets of a test if the value passes it.
-    #[inline]
-    pub fn test(&self, test: u32, value: Value<'_>, visit: &mut impl FnMut(Side, SetRef)) {
-        let Some(test) = self.tests.get(test).filter(|test| test.holds(value, self.engine)) else { return };
-        if let Some(set) = test.wanted {
-            visit(Side::Wanted, set);
+    #[inline(always)]
+    pub fn test(&self, test: u32, value: Value<'_>, to: &mut impl Gather<'t>) {
+        let placed = self.tests.get(test, &self.sets);
+        let sets = [placed.wanted, placed.refused];
+        if !sets.iter().flatten().any(|set| to.cares(*set)) {
+            return;
         }
-        if let Some(set) = test.refused {
-            visit(Side::Refused, set);
+        let holds = self.tests.texts(&placed).is_some_and(|(test, _)| test.holds(value, self.engine));
+        if holds {
+            placed.wanted.into_iter().for_each(|set| to.add(Side::Wanted, set));
+            placed.refused.into_iter().for_each(|set| to.add(Side::Refused, set));
         }
     }
 }

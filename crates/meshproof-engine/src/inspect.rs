@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use crate::attributes::{ClaimPath, Connection, RequestAttributes};
-use crate::bytes::place;
+use crate::bytes::{Reader, place};
 use crate::dimension::Dimension;
-use crate::format::{DIRECT, NONE, OWN_REFUSED, OWN_WANTED};
-use crate::index::{Index, Side};
+use crate::format::{ALIAS, COUNTED, MARKER, NONE, OWN_REFUSED, OWN_WANTED, SPELLED_ALL, SPELLED_PARTS};
+use crate::index::{Gather, Index, Side};
 use crate::kinds::{Attribute, Effect, TestKind, View};
 use crate::rule::RuleRef;
-use crate::set::SetRef;
+use crate::set::{RowSet, Sets};
 use crate::table::Table;
 
 /// A test as it stands in a table, with the rows that look at it.
@@ -36,14 +36,14 @@ pub struct StoredAttribute {
     pub name: String,
     /// It is asked of every request, not once per connection.
     pub is_of_request: bool,
-    /// It is asked first, and leads to rows.
+    /// It is asked first where many rows are in question.
     pub is_driver: bool,
     /// Rows that want something of it.
     pub wanting: Vec<u32>,
     /// Rows that refuse something of it.
     pub refusing: Vec<u32>,
-    /// Rows that want nothing of it.
-    pub indifferent: Vec<u32>,
+    /// Rows that want nothing of it, where they are kept: of the attribute that leads at connections.
+    pub indifferent: Option<Vec<u32>>,
     /// Everything that rows want or refuse.
     pub tests: Vec<StoredTest>,
 }
@@ -79,12 +79,17 @@ pub enum Probe<'p> {
 impl<'t> Table<'t> {
     /// The rows, in order.
     pub fn stored_rows(&self) -> impl Iterator<Item = StoredRow<'t>> + '_ {
-        let rows = self.row_rules.iter().enumerate().filter(|(_, rule)| *rule != NONE);
-        rows.filter_map(|(row, rule)| {
+        let rules = (0..self.row_rules.len()).map(|row| (row, self.row_rules.at(row)));
+        rules.filter(|(_, rule)| *rule != NONE).filter_map(|(row, rule)| {
             let segment = self.segments.get(place(*self.segment_of.get(row / 64)?))?;
             let row = u32::try_from(row).ok()?;
             Some(StoredRow { row, rule: RuleRef(rule), effect: segment.effect, provider: segment.provider })
         })
+    }
+
+    /// The rows that are in question where no attribute of the connection is asked.
+    pub fn stored_everything(&self) -> Vec<u32> {
+        self.rows(self.store.sets.get(self.everything))
     }
 
     fn dimensions(&self) -> impl Iterator<Item = &Dimension<'t>> {
@@ -99,85 +104,90 @@ impl<'t> Table<'t> {
             name: dimension.name.to_owned(),
             is_of_request: dimension.is_of_request,
             is_driver: driver == Some(std::ptr::from_ref(dimension)),
-            wanting: rows_of_bits(dimension.wanting.iter()),
-            refusing: rows_of_bits(dimension.refusing.into_iter().flat_map(|bits| bits.iter())),
-            indifferent: self.rows(dimension.indifferent),
+            wanting: self.rows(RowSet::Column(dimension.wanting)),
+            refusing: dimension.refusing.map(|column| self.rows(RowSet::Column(column))).unwrap_or_default(),
+            indifferent: dimension.indifferent.map(|set| self.rows(self.store.sets.get(set))),
             tests: self.tests_of(dimension),
         };
         self.dimensions().map(stored).collect()
     }
 
-    fn rows(&self, set: SetRef) -> Vec<u32> {
-        let mut rows = Vec::new();
-        self.sets.get(set).each(|word, mask| add_bits(word, mask, &mut rows));
-        rows.sort_unstable();
-        rows.dedup();
-        rows
+    fn rows(&self, set: RowSet<'t>) -> Vec<u32> {
+        rows_of(&self.store.sets, set)
     }
 
     fn tests_of(&self, dimension: &Dimension<'t>) -> Vec<StoredTest> {
-        let rows = |set: Option<SetRef>| set.map(|set| self.rows(set)).unwrap_or_default();
-        let (start, count) = dimension.tests;
-        let spelled = (start..start.saturating_add(count)).filter_map(|test| self.store.tests.get(test));
+        let rows = |set: Option<RowSet<'t>>| set.map(|set| self.rows(set)).unwrap_or_default();
+        let spelled = self.store.tests.range(dimension.tests, self.store.sets);
         let mut tests: Vec<StoredTest> = spelled
-            .map(|test| StoredTest {
+            .map(|(placed, test)| StoredTest {
                 kind: test.kind,
-                first: test.first.to_vec(),
+                first: test.whole_first(),
                 second: test.second.to_vec(),
-                wanted: rows(test.wanted),
-                refused: rows(test.refused),
+                wanted: rows(placed.wanted),
+                refused: rows(placed.refused),
             })
             .collect();
-        if dimension.has_all_tests {
+        if dimension.spelled == SPELLED_ALL {
             return tests;
         }
-        for index in &dimension.indexes {
-            let mut add = |ways: usize, text: &[u8], record: u32| {
-                let [wanted, refused] = self.own_sets(record).map(rows);
+        let is_of_peer = dimension.spelled == SPELLED_PARTS;
+        for index in dimension.indexes.iter().filter(|index| !is_of_peer || index.view == View::Whole) {
+            let mut add = |ways: usize, text: &[u8], entry: u32| {
+                let [wanted, refused] = self.own_sets(entry).map(rows);
                 if !wanted.is_empty() || !refused.is_empty() {
-                    let (kind, first, second) = spell(index, ways, text);
+                    let (kind, first, second) = spell(index, is_of_peer, ways, text);
                     tests.push(StoredTest { kind, first, second, wanted, refused });
                 }
             };
+            let entries = &self.store.entries;
             for (ways, slots) in
                 [&index.exact, &index.prefixes.slots, &index.suffixes.slots].into_iter().enumerate()
             {
-                let real = (0..slots.count).filter_map(|slot| slots.get(slot)).filter(|slot| !slot.is_marker);
-                real.for_each(|slot| add(ways, slot.text, slot.record));
+                let real = slots.entries(entries.place_bits).filter(|entry| !entries.is_marker(*entry));
+                real.for_each(|entry| add(ways, &entries.text(entry).0.whole(), entry));
             }
-            add(3, b"", index.records[0]);
-            add(4, b"", index.records[2]);
+            add(3, b"", index.there);
+            add(4, b"", index.line);
         }
         tests
     }
 
-    /// The sets of the very text that a record belongs to.
-    fn own_sets(&self, record: u32) -> [Option<SetRef>; 2] {
-        if record == NONE {
+    /// The sets of the very text of an entry.
+    fn own_sets(&self, entry: u32) -> [Option<RowSet<'t>>; 2] {
+        if entry == NONE {
             return [None, None];
         }
-        if record & DIRECT != 0 {
-            return [Some(SetRef(record & !DIRECT)), None];
+        let (_, record) = self.store.entries.text(entry);
+        let mut reader = Reader::new(self.store.entries.bytes, record);
+        let head = reader.byte();
+        if head & (ALIAS | MARKER) != 0 {
+            return [None, None];
         }
-        let at = place(record);
-        let head = self.store.records.at(at);
-        let set = |place: usize| Some(SetRef(self.store.records.at(place)));
-        let wanted = if head & OWN_WANTED != 0 { set(at + 1) } else { None };
-        let refused = if head & OWN_REFUSED != 0 { set(at + 1 + place(head & 0xff)) } else { None };
-        [wanted, refused]
+        let counts =
+            if head & COUNTED != 0 { [reader.number(), reader.number(), reader.number()] } else { [1, 0, 0] };
+        let mut first = |count: u32| {
+            let mut first = None;
+            for _ in 0..count {
+                if reader.is_at_end() {
+                    break;
+                }
+                let set = self.store.sets.read(&mut reader);
+                first = first.or(Some(set));
+            }
+            first
+        };
+        let (wanted, refused) = (first(counts[0]), first(counts[1]));
+        [wanted.filter(|_| head & OWN_WANTED != 0), refused.filter(|_| head & OWN_REFUSED != 0)]
     }
 
     /// The rows whose wishes a value of the attribute meets, and those that refuse it. `attribute` is its place among
     /// [`Table::stored_attributes`].
     pub fn probe(&self, attribute: usize, probe: Probe<'_>) -> [Vec<u32>; 2] {
         let Some(dimension) = self.dimensions().nth(attribute) else { return [Vec::new(), Vec::new()] };
-        let mut found = [Vec::new(), Vec::new()];
-        let mut visit = |side, set| {
-            let rows = if side == Side::Wanted { &mut found[0] } else { &mut found[1] };
-            rows.extend(self.rows(set));
-        };
+        let mut to = Found { sets: &self.store.sets, rows: [Vec::new(), Vec::new()] };
         if dimension.is_of_request {
-            dimension.of_request(&self.store, &probe, self.joins_headers, &mut visit);
+            dimension.of_request(&self.store, &probe, self.joins_headers, &mut to);
         } else {
             let mut connection = Connection::default();
             let one;
@@ -194,8 +204,9 @@ impl<'t> Table<'t> {
                 Probe::Port(port) => connection.port = port,
                 Probe::Token(..) => {}
             }
-            dimension.of_connection(&self.store, &connection, &mut visit);
+            dimension.of_connection(&self.store, &connection, &mut to);
         }
+        let mut found = to.rows;
         for rows in &mut found {
             rows.sort_unstable();
             rows.dedup();
@@ -204,14 +215,47 @@ impl<'t> Table<'t> {
     }
 }
 
+/// Takes down the rows of all sets.
+struct Found<'a, 't> {
+    sets: &'a Sets<'t>,
+    rows: [Vec<u32>; 2],
+}
+
+impl<'t> Gather<'t> for Found<'_, 't> {
+    fn add(&mut self, side: Side, set: RowSet<'t>) {
+        let [wanted, refused] = &mut self.rows;
+        let rows = if side == Side::Wanted { wanted } else { refused };
+        rows.extend(rows_of(self.sets, set));
+    }
+}
+
+/// The rows of a set, ascending.
+fn rows_of<'t>(sets: &Sets<'t>, set: RowSet<'t>) -> Vec<u32> {
+    let mut rows = Vec::new();
+    sets.each(set, 0, sets.words, |word, mut mask| {
+        while mask != 0 {
+            rows.push((word as u32) * 64 + mask.trailing_zeros());
+            mask &= mask - 1;
+        }
+    });
+    rows
+}
+
 /// How an index spells a test out that it answers alone. `ways`: whole, prefix, suffix, there, line.
-fn spell(index: &Index<'_>, ways: usize, text: &[u8]) -> (TestKind, Vec<u8>, Vec<u8>) {
+fn spell(index: &Index<'_>, is_of_peer: bool, ways: usize, text: &[u8]) -> (TestKind, Vec<u8>, Vec<u8>) {
     use TestKind as Kind;
     let letters = [b'=', b'<', b'>', b'-', b'*'];
     let half = |text: &[u8]| [letters.get(ways..=ways).unwrap_or_default(), text].concat();
     let kinds = match (index.view, index.exact.fold) {
         (View::Issuer, _) => return (Kind::Token, half(text), b"-".to_vec()),
         (View::Subject, _) => return (Kind::Token, b"-".to_vec(), half(text)),
+        _ if is_of_peer => [
+            Kind::PrincipalExact,
+            Kind::PrincipalPrefix,
+            Kind::PrincipalSuffix,
+            Kind::PrincipalPresent,
+            Kind::PrincipalPresent,
+        ],
         (View::Path, _) => {
             [Kind::PathExact, Kind::PathPrefix, Kind::PathSuffix, Kind::Exists, Kind::PathLine]
         }
@@ -219,19 +263,6 @@ fn spell(index: &Index<'_>, ways: usize, text: &[u8]) -> (TestKind, Vec<u8>, Vec
         (_, false) => [Kind::Exact, Kind::Prefix, Kind::Suffix, Kind::Exists, Kind::Line],
     };
     (kinds.get(ways).copied().unwrap_or(Kind::Exists), text.to_vec(), Vec::new())
-}
-
-fn add_bits(word: usize, mut mask: u64, rows: &mut Vec<u32>) {
-    while mask != 0 {
-        rows.push((word as u32) * 64 + mask.trailing_zeros());
-        mask &= mask - 1;
-    }
-}
-
-fn rows_of_bits(words: impl Iterator<Item = u64>) -> Vec<u32> {
-    let mut rows = Vec::new();
-    words.enumerate().for_each(|(word, mask)| add_bits(word, mask, &mut rows));
-    rows
 }
 
 impl Probe<'_> {

@@ -80,8 +80,7 @@ mod tests {
             });
             for literal in literals {
                 let passes = |kind| {
-                    let test =
-                        Test { kind, first: literal.as_bytes(), second: b"", wanted: None, refused: None };
+                    let test = Test { kind, start: b"", first: literal.as_bytes(), second: b"" };
                     joined.passes(&test)
                 };
                 assert_eq!(passes(TestKind::Exact), text == literal, "{text} {literal}");

@@ -1,29 +1,69 @@
 //! Look-up tables of texts: a whole text, the longest known prefix, the longest known suffix.
 
-use crate::bytes::{U32s, place};
-use crate::format::{MARKER, MOST_PROBES, NONE};
+use crate::bytes::{Reader, U32s, place};
+use crate::format::{FILTER, LONGEST, MARKER, MOST_PROBES, filter_bit, slot};
 use crate::hash::{equals, hash};
-use crate::test::Pool;
+use crate::pool::{Pool, Starts};
+
+/// Texts with what they lead to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entries<'t> {
+    pub bytes: &'t [u8],
+    pub starts: Starts<'t>,
+    /// How many bits of a slot are a place here.
+    pub place_bits: u32,
+}
+
+/// The text of an entry: what it shares with others, and the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntryText<'t> {
+    pub start: &'t [u8],
+    pub rest: &'t [u8],
+}
+
+impl EntryText<'_> {
+    #[inline(always)]
+    fn is(&self, text: &[u8], fold: bool) -> bool {
+        match text.split_at_checked(self.start.len()) {
+            Some((start, rest)) => {
+                equals(rest, self.rest, fold) && (start.is_empty() || equals(start, self.start, fold))
+            }
+            None => false,
+        }
+    }
+
+    pub fn whole(&self) -> Vec<u8> {
+        [self.start, self.rest].concat()
+    }
+}
+
+impl<'t> Entries<'t> {
+    /// The text of an entry, and the place of what it leads to.
+    #[inline(always)]
+    pub fn text(&self, entry: u32) -> (EntryText<'t>, usize) {
+        let mut reader = Reader::new(self.bytes, place(entry));
+        let start = self.starts.get(reader.number());
+        let length = reader.number();
+        let rest = reader.take(length);
+        (EntryText { start, rest }, reader.at)
+    }
+
+    /// Whether the entry only leads on to longer ones.
+    pub fn is_marker(&self, entry: u32) -> bool {
+        let (_, at) = self.text(entry);
+        self.bytes.get(at).is_some_and(|head| head & MARKER != 0)
+    }
+
+    pub fn pool(&self) -> Pool<'t> {
+        self.starts.pool
+    }
+}
 
 /// A run of slots; a text stands at the place of its hash, or not far behind it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slots<'t> {
-    /// Three numbers per slot: tag and length, text, record.
     pub slots: U32s<'t>,
-    /// How many slots there are.
-    pub count: u32,
     pub fold: bool,
-    pub pool: Pool<'t>,
-}
-
-/// What a slot holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot<'t> {
-    pub text: &'t [u8],
-    /// Its record, or [`NONE`]: of a prefix or suffix that of the longest real one in it.
-    pub record: u32,
-    /// It only leads on.
-    pub is_marker: bool,
 }
 
 /// The place at which the search for a hash starts.
@@ -32,82 +72,83 @@ pub fn start(hash: u64, count: u32) -> u32 {
     (((hash >> 32) * u64::from(count)) >> 32) as u32
 }
 
-/// The part of a hash that is kept beside the text.
-#[inline(always)]
-pub fn tag(hash: u64) -> u32 {
-    (hash as u32) & 0xffff
-}
-
 impl<'t> Slots<'t> {
-    /// What is known of the text.
+    /// The entry of the text, by the place of what it leads to.
     #[inline(always)]
-    pub fn find(&self, text: &[u8]) -> Option<(u32, bool)> {
-        if self.count == 0 || text.len() >= MARKER as usize {
+    pub fn find(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
+        let count = self.slots.len();
+        if count == 0 || text.len() > LONGEST {
             return None;
         }
         let hash = hash(text, self.fold);
-        let wanted = tag(hash) | (text.len() as u32) << 16;
-        let mut at = start(hash, self.count);
+        let mask = 1u64.checked_shl(entries.place_bits).unwrap_or_default().wrapping_sub(1) as u32;
+        let wanted = slot(hash, 0, entries.place_bits);
+        let mut at = place(start(hash, count as u32));
         for _ in 0..MOST_PROBES {
-            let here = place(at) * 3;
-            let (head, record) = (self.slots.at(here), self.slots.at(here + 2));
-            if head == NONE {
+            let found = self.slots.at(at);
+            if found == 0 {
                 return None;
             }
-            if head & !(MARKER << 16) == wanted {
-                let literal = self.pool.text(self.slots.at(here + 1), text.len() as u32);
-                if equals(text, literal, self.fold) {
-                    return Some((record, head & (MARKER << 16) != 0));
+            if found & !mask == wanted {
+                let (known, record) = entries.text(found & mask);
+                if known.is(text, self.fold) {
+                    return Some(record);
                 }
             }
             at += 1;
-            if at == self.count {
+            if at == count {
                 at = 0;
             }
         }
         None
     }
 
-    /// What stands in a slot; nothing when it is free.
-    pub fn get(&self, slot: u32) -> Option<Slot<'t>> {
-        let at = place(slot) * 3;
-        let head = self.slots.at(at);
-        (head != NONE && slot < self.count).then(|| Slot {
-            text: self.pool.text(self.slots.at(at + 1), (head >> 16) & (MARKER - 1)),
-            record: self.slots.at(at + 2),
-            is_marker: head & (MARKER << 16) != 0,
-        })
+    /// The entries of all slots.
+    pub fn entries(self, place_bits: u32) -> impl Iterator<Item = u32> + 't {
+        let mask = 1u64.checked_shl(place_bits).unwrap_or_default().wrapping_sub(1) as u32;
+        self.slots.iter().filter(|slot| *slot != 0).map(move |slot| slot & mask)
     }
 }
 
 /// Prefixes or suffixes. Their lengths are searched by halves (Waldvogel and others, 1997): where a text of the middle
-/// length is known, only longer ones can be better, and each text is announced at the lengths that lead to it.
+/// length is known, only longer ones can be better, and each text is announced at the lengths that lead to it. A filter
+/// of the bytes at the end that they all have says of most texts that none is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Affixes<'t> {
     pub slots: Slots<'t>,
+    /// The filter, then the lengths.
     pub lengths: U32s<'t>,
     pub is_suffix: bool,
 }
 
-impl Affixes<'_> {
-    /// The record of the longest known affix of the text.
+impl<'t> Affixes<'t> {
     #[inline(always)]
-    pub fn longest(&self, text: &[u8]) -> Option<u32> {
-        let (mut low, mut high) = (0, self.lengths.len());
-        let mut best = NONE;
+    fn part<'x>(&self, text: &'x [u8], length: usize) -> Option<&'x [u8]> {
+        let rest = text.len().checked_sub(length)?;
+        if self.is_suffix { text.get(rest..) } else { text.get(..length) }
+    }
+
+    /// The longest known affix of the text, by the place of what it leads to.
+    #[inline(always)]
+    pub fn longest(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
+        if self.lengths.len() <= FILTER {
+            return None;
+        }
+        let reach = self.part(text, place(self.lengths.at(0)))?;
+        let (number, bit) = filter_bit(hash(reach, self.slots.fold));
+        if self.lengths.at(1 + number) >> bit & 1 == 0 {
+            return None;
+        }
+        let (mut low, mut high) = (FILTER, self.lengths.len());
+        let mut best = None;
         while low < high {
             let middle = (low + high) / 2;
-            let length = place(self.lengths.at(middle));
-            let affix = match text.len().checked_sub(length) {
-                Some(rest) if self.is_suffix => text.get(rest..),
-                Some(_) => text.get(..length),
-                None => None,
-            };
-            match affix.and_then(|affix| self.slots.find(affix)) {
-                Some((record, _)) => (best, low) = (record, middle + 1),
+            let affix = self.part(text, place(self.lengths.at(middle)));
+            match affix.and_then(|affix| self.slots.find(affix, entries)) {
+                Some(record) => (best, low) = (Some(record), middle + 1),
                 None => high = middle,
             }
         }
-        (best != NONE).then_some(best)
+        best
     }
 }

@@ -49,18 +49,17 @@ impl<'t> Table<'t> {
     /// The rule; nothing for one of another table.
     pub fn rule(&self, rule: RuleRef) -> Option<Rule<'t>> {
         let at = place(rule.0).checked_mul(2).filter(|at| at + 1 < self.rules.len())?;
-        let (policy, rule) = (place(self.rules.at(at)) * POLICY, self.rules.at(at + 1));
+        let (policy, rule) = (place(self.rules.at(at)).wrapping_mul(POLICY), self.rules.at(at + 1));
         let text = |at: usize| {
-            let bytes =
-                self.store.tests.pool.text(self.policies.at(policy + at), self.policies.at(policy + at + 1));
-            std::str::from_utf8(bytes).unwrap_or_default()
+            let text = self.store.entries.pool().text(self.policies.at(policy + at));
+            std::str::from_utf8(text).unwrap_or_default()
         };
         Some(Rule {
             namespace: text(0),
-            policy: text(2),
+            policy: text(1),
             rule,
             engine: self.store.engine,
-            around: [text(4), text(6)],
+            around: [text(2), text(3)],
         })
     }
 

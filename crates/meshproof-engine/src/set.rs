@@ -1,116 +1,163 @@
-//! Sets of rows.
+//! Sets of rows. Rows are counted in words of 64, words in groups of 32.
 
-use crate::bytes::{U32s, U64s, place};
-use crate::format::{SET_BITS, SET_BLOCKS, SET_COUNT, SET_KIND_SHIFT, SET_PLACE, SET_ROW, SET_ROWS};
+use crate::bytes::{Reader, U64s, place};
+use crate::format::{GROUP_WORDS, SET_COLUMN, SET_GROUPS, SET_ROWS};
 
 /// Where sets are kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sets<'t> {
-    pub sets: U32s<'t>,
-    pub bits: U64s<'t>,
-    /// Words of a set with a bit per row.
+    pub columns: U64s<'t>,
+    /// Columns of a word.
+    pub stride: usize,
+    pub groups: U64s<'t>,
+    pub lists: &'t [u8],
+    /// Words of a row set.
     pub words: usize,
 }
-
-/// The reference of a set. Rows are counted in words of 64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SetRef(pub u32);
 
 /// A set, ready to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RowSet<'t> {
-    One(u32),
-    Rows(U32s<'t>),
-    Blocks { words: U32s<'t>, masks: U32s<'t> },
-    Bits(U64s<'t>),
+    /// The first row, then distances, as numbers of seven bits per byte.
+    Rows(&'t [u8]),
+    /// A place in the block of each word.
+    Column(usize),
+    /// Which words have rows, and their masks.
+    Groups(U64s<'t>, U64s<'t>),
+}
+
+/// Which of 32 words have rows: a bit each, and how many do in the groups before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group(pub u64);
+
+impl Group {
+    #[inline(always)]
+    pub fn bits(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// How many words of the groups before have rows.
+    #[inline(always)]
+    pub fn before(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    /// The place of the mask of a word that has rows.
+    #[inline(always)]
+    pub fn rank(self, bit: u32) -> usize {
+        self.before() + (self.bits() & ((1u32 << (bit & 31)) - 1)).count_ones() as usize
+    }
+}
+
+/// How many groups there are of so many words.
+#[inline(always)]
+pub(crate) fn groups_of(words: usize) -> usize {
+    words.div_ceil(GROUP_WORDS)
 }
 
 impl<'t> Sets<'t> {
+    /// The set that a reader stands before.
     #[inline(always)]
-    pub fn get(&self, set: SetRef) -> RowSet<'t> {
-        let at = place(set.0 & SET_PLACE);
-        match (set.0 >> SET_KIND_SHIFT) & 3 {
-            SET_ROW => RowSet::One(set.0 & SET_PLACE),
-            SET_ROWS => RowSet::Rows(self.sets.range(at + 1, place(self.sets.at(at) & SET_COUNT))),
-            SET_BLOCKS => {
-                let count = place(self.sets.at(at) & SET_COUNT);
-                let words = self.sets.range(at + 1, count);
-                RowSet::Blocks { words, masks: self.sets.range(at + 1 + count, count * 2) }
+    pub fn read(&self, reader: &mut Reader<'t>) -> RowSet<'t> {
+        let code = reader.number();
+        if code & 3 == SET_ROWS { RowSet::Rows(reader.take(code >> 2)) } else { self.get(code) }
+    }
+
+    /// A set that stands somewhere else.
+    #[inline(always)]
+    pub fn get(&self, code: u32) -> RowSet<'t> {
+        let at = place(code >> 2);
+        match code & 3 {
+            SET_COLUMN => RowSet::Column(at),
+            SET_GROUPS => {
+                let count = groups_of(self.words);
+                let groups = self.groups.range(at, count);
+                let last = Group(groups.at(count.wrapping_sub(1)));
+                let masks = last.before() + last.bits().count_ones() as usize;
+                RowSet::Groups(groups, self.groups.range(at.saturating_add(count), masks))
             }
-            SET_BITS => RowSet::Bits(self.bits.range(at, self.words)),
-            _ => RowSet::Rows(U32s::default()),
+            SET_ROWS => RowSet::Rows(&[]),
+            _ => {
+                let mut reader = Reader::new(self.lists, at);
+                let length = reader.number();
+                RowSet::Rows(reader.take(length))
+            }
+        }
+    }
+
+    /// All that columns know of a word.
+    #[inline(always)]
+    pub fn block(&self, word: u32) -> U64s<'t> {
+        self.columns.range(place(word).saturating_mul(self.stride), self.stride)
+    }
+
+    /// The words from `from` up to `end` that the set reaches, each with its rows; a word may come several times.
+    #[inline(always)]
+    pub fn each(&self, set: RowSet<'t>, from: usize, end: usize, mut visit: impl FnMut(usize, u64)) {
+        match set {
+            RowSet::Rows(bytes) => {
+                for row in Rows::of(bytes) {
+                    let word = place(row / 64);
+                    if word >= from && word < end {
+                        visit(word, bit(row));
+                    }
+                }
+            }
+            RowSet::Column(column) => {
+                for word in from..end.min(self.words) {
+                    let mask = self.columns.at(word * self.stride + column);
+                    if mask != 0 {
+                        visit(word, mask);
+                    }
+                }
+            }
+            RowSet::Groups(groups, masks) => {
+                for at in from / GROUP_WORDS..groups_of(end.min(self.words)) {
+                    let group = Group(groups.at(at));
+                    let mut bits = group.bits();
+                    let mut mask = group.before();
+                    while bits != 0 {
+                        let word = at * GROUP_WORDS + bits.trailing_zeros() as usize;
+                        if word >= from && word < end {
+                            visit(word, masks.at(mask));
+                        }
+                        mask += 1;
+                        bits &= bits - 1;
+                    }
+                }
+            }
         }
     }
 }
 
 #[inline(always)]
-fn bit(row: u32) -> u64 {
+pub(crate) fn bit(row: u32) -> u64 {
     1 << (row & 63)
 }
 
-/// The mask of a block.
-#[inline(always)]
-fn mask(masks: U32s<'_>, block: usize) -> u64 {
-    u64::from(masks.at(block * 2)) | u64::from(masks.at(block * 2 + 1)) << 32
+/// Rows one by one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'t> {
+    reader: Reader<'t>,
+    row: u32,
 }
 
-impl RowSet<'_> {
-    /// The words that the set reaches, each with its rows; a word may come several times.
+impl<'t> Rows<'t> {
     #[inline(always)]
-    pub fn each(self, mut visit: impl FnMut(usize, u64)) {
-        match self {
-            RowSet::One(row) => visit(place(row / 64), bit(row)),
-            RowSet::Rows(rows) => rows.iter().for_each(|row| visit(place(row / 64), bit(row))),
-            RowSet::Blocks { words, masks } => {
-                words.iter().enumerate().for_each(|(at, word)| visit(place(word), mask(masks, at)));
-            }
-            RowSet::Bits(bits) => bits.iter().enumerate().for_each(|(at, mask)| visit(at, mask)),
-        }
-    }
-
-    /// The rows of one word.
-    #[inline(always)]
-    pub fn at(self, word: usize) -> u64 {
-        match self {
-            RowSet::One(row) if place(row / 64) == word => bit(row),
-            RowSet::One(_) => 0,
-            RowSet::Rows(rows) => {
-                let first = first_from(rows, word as u64 * 64);
-                let same =
-                    (first..rows.len()).map(|at| rows.at(at)).take_while(|row| place(row / 64) == word);
-                same.fold(0, |all, row| all | bit(row))
-            }
-            RowSet::Blocks { words, masks } => {
-                let found = first_from(words, word as u64);
-                if found < words.len() && place(words.at(found)) == word { mask(masks, found) } else { 0 }
-            }
-            RowSet::Bits(bits) => bits.at(word),
-        }
-    }
-
-    /// About how many steps [`RowSet::each`] takes.
-    #[inline(always)]
-    pub fn steps(self) -> usize {
-        match self {
-            RowSet::One(_) => 1,
-            RowSet::Rows(rows) => rows.len(),
-            RowSet::Blocks { words, .. } => words.len(),
-            RowSet::Bits(bits) => bits.len(),
-        }
+    pub fn of(bytes: &'t [u8]) -> Rows<'t> {
+        Rows { reader: Reader::new(bytes, 0), row: 0 }
     }
 }
 
-/// The place of the first number that is not less than `least`; the numbers ascend.
-#[inline(always)]
-fn first_from(numbers: U32s<'_>, least: u64) -> usize {
-    let (mut low, mut high) = (0, numbers.len());
-    while low < high {
-        let middle = (low + high) / 2;
-        if u64::from(numbers.at(middle)) < least {
-            low = middle + 1;
-        } else {
-            high = middle;
+impl Iterator for Rows<'_> {
+    type Item = u32;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<u32> {
+        if self.reader.is_at_end() {
+            return None;
         }
+        self.row = self.row.wrapping_add(self.reader.number());
+        Some(self.row)
     }
-    low
 }

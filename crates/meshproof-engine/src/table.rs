@@ -1,29 +1,29 @@
 //! A table, opened.
 
-use crate::bytes::{U32s, U64s, U128s, place};
+use crate::bytes::{Numbers, U32s, U64s, U128s, place};
 use crate::dimension::Dimension;
 use crate::error::OpenError;
 use crate::format::{self, HASH_AT, HEAD, MAGIC, SECTIONS, VERSION};
 use crate::index::Store;
 use crate::kinds::{Attribute, Effect, Engine};
-use crate::set::{SetRef, Sets};
-use crate::test::{Pool, Tests};
+use crate::lookup::Entries;
+use crate::pool::{Pool, Starts};
+use crate::set::Sets;
+use crate::test::Tests;
 use crate::validate;
 
 /// The policies of one enforcement point, ready to decide. It borrows the bytes; copies of it share them.
 #[derive(Clone, Debug)]
 pub struct Table<'t> {
     pub(crate) store: Store<'t>,
-    pub(crate) sets: Sets<'t>,
-    /// Words of a row set.
-    pub(crate) words: usize,
     /// The first eight bytes of the hash; never zero.
     pub(crate) stamp: u64,
     pub(crate) joins_headers: bool,
     pub(crate) needs_allow: bool,
     pub(crate) has_dry_allow: bool,
     pub(crate) in_policy_order: bool,
-    pub(crate) everything: SetRef,
+    /// All rows, as a set.
+    pub(crate) everything: u32,
     pub(crate) segments: Vec<Segment<'t>>,
     /// By word its segment.
     pub(crate) segment_of: Vec<u32>,
@@ -35,8 +35,8 @@ pub struct Table<'t> {
     pub(crate) driver: Option<usize>,
     /// Rows that look at the request.
     pub(crate) looks_at_request: Vec<u64>,
-    pub(crate) row_rules: U32s<'t>,
-    pub(crate) rules: U32s<'t>,
+    pub(crate) row_rules: Numbers<'t>,
+    pub(crate) rules: Numbers<'t>,
     pub(crate) policies: U32s<'t>,
     hash: [u8; 32],
     size: usize,
@@ -83,38 +83,46 @@ impl<'t> Table<'t> {
     fn assemble(head: &Head<'t>, bytes: &'t [u8]) -> Result<Table<'t>, OpenError> {
         let sections = &head.sections;
         let pool = Pool(sections.bytes(format::POOL));
+        let starts = Starts { places: sections.numbers(format::STARTS), pool };
+        let words = place(head.words);
+        let columns = U64s::new(sections.bytes(format::COLUMNS));
+        let entries = sections.bytes(format::ENTRIES);
         let store = Store {
             engine: head.engine,
             indexes: sections.numbers(format::INDEXES),
-            records: sections.numbers(format::RECORDS),
+            sets: Sets {
+                columns,
+                stride: columns.len().checked_div(words).unwrap_or_default(),
+                groups: U64s::new(sections.bytes(format::SETS)),
+                lists: sections.bytes(format::LISTS),
+                words,
+            },
+            entries: Entries { bytes: entries, starts, place_bits: format::place_bits(entries.len()) },
             slots: sections.numbers(format::SLOTS),
             lengths: sections.numbers(format::LENGTHS),
-            tests: Tests { numbers: sections.numbers(format::TESTS), pool },
+            tests: Tests { bytes: sections.bytes(format::TESTS), starts },
             borders: sections.numbers(format::BORDERS),
             wide_borders: U128s::new(sections.bytes(format::WIDE_BORDERS)),
         };
-        validate::runs(sections, head.words)?;
-        let words = place(head.words);
-        let bits = U64s::new(sections.bytes(format::BITS));
+        validate::runs(sections)?;
+        let is_wide = head.settings & format::WIDE_RULES != 0;
         let mut table = Table {
             store,
-            sets: Sets { sets: sections.numbers(format::SETS), bits, words },
-            words,
             stamp: head.stamp(),
             joins_headers: head.settings & format::HEADERS_JOINED != 0,
             needs_allow: head.settings & format::NEEDS_ALLOW != 0,
             has_dry_allow: head.settings & format::HAS_DRY_ALLOW != 0,
             in_policy_order: head.settings & format::POLICY_ORDER != 0,
-            everything: SetRef(head.everything),
-            segments: validate::segments(sections, head.words)?,
+            everything: head.everything,
+            segments: validate::segments(sections, head.words, is_wide)?,
             segment_of: Vec::new(),
             custom_end: 0,
             connection: Vec::new(),
             request: Vec::new(),
             driver: None,
             looks_at_request: vec![0; words],
-            row_rules: sections.numbers(format::ROW_RULES),
-            rules: sections.numbers(format::RULES),
+            row_rules: Numbers::new(sections.bytes(format::ROW_RULES), is_wide),
+            rules: Numbers::new(sections.bytes(format::RULES), is_wide),
             policies: sections.numbers(format::POLICIES),
             hash: head.hash,
             size: bytes.len(),
@@ -147,8 +155,9 @@ impl<'t> Table<'t> {
                 self.driver = Some(self.request.len());
             }
             for (word, looks) in self.looks_at_request.iter_mut().enumerate() {
+                let block = self.store.sets.block(u32::try_from(word).unwrap_or(u32::MAX));
                 *looks |=
-                    dimension.wanting.at(word) | dimension.refusing.map_or(0, |refusing| refusing.at(word));
+                    block.at(dimension.wanting) | dimension.refusing.map_or(0, |refusing| block.at(refusing));
             }
             self.request.push(dimension);
         }
@@ -190,7 +199,12 @@ impl<'t> Table<'t> {
 
     /// Rows of rules: alternatives of `from` times alternatives of `to`.
     pub fn row_count(&self) -> usize {
-        self.row_rules.iter().filter(|rule| *rule != format::NONE).count()
+        (0..self.row_rules.len()).filter(|row| self.row_rules.at(*row) != format::NONE).count()
+    }
+
+    /// Words of 64 rows each that a set of rows has.
+    pub fn row_words(&self) -> usize {
+        self.store.sets.words
     }
 
     /// Rules that have a row.
@@ -263,8 +277,11 @@ impl<'t> Head<'t> {
         let kinds = numbers.at(3).to_le_bytes();
         let engine =
             Engine::of_code(kinds[0].into()).ok_or(OpenError::Invalid { what: "unknown engine", at: 12 })?;
-        let known =
-            format::HEADERS_JOINED | format::POLICY_ORDER | format::NEEDS_ALLOW | format::HAS_DRY_ALLOW;
+        let known = format::HEADERS_JOINED
+            | format::POLICY_ORDER
+            | format::NEEDS_ALLOW
+            | format::HAS_DRY_ALLOW
+            | format::WIDE_RULES;
         if kinds[1] & !known != 0 || kinds[2] != 0 || kinds[3] != 0 {
             return Err(OpenError::Invalid { what: "unknown settings", at: 13 });
         }

@@ -1,36 +1,35 @@
 //! Tests that a table spells out: those that an index cannot answer alone, and all tests of names, for the names that
 //! are not those of workloads.
 
-use crate::bytes::{U32s, place};
-use crate::format::TEST;
+use crate::bytes::{Reader, place};
+use crate::format::{LONGEST, STEP_LITERAL, TEST_REFUSED, TEST_WANTED};
 use crate::hash::equals;
 use crate::identity::{Identity, SCHEME, belongs_to, has_namespace, lies_in};
 use crate::kinds::{Engine, TestKind};
-use crate::set::SetRef;
+use crate::pool::Starts;
+use crate::set::{RowSet, Sets};
 use crate::template;
-
-/// Texts of a table.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pool<'t>(pub &'t [u8]);
-
-impl<'t> Pool<'t> {
-    #[inline(always)]
-    pub fn text(self, at: u32, length: u32) -> &'t [u8] {
-        let (at, length) = (place(at), place(length));
-        self.0.get(at..at.saturating_add(length)).unwrap_or_default()
-    }
-}
 
 /// One test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Test<'t> {
     pub kind: TestKind,
+    /// Of a template literal text before all that `first` says; of other tests nothing.
+    pub start: &'t [u8],
     pub first: &'t [u8],
     pub second: &'t [u8],
+}
+
+/// A test with the rows that look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed<'t> {
     /// Rows that want it.
-    pub wanted: Option<SetRef>,
+    pub wanted: Option<RowSet<'t>>,
     /// Rows that refuse it.
-    pub refused: Option<SetRef>,
+    pub refused: Option<RowSet<'t>>,
+    kind: u8,
+    /// Stands before its texts.
+    reader: Reader<'t>,
 }
 
 /// What a test looks at.
@@ -48,25 +47,57 @@ impl<'v> Value<'v> {
     }
 }
 
-/// All tests.
+/// All tests, one behind the other: kind, which sets there are, the sets, then the texts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tests<'t> {
-    pub numbers: U32s<'t>,
-    pub pool: Pool<'t>,
+    pub bytes: &'t [u8],
+    pub starts: Starts<'t>,
 }
 
 impl<'t> Tests<'t> {
+    /// The test at a place, its texts not yet read: most tests are of rows that nobody asks about.
+    #[inline(always)]
+    pub fn get(&self, test: u32, sets: &Sets<'t>) -> Placed<'t> {
+        let mut reader = Reader::new(self.bytes, place(test));
+        let (kind, flags) = (reader.byte(), reader.byte());
+        let wanted = (flags & TEST_WANTED != 0).then(|| sets.read(&mut reader));
+        let refused = (flags & TEST_REFUSED != 0).then(|| sets.read(&mut reader));
+        Placed { wanted, refused, kind, reader }
+    }
+
+    /// What is tested, and the place behind.
     #[inline]
-    pub fn get(&self, test: u32) -> Option<Test<'t>> {
-        let at = place(test).checked_mul(TEST)?;
-        let number = |place: usize| self.numbers.at(at + place);
-        let set = |number: u32| (number != crate::format::NONE).then_some(SetRef(number));
-        Some(Test {
-            kind: TestKind::of_code(number(0))?,
-            first: self.pool.text(number(1), number(2)),
-            second: self.pool.text(number(3), number(4)),
-            wanted: set(number(5)),
-            refused: set(number(6)),
+    pub fn texts(&self, placed: &Placed<'t>) -> Option<(Test<'t>, u32)> {
+        let mut reader = placed.reader;
+        let kind = TestKind::of_code(placed.kind.into())?;
+        let start = self.starts.get(reader.number());
+        let length = reader.number();
+        let first = reader.take(length);
+        let length = reader.number();
+        // How a template ends stands at the end of it.
+        let second = match kind {
+            TestKind::Template => first.get(first.len().checked_sub(place(length))?..)?,
+            _ => reader.take(length),
+        };
+        let behind = u32::try_from(reader.at).ok()?;
+        (reader.is_inside()).then_some((Test { kind, start, first, second }, behind))
+    }
+
+    /// The tests from one place up to another.
+    pub fn range(
+        self,
+        [from, end]: [u32; 2],
+        sets: Sets<'t>,
+    ) -> impl Iterator<Item = (Placed<'t>, Test<'t>)> {
+        let mut at = from;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let placed = self.get(at, &sets);
+            let (test, behind) = self.texts(&placed)?;
+            at = behind;
+            Some((placed, test))
         })
     }
 }
@@ -120,7 +151,8 @@ impl Test<'_> {
             TestKind::Suffix => text.ends_with(first),
             TestKind::Template => {
                 let path = without_query(text);
-                path.ends_with(self.second) && template::matches(first, path)
+                path.ends_with(self.second)
+                    && path.strip_prefix(self.start).is_some_and(|rest| template::matches(first, rest))
             }
             TestKind::Steps => template::matches_steps(first, self.second, without_query(text)),
             TestKind::PathLine => is_line(without_query(text)),
@@ -135,6 +167,29 @@ impl Test<'_> {
             }
             TestKind::Token | TestKind::Block | TestKind::Port => false,
         }
+    }
+
+    /// The text of the test as if nothing of it was shared.
+    pub fn whole_first(&self) -> Vec<u8> {
+        if self.start.is_empty() {
+            return self.first.to_vec();
+        }
+        let length = |text: &[u8]| u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
+        // A literal at the beginning goes on with the start.
+        let (literal, rest): (&[u8], &[u8]) = match self.first {
+            [STEP_LITERAL, low, high, rest @ ..] => {
+                rest.split_at_checked(u16::from_le_bytes([*low, *high]).into()).unwrap_or_default()
+            }
+            rest => (&[], rest),
+        };
+        let literal = [self.start, literal].concat();
+        [&[STEP_LITERAL], length(&literal).as_slice(), &literal, rest].concat()
+    }
+
+    /// Whether a start is nothing but literal text of a template that is not too long.
+    pub fn has_good_start(&self) -> bool {
+        self.start.is_empty()
+            || (self.kind == TestKind::Template && self.start.len() + self.first.len() <= LONGEST)
     }
 
     fn token(&self, value: Value<'_>) -> bool {

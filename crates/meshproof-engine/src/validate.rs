@@ -3,15 +3,17 @@
 //! Parts that others point to are walked from start to end, and where they begin is remembered, so the time is that of
 //! the size, whatever points where.
 
-use crate::bytes::{U32s, U64s, U128s, place};
+use crate::bytes::{Reader, U32s, U128s, place};
 use crate::dimension::Dimension;
 use crate::error::OpenError;
 use crate::format::{
-    self, BLOCKS, DIMENSION, DIRECT, DRIVER, INDEX, MARKER, NONE, OF_REQUEST, PARENT, POLICY, SET_BITS,
-    SET_BLOCKS, SET_COUNT, SET_KIND_SHIFT, SET_PLACE, SET_ROW, SET_ROWS, TEST,
+    self, ALIAS, COMPLETE, COUNTED, DIMENSION, DRIVER, FILTER, INDEX, MARKER, NONE, OF_REQUEST, OWN_REFUSED,
+    OWN_WANTED, PARENT, POLICY, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS, SPELLED_PARTS, TEST_REFUSED,
+    TEST_WANTED,
 };
 use crate::kinds::{Attribute, Effect, TestKind, View};
-use crate::set::SetRef;
+use crate::pool::Pool;
+use crate::set::{Group, groups_of};
 use crate::table::{Sections, Segment, Table};
 use crate::template;
 
@@ -31,20 +33,25 @@ fn is_inside(start: u32, count: u32, length: usize) -> bool {
 }
 
 /// The segments: they begin with the first word, follow each other, and stand in the order of effects and of providers.
-pub(crate) fn segments<'t>(sections: &Sections<'t>, words: u32) -> Result<Vec<Segment<'t>>, OpenError> {
+pub(crate) fn segments<'t>(
+    sections: &Sections<'t>,
+    words: u32,
+    is_wide: bool,
+) -> Result<Vec<Segment<'t>>, OpenError> {
     let bytes = sections.bytes(format::SEGMENTS);
     let numbers = U32s::new(bytes);
-    check(bytes.len().is_multiple_of(16), "half a segment", 0)?;
-    // Rows have 29 bits in references of sets.
-    check(words <= SET_PLACE / 64, "too many rows", 0)?;
+    check(bytes.len().is_multiple_of(12), "half a segment", 0)?;
+    // Rows are counted in 32 bits.
+    check(words <= NONE / 64, "too many rows", 0)?;
     let rows = sections.bytes(format::ROW_RULES).len();
-    check(rows == place(words) * 64 * 4, "rows and words do not fit", 0)?;
+    let size = if is_wide { 4 } else { 2 };
+    check(Some(rows) == place(words).checked_mul(64 * size), "rows and words do not fit", 0)?;
     let mut segments: Vec<Segment<'t>> = Vec::new();
-    for at in 0..numbers.len() / 4 {
-        let number = |place: usize| numbers.at(at * 4 + place);
+    let pool = Pool(sections.bytes(format::POOL));
+    for at in 0..numbers.len() / 3 {
+        let number = |place: usize| numbers.at(at * 3 + place);
         let effect = Effect::of_code(number(0)).ok_or(invalid("unknown effect of a segment", at))?;
-        let provider =
-            text(sections, number(2), number(3)).ok_or(invalid("the provider of a segment", at))?;
+        let provider = pool.checked(number(2)).ok_or(invalid("the provider of a segment", at))?;
         let segment = Segment { effect, first_word: number(1), provider };
         let follows = match segments.last() {
             None => segment.first_word == 0,
@@ -60,26 +67,21 @@ pub(crate) fn segments<'t>(sections: &Sections<'t>, words: u32) -> Result<Vec<Se
     Ok(segments)
 }
 
-fn text<'t>(sections: &Sections<'t>, at: u32, length: u32) -> Option<&'t str> {
-    let pool = sections.bytes(format::POOL);
-    let bytes =
-        is_inside(at, length, pool.len()).then(|| pool.get(place(at)..place(at) + place(length)))??;
-    std::str::from_utf8(bytes).ok()
-}
-
 /// Runs of one part of a table that overlapped would be looked at again and again, so there is room for each in its own
 /// right.
-pub(crate) fn runs(sections: &Sections<'_>, words: u32) -> Checked {
+pub(crate) fn runs(sections: &Sections<'_>) -> Checked {
     let length = |section: usize, size: usize| (sections.bytes(section).len() / size) as u64;
     let dimensions = sections.numbers(format::DIMENSIONS);
-    let count = dimensions.len() / DIMENSION;
-    let in_all =
-        |at: usize| (0..count).map(|one| u64::from(dimensions.at(one * DIMENSION + at))).sum::<u64>();
-    let rows = (count as u64).checked_mul(u64::from(words));
-    check(rows.is_some_and(|rows| rows <= length(format::BITS, 8)), "the rows of attributes overlap", 0)?;
-    check(in_all(7) <= length(format::INDEXES, INDEX * 4), "the indexes of attributes overlap", 0)?;
+    let (mut indexes_in_all, mut tests) = (0, 0);
+    for at in 0..dimensions.len() / DIMENSION {
+        let number = |place: usize| u64::from(dimensions.at(at * DIMENSION + place));
+        indexes_in_all += number(6);
+        tests += number(8).saturating_sub(number(7));
+    }
+    check(indexes_in_all <= length(format::INDEXES, INDEX * 4), "the indexes of attributes overlap", 0)?;
+    check(tests <= length(format::TESTS, 1), "the tests of attributes overlap", 0)?;
     let indexes = sections.numbers(format::INDEXES);
-    let (mut lengths, mut borders, mut wide) = (0, 0, 0);
+    let (mut lengths, mut borders, mut wide, mut slots) = (0, 0, 0, 0);
     for at in 0..indexes.len() / INDEX {
         let number = |place: usize| u64::from(indexes.at(at * INDEX + place));
         if number(0) == u64::from(View::Number.code()) {
@@ -87,9 +89,11 @@ pub(crate) fn runs(sections: &Sections<'_>, words: u32) -> Checked {
             wide += number(6);
         } else {
             lengths += number(7) + number(11);
+            slots += number(3) + number(5) + number(9);
         }
     }
     check(lengths <= length(format::LENGTHS, 4), "lengths overlap", 0)?;
+    check(slots <= length(format::SLOTS, 4), "slots overlap", 0)?;
     check(borders <= length(format::BORDERS, 4), "borders overlap", 0)?;
     check(wide <= length(format::WIDE_BORDERS, 16), "borders overlap", 0)
 }
@@ -111,34 +115,30 @@ pub(crate) fn dimension<'t>(
     );
     let may_be_either = attribute == Attribute::RemoteIp;
     check(may_be_either || always == (asked < OF_REQUEST), "how an attribute is asked", at)?;
-    let pool = table.store.tests.pool;
-    check(is_inside(number(2), number(3), pool.0.len()), "the name of an attribute", at)?;
-    let name = std::str::from_utf8(pool.text(number(2), number(3)));
-    let bits = |start: u32| -> Result<U64s<'t>, OpenError> {
-        let words = u32::try_from(table.words).unwrap_or(NONE);
-        check(is_inside(start, words, table.sets.bits.len()), "the rows of an attribute", at)?;
-        Ok(table.sets.bits.range(place(start), table.words))
+    let store = &table.store;
+    let name = store.entries.pool().checked(number(2)).ok_or(invalid("the name of an attribute", at))?;
+    let column = |column: u32| {
+        let is_one = place(column) < store.sets.stride || store.sets.words == 0;
+        if is_one { Ok(place(column)) } else { Err(invalid("the rows of an attribute", at)) }
     };
+    check(is_inside(number(5), number(6), store.indexes.len() / INDEX), "the indexes of an attribute", at)?;
+    let tests = [number(7), number(8)];
     check(
-        is_inside(number(6), number(7), table.store.indexes.len() / INDEX),
-        "the indexes of an attribute",
-        at,
-    )?;
-    check(
-        is_inside(number(8), number(9), table.store.tests.numbers.len() / TEST),
+        tests[0] <= tests[1] && place(tests[1]) <= store.tests.bytes.len(),
         "the tests of an attribute",
         at,
     )?;
+    check(number(9) <= SPELLED_PARTS, "the tests of an attribute", at)?;
     let dimension = Dimension {
         attribute,
         is_of_request: asked >= OF_REQUEST,
-        name: name.map_err(|_| invalid("the name of an attribute", at))?,
-        wanting: bits(number(4))?,
-        refusing: if number(5) == NONE { None } else { Some(bits(number(5))?) },
-        indexes: (number(6)..number(6) + number(7)).map(|index| table.store.index(index)).collect(),
-        tests: (number(8), number(9)),
-        has_all_tests: number(10) == 1,
-        indifferent: SetRef(number(11)),
+        name,
+        wanting: column(number(3))?,
+        refusing: if number(4) == NONE { None } else { Some(column(number(4))?) },
+        indexes: (number(5)..number(5) + number(6)).map(|index| table.store.index(index)).collect(),
+        tests,
+        spelled: number(9),
+        indifferent: (number(10) != NONE).then(|| number(10)),
     };
     let has_numbers = dimension.indexes.iter().any(|index| index.view == View::Number);
     let is_number = matches!(
@@ -156,29 +156,42 @@ pub(crate) fn dimension<'t>(
 /// Looks at everything that the table is made of.
 pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
     let sizes = [
-        (format::RULES, 8),
         (format::POLICIES, POLICY * 4),
         (format::DIMENSIONS, DIMENSION * 4),
         (format::INDEXES, INDEX * 4),
-        (format::BITS, 8),
-        (format::SETS, 4),
-        (format::RECORDS, 4),
-        (format::SLOTS, 12),
+        (format::COLUMNS, 8),
+        (format::SETS, 8),
+        (format::SLOTS, 4),
         (format::LENGTHS, 4),
-        (format::TESTS, TEST * 4),
         (format::BORDERS, 4),
         (format::WIDE_BORDERS, 16),
+        (format::STARTS, 4),
     ];
     for (section, size) in sizes {
         check(sections.bytes(section).len().is_multiple_of(size), "a section of the wrong length", section)?;
     }
-    let starts = Starts { sets: sets(table)?, records: Marks::default(), table };
-    check_rules(table, sections)?;
+    let sets = &table.store.sets;
+    check(sets.columns.len() == sets.stride * sets.words, "columns and words do not fit", 0)?;
+    let pool = texts(sections.bytes(format::POOL))?;
+    for (at, start) in sections.numbers(format::STARTS).iter().enumerate() {
+        check(pool.has(place(start)), "a start that does not exist", at)?;
+    }
+    let mut starts = Starts {
+        sets: groups(table)?,
+        lists: lists(table)?,
+        tests: Marks::default(),
+        entries: Marks::default(),
+        table,
+    };
+    check_rules(table, &pool)?;
     starts.tests()?;
-    let starts = starts.with_records()?;
-    starts.set(table.everything, 0)?;
+    starts.entries()?;
+    starts.code(table.everything, 0)?;
     for (at, dimension) in table.connection.iter().chain(&table.request).enumerate() {
-        starts.set(dimension.indifferent, at)?;
+        dimension.indifferent.map_or(Ok(()), |set| starts.code(set, at))?;
+        let ends = table.store.tests.bytes.len();
+        let is_start = |test: u32| starts.tests.has(place(test)) || place(test) == ends;
+        check(dimension.tests.into_iter().all(is_start), "the tests of an attribute", at)?;
     }
     starts.indexes(sections)?;
     starts.slots()
@@ -204,131 +217,207 @@ impl Marks {
     }
 }
 
-/// Walks through the sets.
-fn sets(table: &Table<'_>) -> Result<Marks, OpenError> {
-    let numbers = table.sets.sets;
-    let mut starts = Marks::for_places(numbers.len());
-    let mut at = 0;
-    while at < numbers.len() {
+/// Walks through the texts.
+fn texts(bytes: &[u8]) -> Result<Marks, OpenError> {
+    let mut starts = Marks::for_places(bytes.len());
+    let mut reader = Reader::new(bytes, 0);
+    while !reader.is_at_end() {
+        let at = reader.at;
         starts.set(at);
-        let head = numbers.at(at);
-        let count = place(head & SET_COUNT);
-        let is_blocks = head & BLOCKS != 0;
-        let size = count.checked_mul(if is_blocks { 3 } else { 1 }).filter(|size| *size < numbers.len() - at);
-        let Some(size) = size else { return Err(invalid("a set lies outside", at)) };
-        let limit = table.words.saturating_mul(if is_blocks { 1 } else { 64 });
-        let mut least = 0;
-        for number in numbers.range(at + 1, count).iter() {
-            check(place(number) >= least && place(number) < limit, "a set has rows that do not exist", at)?;
-            least = place(number) + 1;
-        }
-        at += 1 + size;
+        let length = reader.number();
+        let text = reader.take(length);
+        check(reader.is_inside() && std::str::from_utf8(text).is_ok(), "a text", at)?;
     }
     Ok(starts)
 }
 
-fn check_rules(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
-    let rules = table.rules.len() / 2;
-    for (at, rule) in table.row_rules.iter().enumerate() {
-        check(rule == NONE || place(rule) < rules, "a row without its rule", at)?;
-    }
-    for rule in 0..rules {
-        check(
-            place(table.rules.at(rule * 2)) < table.policies.len() / POLICY,
-            "a rule without its policy",
-            rule,
-        )?;
-    }
-    for policy in 0..table.policies.len() / POLICY {
-        for half in [0, 2, 4, 6] {
-            let at = policy * POLICY + half;
-            let (at, length) = (table.policies.at(at), table.policies.at(at + 1));
-            text(sections, at, length).ok_or(invalid("the name of a policy", policy))?;
+/// Walks through the sets of many rows.
+fn groups(table: &Table<'_>) -> Result<Marks, OpenError> {
+    let sets = &table.store.sets;
+    let (numbers, count) = (sets.groups, groups_of(sets.words));
+    let mut starts = Marks::for_places(numbers.len());
+    check(count > 0 || numbers.len() == 0, "a set without rows", 0)?;
+    let mut at = 0;
+    while at < numbers.len() {
+        starts.set(at);
+        check(is_inside(at as u32, count as u32, numbers.len()), "a set lies outside", at)?;
+        let mut masks = 0;
+        for (place, group) in numbers.range(at, count).iter().map(Group).enumerate() {
+            let words = sets.words - place * format::GROUP_WORDS;
+            let known = u32::MAX >> (32usize.saturating_sub(words));
+            check(
+                group.before() == masks && group.bits() & !known == 0,
+                "a set has rows that do not exist",
+                at,
+            )?;
+            masks += group.bits().count_ones() as usize;
         }
+        at += count + masks;
+        check(at <= numbers.len(), "a set lies outside", at)?;
+    }
+    Ok(starts)
+}
+
+/// Walks through the sets of few rows.
+fn lists(table: &Table<'_>) -> Result<Marks, OpenError> {
+    let bytes = table.store.sets.lists;
+    let mut starts = Marks::for_places(bytes.len());
+    let mut reader = Reader::new(bytes, 0);
+    while !reader.is_at_end() {
+        let at = reader.at;
+        starts.set(at);
+        let length = reader.number();
+        let rows = reader.take(length);
+        check(reader.is_inside(), "a set lies outside", at)?;
+        self::rows(rows, table.store.sets.words, at)?;
+    }
+    Ok(starts)
+}
+
+/// Whether the bytes are rows, and they ascend and exist.
+fn rows(bytes: &[u8], words: usize, at: usize) -> Checked {
+    let mut reader = Reader::new(bytes, 0);
+    let mut row = 0u64;
+    let mut is_first = true;
+    while !reader.is_at_end() {
+        let next = u64::from(reader.number());
+        row += next;
+        let is_more = is_first || next > 0;
+        let exists = row < words as u64 * 64;
+        check(is_more && exists && reader.is_inside(), "a set has rows that do not exist", at)?;
+        is_first = false;
     }
     Ok(())
 }
 
-/// Where sets and records begin.
+fn check_rules(table: &Table<'_>, pool: &Marks) -> Checked {
+    check(table.rules.len().is_multiple_of(2), "half a rule", 0)?;
+    let rules = table.rules.len() / 2;
+    for at in 0..table.row_rules.len() {
+        let rule = table.row_rules.at(at);
+        check(rule == NONE || place(rule) < rules, "a row without its rule", at)?;
+    }
+    for rule in 0..rules {
+        let policy = place(table.rules.at(rule * 2));
+        check(policy < table.policies.len() / POLICY, "a rule without its policy", rule)?;
+    }
+    for (at, name) in table.policies.iter().enumerate() {
+        check(pool.has(place(name)), "the name of a policy", at)?;
+    }
+    Ok(())
+}
+
+/// Where sets, tests and entries begin.
 struct Starts<'a, 't> {
     sets: Marks,
-    records: Marks,
+    lists: Marks,
+    tests: Marks,
+    entries: Marks,
     table: &'a Table<'t>,
 }
 
-impl Starts<'_, '_> {
-    fn set(&self, set: SetRef, at: usize) -> Checked {
-        let start = place(set.0 & SET_PLACE);
-        let is_blocks = self.table.sets.sets.at(start) & BLOCKS != 0;
-        let is_good = match set.0 >> SET_KIND_SHIFT {
-            SET_ROW => start < self.table.words.saturating_mul(64),
-            SET_ROWS => self.sets.has(start) && !is_blocks,
-            SET_BLOCKS => self.sets.has(start) && is_blocks,
-            SET_BITS => {
-                start.checked_add(self.table.words).is_some_and(|end| end <= self.table.sets.bits.len())
-            }
-            _ => false,
+impl<'t> Starts<'_, 't> {
+    /// A set that stands somewhere else.
+    fn code(&self, code: u32, at: usize) -> Checked {
+        let sets = &self.table.store.sets;
+        let start = place(code >> 2);
+        let is_good = match code & 3 {
+            SET_COLUMN => start < sets.stride,
+            SET_GROUPS => self.sets.has(start),
+            SET_LIST => self.lists.has(start),
+            _ => code == SET_ROWS,
         };
         check(is_good, "a set that does not exist", at)
     }
 
-    fn optional(&self, set: u32, at: usize) -> Checked {
-        if set == NONE { Ok(()) } else { self.set(SetRef(set), at) }
+    /// The set that a reader stands before.
+    fn set(&self, reader: &mut Reader<'t>) -> Checked {
+        let at = reader.at;
+        let code = reader.number();
+        if code & 3 != SET_ROWS {
+            return self.code(code, at);
+        }
+        let bytes = reader.take(code >> 2);
+        check(reader.is_inside(), "a set lies outside", at)?;
+        rows(bytes, self.table.store.sets.words, at)
     }
 
-    fn record(&self, record: u32, at: usize) -> Checked {
-        if record == NONE {
-            return Ok(());
-        }
-        if record & DIRECT != 0 {
-            return self.set(SetRef(record & !DIRECT), at);
-        }
-        check(self.records.has(place(record)), "a record that does not exist", at)
+    fn start(&self, number: u32, at: usize) -> Checked {
+        check(
+            place(number) <= self.table.store.entries.starts.places.len(),
+            "a start that does not exist",
+            at,
+        )
     }
 
-    /// Walks through the records.
-    fn with_records(mut self) -> Result<Self, OpenError> {
-        let numbers = self.table.store.records;
-        let tests = self.table.store.tests.numbers.len() / TEST;
-        self.records = Marks::for_places(numbers.len());
-        let mut at = 0;
-        while at < numbers.len() {
-            let head = numbers.at(at);
-            let [sets, more, asked] = [head & 0xff, (head >> 8) & 0xff, (head >> 16) & 0xff].map(place);
-            let sets = sets + more;
-            let end = at + 1 + sets + asked + usize::from(head & PARENT != 0);
-            check(end <= numbers.len(), "a record lies outside", at)?;
-            for set in numbers.range(at + 1, sets).iter() {
-                self.set(SetRef(set), at)?;
-            }
-            for test in numbers.range(at + 1 + sets, asked).iter() {
-                check(place(test) < tests, "a record has a test that does not exist", at)?;
-            }
-            if head & PARENT != 0 {
-                let parent = place(numbers.at(end - 1));
-                check(
-                    parent < at && self.records.has(parent),
-                    "a record follows one that does not exist",
-                    at,
-                )?;
-            }
-            self.records.set(at);
-            at = end;
-        }
-        Ok(self)
+    fn entry(&self, entry: u32, at: usize) -> Checked {
+        check(entry == NONE || self.entries.has(place(entry)), "an entry that does not exist", at)
     }
 
-    fn tests(&self) -> Checked {
+    /// Walks through the entries. The first byte belongs to none, so that no entry has the place zero.
+    fn entries(&mut self) -> Checked {
+        let bytes = self.table.store.entries.bytes;
+        self.entries = Marks::for_places(bytes.len());
+        let mut reader = Reader::new(bytes, 1);
+        while !reader.is_at_end() {
+            let at = reader.at;
+            self.start(reader.number(), at)?;
+            let length = reader.number();
+            reader.take(length);
+            check(reader.is_inside(), "a text", at)?;
+            self.record(&mut reader, at)?;
+            check(reader.is_inside(), "an entry lies outside", at)?;
+            self.entries.set(at);
+        }
+        Ok(())
+    }
+
+    /// What an entry leads to.
+    fn record(&self, reader: &mut Reader<'t>, at: usize) -> Checked {
+        let head = reader.byte();
+        let known = COMPLETE | OWN_WANTED | OWN_REFUSED | PARENT | COUNTED | ALIAS | MARKER;
+        check(head & !known == 0, "an entry of an unknown kind", at)?;
+        check(head & ALIAS == 0 || head & !(ALIAS | MARKER) == 0, "an entry of an unknown kind", at)?;
+        let counts = match head & (ALIAS | COUNTED) {
+            0 => [1, 0, 0],
+            COUNTED => [reader.number(), reader.number(), reader.number()],
+            _ => [0, 0, 0],
+        };
+        for _ in 0..u64::from(counts[0]) + u64::from(counts[1]) {
+            check(!reader.is_at_end(), "an entry lies outside", at)?;
+            self.set(reader)?;
+        }
+        let mut test = 0u32;
+        for _ in 0..counts[2] {
+            check(!reader.is_at_end(), "an entry lies outside", at)?;
+            test = test.wrapping_add(reader.number());
+            check(self.tests.has(place(test)), "an entry has a test that does not exist", at)?;
+        }
+        if head & (PARENT | ALIAS) != 0 {
+            check(!reader.is_at_end(), "an entry lies outside", at)?;
+            check(self.entries.has(place(reader.number())), "an entry follows one that does not exist", at)?;
+        }
+        Ok(())
+    }
+
+    /// Walks through the tests.
+    fn tests(&mut self) -> Checked {
         let tests = &self.table.store.tests;
-        for at in 0..tests.numbers.len() / TEST {
-            let number = |place: usize| tests.numbers.at(at * TEST + place);
-            let is_text = |place: usize| is_inside(number(place), number(place + 1), tests.pool.0.len());
-            check(is_text(1) && is_text(3), "the text of a test", at)?;
-            let kind = TestKind::of_code(number(0)).ok_or(invalid("unknown test", at))?;
-            let (first, second) =
-                (tests.pool.text(number(1), number(2)), tests.pool.text(number(3), number(4)));
+        self.tests = Marks::for_places(tests.bytes.len());
+        let mut reader = Reader::new(tests.bytes, 0);
+        while !reader.is_at_end() {
+            let at = reader.at;
+            let (_, flags) = (reader.byte(), reader.byte());
+            check(flags & !(TEST_WANTED | TEST_REFUSED) == 0, "unknown test", at)?;
+            for _ in 0..flags.count_ones() {
+                self.set(&mut reader)?;
+            }
+            self.start(reader.number(), at)?;
+            let placed = tests.get(at as u32, &self.table.store.sets);
+            let (test, behind) = tests.texts(&placed).ok_or(invalid("unknown test", at))?;
             let is_half = |text: &[u8]| text.first().is_some_and(|letter| b"-*=<>".contains(letter));
-            let is_good = match kind {
+            let (first, second) = (test.first, test.second);
+            let is_good = match test.kind {
                 TestKind::Template => template::is_valid(first),
                 TestKind::Steps => template::are_valid_steps(first, second),
                 TestKind::Token => is_half(first) && is_half(second),
@@ -336,9 +425,9 @@ impl Starts<'_, '_> {
                 TestKind::Port => first.len() == 2,
                 _ => true,
             };
-            check(is_good, "the text of a test", at)?;
-            self.optional(number(5), at)?;
-            self.optional(number(6), at)?;
+            check(is_good && test.has_good_start(), "the text of a test", at)?;
+            self.tests.set(at);
+            reader.at = place(behind);
         }
         Ok(())
     }
@@ -355,7 +444,7 @@ impl Starts<'_, '_> {
                 continue;
             }
             for run in [2, 4, 8] {
-                let is_good = is_inside(number(run), number(run + 1), store.slots.len() / 3);
+                let is_good = is_inside(number(run), number(run + 1), store.slots.len());
                 check(is_good, "slots lie outside", at)?;
             }
             for run in [6, 10] {
@@ -365,10 +454,12 @@ impl Starts<'_, '_> {
                     at,
                 )?;
                 let lengths = store.lengths.range(place(number(run)), place(number(run + 1)));
-                check(ascends(lengths.iter()), "lengths do not ascend", at)?;
+                check(lengths.len() == 0 || lengths.len() > FILTER, "a filter without lengths", at)?;
+                let real = lengths.range(FILTER, lengths.len().saturating_sub(FILTER));
+                check(ascends(real.iter()), "lengths do not ascend", at)?;
             }
-            for record in 12..15 {
-                self.record(number(record), at)?;
+            for entry in 12..14 {
+                self.entry(number(entry), at)?;
             }
         }
         Ok(())
@@ -394,26 +485,17 @@ impl Starts<'_, '_> {
         )?;
         for (start, count) in [(narrow[2], narrow[1]), (wide[2], wide[1])] {
             for record in borders.range(place(start), place(count)).iter() {
-                self.record(record, at)?;
+                self.entry(record, at)?;
             }
         }
         Ok(())
     }
 
     fn slots(&self) -> Checked {
-        let numbers = self.table.store.slots;
-        for at in 0..numbers.len() / 3 {
-            let head = numbers.at(at * 3);
-            if head == NONE {
-                continue;
-            }
-            let length = (head >> 16) & (MARKER - 1);
-            check(
-                is_inside(numbers.at(at * 3 + 1), length, self.table.store.tests.pool.0.len()),
-                "the text of a slot",
-                at,
-            )?;
-            self.record(numbers.at(at * 3 + 2), at)?;
+        let bits = self.table.store.entries.place_bits;
+        let mask = 1u64.checked_shl(bits).unwrap_or_default().wrapping_sub(1) as u32;
+        for (at, slot) in self.table.store.slots.iter().enumerate().filter(|(_, slot)| *slot != 0) {
+            check(self.entries.has(place(slot & mask)), "a slot without its text", at)?;
         }
         Ok(())
     }

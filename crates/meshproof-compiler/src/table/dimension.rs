@@ -2,77 +2,67 @@
 
 use foldhash::{HashMap, HashMapExt};
 use meshproof_authz::{Context, HeaderMatching};
-use meshproof_engine::format::{NONE, OF_CONNECTION, OF_REQUEST};
-use meshproof_engine::{Attribute, Engine, View};
+use std::borrow::Cow;
+
+use meshproof_engine::format::{NONE, OF_CONNECTION, OF_REQUEST, SPELLED_ALL, SPELLED_PARTS};
+use meshproof_engine::{Attribute, Engine, View, is_workload};
 use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
 use super::interval::{Intervals, intervals};
-use super::links::{Links, Records};
-use super::pool::{Pool, Text};
+use super::links::{Entries, Links};
+use super::pool::Pool;
 use super::row::{Demand, Rows};
 use super::set::SetStore;
-use super::test::{Placement, Spelled, normal, passes, placement, spelled};
+use super::test::{Key, Placement, normal, passes, placement, spelled};
+use super::tests::TestStore;
 use super::view::{IndexParts, Lengths, Placed, ViewTests};
 
 /// What rows ask of an attribute: tests with the rows that want and that refuse them.
-pub(super) struct Demands {
-    pub variable: Variable,
+pub(super) struct Demands<'b> {
+    pub variable: &'b Variable,
     pub number: usize,
     /// In the order in which they were met.
-    tests: Vec<(Test, [Vec<u32>; 2])>,
-    ids: HashMap<Test, usize>,
+    tests: Vec<(Cow<'b, Test>, [Vec<u32>; 2])>,
+    ids: HashMap<Cow<'b, Test>, usize>,
     /// Rows that want something, and that refuse something.
     pub wanting: Vec<u32>,
     pub refusing: Vec<u32>,
 }
 
 /// Collects what all rows ask, attribute by attribute.
-pub(super) fn collect(rows: &Rows<'_>) -> Vec<Demands> {
-    let mut ids: HashMap<(Variable, usize), usize> = HashMap::new();
-    let mut all: Vec<Demands> = Vec::new();
+pub(super) fn collect<'b>(rows: &'b Rows<'_>) -> Vec<Demands<'b>> {
+    let mut ids: HashMap<(&Variable, usize), usize> = HashMap::new();
+    let mut all: Vec<Demands<'b>> = Vec::new();
     for (row, content) in rows.rows.iter().enumerate() {
         for demand in content.iter().flat_map(|row| &row.demands) {
             let Demand { variable, number, any_of, none_of } = demand;
-            let id = match ids.get(&(variable.as_ref().clone(), *number)) {
-                Some(id) => *id,
-                None => {
-                    all.push(Demands::new(variable.as_ref().clone(), *number));
-                    ids.insert((variable.as_ref().clone(), *number), all.len() - 1);
-                    all.len() - 1
-                }
-            };
+            let id = *ids.entry((variable.as_ref(), *number)).or_insert_with(|| {
+                all.push(Demands::new(variable.as_ref(), *number));
+                all.len() - 1
+            });
             all[id].add(row as u32, any_of, none_of);
         }
     }
-    all.sort_by(|a, b| (&a.variable, a.number).cmp(&(&b.variable, b.number)));
+    all.sort_by(|a, b| (a.variable, a.number).cmp(&(b.variable, b.number)));
     all
 }
 
-impl Demands {
-    fn new(variable: Variable, number: usize) -> Demands {
+impl<'b> Demands<'b> {
+    fn new(variable: &'b Variable, number: usize) -> Demands<'b> {
         let (tests, ids) = (Vec::new(), HashMap::new());
         Demands { variable, number, tests, ids, wanting: Vec::new(), refusing: Vec::new() }
     }
 
-    fn add(&mut self, row: u32, any_of: &[Test], none_of: &[&Test]) {
+    fn add(&mut self, row: u32, any_of: &'b [Test], none_of: &[&'b Test]) {
         self.wanting.extend((!any_of.is_empty()).then_some(row));
         self.refusing.extend((!none_of.is_empty()).then_some(row));
         let sides = any_of.iter().map(|test| (test, 0)).chain(none_of.iter().map(|test| (*test, 1)));
         for (test, side) in sides {
-            let id = match self.ids.get(test) {
-                Some(id) => *id,
-                None => {
-                    let normal = normal(test);
-                    let id = self.ids.get(&normal).copied().unwrap_or(self.tests.len());
-                    if id == self.tests.len() {
-                        self.tests.push((normal.clone(), [Vec::new(), Vec::new()]));
-                        self.ids.insert(normal, id);
-                    }
-                    self.ids.insert(test.clone(), id);
-                    id
-                }
-            };
+            let id = *self.ids.entry(normal(test)).or_insert_with_key(|test| {
+                self.tests.push((test.clone(), [Vec::new(), Vec::new()]));
+                self.tests.len() - 1
+            });
             let rows = &mut self.tests[id].1[side];
             if rows.last() != Some(&row) {
                 rows.push(row);
@@ -128,90 +118,105 @@ pub(super) fn attribute(variable: &Variable) -> (Attribute, String) {
 /// The sections that attributes share.
 pub(super) struct Parts {
     pub sets: SetStore,
-    pub records: Records,
+    pub entries: Entries,
     pub pool: Pool,
-    /// Tests: kind, texts, sets.
-    pub tests: Vec<(u32, [Text; 2], [u32; 2])>,
+    pub tests: TestStore,
 }
 
 /// An attribute as the table has it.
 pub(super) struct DimensionParts {
     pub attribute: Attribute,
     pub asked: u32,
-    pub name: Text,
+    pub name: u32,
     pub wanting: u32,
     pub refusing: u32,
     pub indexes: Vec<IndexParts>,
     pub intervals: Option<Intervals>,
+    /// From one place up to another.
     pub tests: [u32; 2],
-    pub has_all_tests: bool,
+    pub spelled: u32,
     pub indifferent: u32,
 }
 
-impl Demands {
-    /// Builds the attribute. `all_rows` are the rows of the table.
+impl Demands<'_> {
+    /// Builds the attribute.
     ///
     /// # Errors
     /// There is no room, or a template cannot be told.
     pub fn build(
         &self,
         parts: &mut Parts,
-        all_rows: &[u32],
         context: &Context,
         engine: Engine,
     ) -> Result<DimensionParts, Uncompiled> {
-        let (attribute, name) = attribute(&self.variable);
+        let (attribute, name) = attribute(self.variable);
         let is_number = matches!(
             self.variable,
             Variable::DestinationPort | Variable::SourceIp | Variable::RemoteIp | Variable::DestinationIp
         );
         let is_joined = context.semantics.headers == HeaderMatching::Joined
             && matches!(self.variable, Variable::Header(_));
-        let has_all_tests = is_number || is_joined || self.variable == Variable::Peer;
-        let first_test = parts.tests.len();
+        let which = match self.variable {
+            _ if is_number || is_joined => SPELLED_ALL,
+            Variable::Peer => SPELLED_PARTS,
+            _ => 0,
+        };
+        let placements: Vec<Option<Placement>> =
+            self.tests.iter().map(|(test, _)| placement(self.variable, test, engine)).collect();
+        let texts = placements.iter().flatten().filter_map(|place| match &place.key {
+            Key::Exact(text) | Key::Prefix(text) => Some(text.as_slice()),
+            _ => None,
+        });
+        parts.entries.starts.learn(texts, &mut parts.pool);
+        // Tests that one text leads to stand together.
+        let mut order: Vec<usize> = (0..self.tests.len()).collect();
+        order.sort_by_key(|at| placements[*at].as_ref().filter(|place| place.verify).map(|place| &place.key));
+        let first_test = parts.tests.end()?;
         let mut placed: Vec<(&Test, Placed)> = Vec::with_capacity(self.tests.len());
         let mut views: Vec<ViewTests> = Vec::new();
-        for (test, [wanted, refused]) in &self.tests {
+        for at in order {
+            let (test, [wanted, refused]) = &self.tests[at];
             let mut set = |rows: &[u32]| match rows {
                 [] => Ok(None),
                 rows => parts.sets.add(rows).map(Some),
             };
             let mut one = Placed { wanted: set(wanted)?, refused: set(refused)?, test: None };
-            let place = placement(&self.variable, test, engine);
-            if has_all_tests || place.as_ref().is_some_and(|place| place.verify) {
-                let Spelled { kind, first, second } = spelled(&self.variable, test)?;
-                let texts = [parts.pool.add(&first), parts.pool.add(&second)];
-                let sets = [one.wanted.unwrap_or(NONE), one.refused.unwrap_or(NONE)];
-                parts.tests.push((kind.code(), texts, sets));
-                one.test = Some(parts.tests.len() as u32 - 1);
+            let place = placements[at].as_ref();
+            let is_told = match which {
+                SPELLED_ALL => true,
+                SPELLED_PARTS => !matches!(**test, Test::Principal(_)),
+                _ => false,
+            };
+            if is_told || place.is_some_and(|place| place.verify) {
+                let told = spelled(self.variable, test)?;
+                let (sets, starts) = (&mut parts.sets, &parts.entries.starts);
+                one.test = Some(parts.tests.add(&told, [one.wanted, one.refused], sets, starts)?);
             }
             placed.push((test, one));
             let Some(place) = place else { continue };
-            view_of(&mut views, &place).add(&place, one);
+            view_of(&mut views, place).add(place, one);
         }
-        let tests = [first_test as u32, (parts.tests.len() - first_test) as u32];
+        let tests = [first_test, parts.tests.end()?];
         let (indexes, intervals) = if is_number {
-            let found = intervals(placed.iter().copied(), &mut parts.records)?;
+            let found = intervals(placed.iter().copied(), &mut parts.entries, &mut parts.sets)?;
             (Vec::new(), Some(found))
         } else {
-            (self.indexes(&views, &placed, first_test as u32, parts, engine)?, None)
+            (self.indexes(&views, &placed, parts, engine)?, None)
         };
-        let wants = |row: &u32| self.wanting.binary_search(row).is_ok();
-        let indifferent: Vec<u32> = all_rows.iter().filter(|row| !wants(row)).copied().collect();
         Ok(DimensionParts {
             attribute,
             asked: if self.is_of_request(engine) { OF_REQUEST } else { OF_CONNECTION },
             name: parts.pool.add(name.as_bytes()),
-            wanting: parts.sets.bitmap(self.wanting.iter().copied()),
+            wanting: parts.sets.column(&self.wanting)?,
             refusing: match self.refusing.as_slice() {
                 [] => NONE,
-                rows => parts.sets.bitmap(rows.iter().copied()),
+                rows => parts.sets.column(rows)?,
             },
             indexes,
             intervals,
             tests,
-            has_all_tests,
-            indifferent: parts.sets.add(&indifferent)?,
+            spelled: which,
+            indifferent: NONE,
         })
     }
 
@@ -219,21 +224,19 @@ impl Demands {
         &self,
         views: &[ViewTests],
         placed: &[(&Test, Placed)],
-        first_test: u32,
         parts: &mut Parts,
         engine: Engine,
     ) -> Result<Vec<IndexParts>, Uncompiled> {
-        // By the number of a test in the table what it is.
-        let by_number: HashMap<u32, usize> =
+        // By the place of a test in the table what it is.
+        let by_place: HashMap<u32, usize> =
             placed.iter().enumerate().filter_map(|(at, (_, one))| Some((one.test?, at))).collect();
-        debug_assert!(by_number.keys().all(|number| *number >= first_test));
         let lengths: Vec<Lengths> = views.iter().map(ViewTests::lengths).collect();
-        let Parts { records, pool, .. } = parts;
+        let Parts { entries, sets, .. } = parts;
         let mut built = Vec::new();
         for view in views {
             // What a whole text passes is known now; of a token the other half is missing, of a peer the rest of its name.
             let is_part = matches!(view.view, View::Issuer | View::Subject)
-                || (self.variable == Variable::Peer && view.view != View::Whole);
+                || (*self.variable == Variable::Peer && view.view != View::Whole);
             let settle = |text: &[u8], links: Links| {
                 if is_part {
                     return links;
@@ -241,10 +244,10 @@ impl Demands {
                 let mut settled = Links { tests: Vec::new(), ..links.clone() };
                 let text = String::from_utf8_lossy(text);
                 for test in &links.tests {
-                    let Some((test, one)) = by_number.get(test).and_then(|at| placed.get(*at)) else {
+                    let Some((test, one)) = by_place.get(test).and_then(|at| placed.get(*at)) else {
                         continue;
                     };
-                    if passes(&self.variable, test, &text, engine) {
+                    if passes(self.variable, test, &text, engine) {
                         settled.join(&Links {
                             wanted: one.wanted.into_iter().collect(),
                             refused: one.refused.into_iter().collect(),
@@ -256,18 +259,18 @@ impl Demands {
             };
             let resolve = |text: &[u8], own: &Lengths| {
                 let mut links = settle(text, view.all_of(text, own));
-                if self.variable == Variable::Peer && view.view == View::Whole {
-                    for (part, (other, lengths)) in parts_of(text).iter().flat_map(|parts| {
-                        let others =
-                            views.iter().zip(&lengths).filter(|(other, _)| other.view != View::Whole);
-                        others.map(|(other, lengths)| (parts.of(other.view), (other, lengths)))
-                    }) {
-                        links.join(&settle(text, other.all_of(part, lengths)));
-                    }
+                if *self.variable != Variable::Peer || view.view != View::Whole {
+                    return (links, true);
                 }
-                links
+                let Some(parts) = parts_of(text, engine) else { return (links, false) };
+                for (other, lengths) in
+                    views.iter().zip(&lengths).filter(|(other, _)| other.view != View::Whole)
+                {
+                    links.join(&settle(text, other.all_of(parts.of(other.view), lengths)));
+                }
+                (links, true)
             };
-            built.push(view.build(records, pool, resolve)?);
+            built.push(view.build(entries, sets, resolve)?);
         }
         Ok(built)
     }
@@ -290,8 +293,11 @@ impl<'t> PeerParts<'t> {
     }
 }
 
-/// Nothing for a text that no workload is called; it is never looked up.
-fn parts_of(text: &[u8]) -> Option<PeerParts<'_>> {
+/// Nothing for a text that no workload is called: its parts are not looked up.
+fn parts_of(text: &[u8], engine: Engine) -> Option<PeerParts<'_>> {
+    if !is_workload(&[b"spiffe://", text].concat(), engine) {
+        return None;
+    }
     let text = std::str::from_utf8(text).ok()?;
     let (trust_domain, tail) = text.split_once("/ns/")?;
     let (namespace, _) = tail.split_once("/sa/")?;

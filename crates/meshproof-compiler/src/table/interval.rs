@@ -6,10 +6,11 @@ use meshproof_engine::format::NONE;
 use meshproof_space::Test;
 
 use super::Uncompiled;
-use super::links::{Links, Records};
+use super::links::{Entries, Links};
+use super::set::{SetId, SetStore};
 use super::view::Placed;
 
-/// The intervals of an attribute: borders with records, of ports and IPv4 addresses, and of IPv6 addresses.
+/// The intervals of an attribute: borders with entries, of ports and IPv4 addresses, and of IPv6 addresses.
 #[derive(Default)]
 pub(super) struct Intervals {
     pub narrow: Vec<(u32, u32)>,
@@ -37,7 +38,8 @@ fn range(test: &Test) -> Option<(bool, u128, u128)> {
 /// There is no room.
 pub(super) fn intervals<'t>(
     tests: impl Iterator<Item = (&'t Test, Placed)>,
-    records: &mut Records,
+    entries: &mut Entries,
+    sets: &mut SetStore,
 ) -> Result<Intervals, Uncompiled> {
     // By border what begins there, and what has ended before it. Tests are few at each number, for blocks nest.
     let mut borders: [BTreeMap<u128, Change>; 2] = [BTreeMap::new(), BTreeMap::new()];
@@ -51,11 +53,11 @@ pub(super) fn intervals<'t>(
     }
     let [narrow, wide] = borders;
     let mut found = Intervals::default();
-    for (border, record) in cut(narrow, records)? {
+    for (border, record) in cut(narrow, entries, sets)? {
         // Behind the last address nothing comes.
         found.narrow.extend(u32::try_from(border).ok().map(|border| (border, record)));
     }
-    found.wide = cut(wide, records)?;
+    found.wide = cut(wide, entries, sets)?;
     Ok(found)
 }
 
@@ -65,7 +67,11 @@ struct Change {
     ended: Vec<Placed>,
 }
 
-fn cut(borders: BTreeMap<u128, Change>, records: &mut Records) -> Result<Vec<(u128, u32)>, Uncompiled> {
+fn cut(
+    borders: BTreeMap<u128, Change>,
+    entries: &mut Entries,
+    sets: &mut SetStore,
+) -> Result<Vec<(u128, u32)>, Uncompiled> {
     let mut open = Links::default();
     let mut found: Vec<(u128, u32)> = Vec::new();
     for (border, change) in borders {
@@ -77,7 +83,7 @@ fn cut(borders: BTreeMap<u128, Change>, records: &mut Records) -> Result<Vec<(u1
             open.wanted.extend(placed.wanted);
             open.refused.extend(placed.refused);
         }
-        let record = if open.is_empty() { NONE } else { records.add(&open, true, None)? };
+        let record = if open.is_empty() { NONE } else { entries.add_bare(&open, sets)? };
         if found.last().map_or(NONE, |(_, last)| *last) != record {
             found.push((border, record));
         }
@@ -86,7 +92,7 @@ fn cut(borders: BTreeMap<u128, Change>, records: &mut Records) -> Result<Vec<(u1
 }
 
 /// Blocks with the same rows share a set, so one of them goes and the others stay.
-fn close(open: &mut Vec<u32>, set: Option<u32>) {
+fn close(open: &mut Vec<SetId>, set: Option<SetId>) {
     if let Some(at) = set.and_then(|set| open.iter().rposition(|open| *open == set)) {
         open.remove(at);
     }

@@ -1,15 +1,19 @@
-//! Records: what a value of an attribute leads to.
+//! Entries: texts with what they lead to.
 
 use foldhash::{HashMap, HashMapExt};
-use meshproof_engine::format::{COMPLETE, DIRECT, OWN_REFUSED, OWN_WANTED, PARENT};
+use meshproof_engine::format::{ALIAS, COMPLETE, COUNTED, MARKER, OWN_REFUSED, OWN_WANTED, PARENT};
 
 use super::Uncompiled;
+use super::numbers::put_number;
+use super::pool::Starts;
+use super::set::{SetId, SetStore};
 
 /// Sets and tests that belong to one value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Links {
-    pub wanted: Vec<u32>,
-    pub refused: Vec<u32>,
+    pub wanted: Vec<SetId>,
+    pub refused: Vec<SetId>,
+    /// By their places.
     pub tests: Vec<u32>,
     /// The first wanting set is that of the text itself.
     pub own_wanted: bool,
@@ -18,8 +22,6 @@ pub(super) struct Links {
 
 /// More links than this are not put together; a look-up then goes along shorter texts.
 const MOST_LINKS: usize = 24;
-/// What one record can hold of each.
-pub(super) const MOST_IN_RECORD: usize = 255;
 
 impl Links {
     pub fn is_empty(&self) -> bool {
@@ -28,16 +30,17 @@ impl Links {
 
     /// Adds what others lead to, each thing once.
     pub fn join(&mut self, other: &Links) {
-        let lists = [
-            (&mut self.wanted, &other.wanted),
-            (&mut self.refused, &other.refused),
-            (&mut self.tests, &other.tests),
-        ];
-        for (mine, more) in lists {
+        let sets = [(&mut self.wanted, &other.wanted), (&mut self.refused, &other.refused)];
+        for (mine, more) in sets {
             for link in more {
                 if !mine.contains(link) {
                     mine.push(*link);
                 }
+            }
+        }
+        for test in &other.tests {
+            if !self.tests.contains(test) {
+                self.tests.push(*test);
             }
         }
     }
@@ -46,61 +49,102 @@ impl Links {
         self.wanted.len() + self.refused.len() + self.tests.len()
     }
 
-    /// Whether a record may hold them all.
+    /// Whether an entry may hold them all.
     pub fn is_short(&self) -> bool {
         self.len() <= MOST_LINKS
     }
 }
 
-/// The section of records.
-#[derive(Default)]
-pub(super) struct Records {
-    pub numbers: Vec<u32>,
-    known: HashMap<(Links, bool, Option<u32>), u32>,
+/// The section of entries.
+pub(super) struct Entries {
+    pub bytes: Vec<u8>,
+    pub starts: Starts,
+    /// Entries without a text.
+    known: HashMap<Links, u32>,
 }
 
-impl Records {
-    pub fn new() -> Records {
-        Records { numbers: Vec::new(), known: HashMap::new() }
+impl Entries {
+    pub fn new() -> Entries {
+        // The first byte belongs to none.
+        Entries { bytes: vec![0], starts: Starts::new(), known: HashMap::new() }
     }
 
-    /// The record of the links. `complete`: nothing else of the view can match. `parent`: a record that holds too.
+    fn begin(&mut self, text: &[u8]) -> Result<u32, Uncompiled> {
+        let at = u32::try_from(self.bytes.len()).map_err(|_| Uncompiled::TooLarge)?;
+        self.starts.put(&mut self.bytes, text);
+        Ok(at)
+    }
+
+    /// The entry of a text. `complete`: nothing else of the view can match. `parent`: an earlier entry that holds too.
     ///
     /// # Errors
-    /// There are too many links of one value.
-    pub fn add(&mut self, links: &Links, complete: bool, parent: Option<u32>) -> Result<u32, Uncompiled> {
-        if complete
-            && links.own_wanted
-            && parent.is_none()
-            && let ([set], [], []) =
-                (links.wanted.as_slice(), links.refused.as_slice(), links.tests.as_slice())
-        {
-            return Ok(set | DIRECT);
-        }
-        let key = (links.clone(), complete, parent);
-        if let Some(known) = self.known.get(&key) {
-            return Ok(*known);
-        }
-        let lengths = [&links.wanted, &links.refused, &links.tests].map(Vec::len);
-        if lengths.iter().any(|length| *length > MOST_IN_RECORD) {
-            return Err(Uncompiled::TooLarge);
-        }
-        let mut head = lengths.iter().rev().fold(0, |head, length| head << 8 | *length as u32);
-        for (is_set, flag) in [
+    /// There is no room.
+    pub fn add(
+        &mut self,
+        text: &[u8],
+        links: &Links,
+        complete: bool,
+        parent: Option<u32>,
+        sets: &mut SetStore,
+    ) -> Result<u32, Uncompiled> {
+        let at = self.begin(text)?;
+        let Entries { bytes, .. } = self;
+        let is_one = links.wanted.len() == 1 && links.refused.is_empty() && links.tests.is_empty();
+        let flags = [
             (complete, COMPLETE),
             (links.own_wanted, OWN_WANTED),
             (links.own_refused, OWN_REFUSED),
             (parent.is_some(), PARENT),
-        ] {
-            head |= if is_set { flag } else { 0 };
+            (!is_one, COUNTED),
+        ];
+        bytes.push(flags.into_iter().fold(0, |head, (is_set, flag)| head | if is_set { flag } else { 0 }));
+        if !is_one {
+            for count in [links.wanted.len(), links.refused.len(), links.tests.len()] {
+                put_number(bytes, count as u32);
+            }
         }
-        let at = u32::try_from(self.numbers.len())
-            .ok()
-            .filter(|at| at & DIRECT == 0)
-            .ok_or(Uncompiled::TooLarge)?;
-        self.numbers.push(head);
-        self.numbers.extend(links.wanted.iter().chain(&links.refused).chain(&links.tests).chain(&parent));
-        self.known.insert(key, at);
+        for (list, own) in [(&links.wanted, links.own_wanted), (&links.refused, links.own_refused)] {
+            for (place, set) in list.iter().enumerate() {
+                sets.put(bytes, *set, own && place == 0)?;
+            }
+        }
+        let mut tests = links.tests.clone();
+        tests.sort_unstable();
+        let mut last = 0;
+        for test in tests {
+            put_number(bytes, test - last);
+            last = test;
+        }
+        parent.into_iter().for_each(|parent| put_number(bytes, parent));
+        Ok(at)
+    }
+
+    /// The entry of a text that only leads on to longer ones, with one that holds where it is the longest.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn add_marker(&mut self, text: &[u8], holds: Option<u32>) -> Result<u32, Uncompiled> {
+        let at = self.begin(text)?;
+        match holds {
+            Some(entry) => {
+                self.bytes.push(MARKER | ALIAS);
+                put_number(&mut self.bytes, entry);
+            }
+            None => self.bytes.extend([MARKER | COUNTED, 0, 0, 0]),
+        }
+        Ok(at)
+    }
+
+    /// An entry without a text; nothing else of the view can match.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn add_bare(&mut self, links: &Links, sets: &mut SetStore) -> Result<u32, Uncompiled> {
+        if let Some(known) = self.known.get(links) {
+            return Ok(*known);
+        }
+        let at = self.add(b"", links, true, None, sets)?;
+        self.known.insert(links.clone(), at);
         Ok(at)
     }
 }

@@ -1,82 +1,86 @@
-//! The texts of a table. One that another one begins with takes no room of its own.
+//! The texts of a table: names, and starts that other texts share.
 
 use foldhash::{HashMap, HashMapExt};
 
-/// A text, or a part of one that was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Text {
-    id: usize,
-    skip: usize,
-    pub length: usize,
-}
+use super::numbers::put_number;
 
-impl Text {
-    /// The first bytes of the text.
-    pub fn start(self, length: usize) -> Text {
-        Text { length, ..self }
-    }
-
-    /// The last bytes of the text.
-    pub fn end(self, length: usize) -> Text {
-        Text { skip: self.skip + self.length - length, length, ..self }
-    }
-}
-
+/// Names, each once behind its length.
 #[derive(Default)]
 pub(super) struct Pool {
-    texts: Vec<Box<[u8]>>,
-    ids: HashMap<Box<[u8]>, usize>,
-}
-
-/// The texts in their places.
-pub(super) struct Placed {
     pub bytes: Vec<u8>,
-    places: Vec<usize>,
+    known: HashMap<Box<[u8]>, u32>,
 }
 
 impl Pool {
     pub fn new() -> Pool {
-        Pool { texts: Vec::new(), ids: HashMap::new() }
+        Pool { bytes: Vec::new(), known: HashMap::new() }
     }
 
-    pub fn add(&mut self, text: &[u8]) -> Text {
-        let id = match self.ids.get(text) {
-            Some(id) => *id,
-            None => {
-                self.texts.push(text.into());
-                self.ids.insert(text.into(), self.texts.len() - 1);
-                self.texts.len() - 1
-            }
-        };
-        Text { id, skip: 0, length: text.len() }
-    }
-
-    /// Gives every text its place.
-    pub fn place(&self) -> Placed {
-        let mut order: Vec<usize> = (0..self.texts.len()).collect();
-        // A text that is the start of others stands right before them, so from behind the longest come first.
-        order.sort_unstable_by(|a, b| self.texts[*b].cmp(&self.texts[*a]));
-        let mut placed = Placed { bytes: Vec::new(), places: vec![0; self.texts.len()] };
-        let mut last: Option<usize> = None;
-        for id in order {
-            match last {
-                Some(longer) if self.texts[longer].starts_with(&self.texts[id]) => {
-                    placed.places[id] = placed.places[longer];
-                }
-                _ => {
-                    placed.places[id] = placed.bytes.len();
-                    placed.bytes.extend_from_slice(&self.texts[id]);
-                }
-            }
-            last = Some(id);
+    /// The place of a text.
+    pub fn add(&mut self, text: &[u8]) -> u32 {
+        if let Some(place) = self.known.get(text) {
+            return *place;
         }
-        placed
+        let place = self.bytes.len() as u32;
+        put_number(&mut self.bytes, text.len() as u32);
+        self.bytes.extend_from_slice(text);
+        self.known.insert(text.into(), place);
+        place
     }
 }
 
-impl Placed {
-    /// Where the text stands, and its length.
-    pub fn of(&self, text: Text) -> [u32; 2] {
-        [(self.places[text.id] + text.skip) as u32, text.length as u32]
+/// So many texts have to share a start for it to be told once, and so long has it to be.
+const SHARED: u32 = 6;
+const SHORTEST: usize = 4;
+
+/// Starts that texts share, up to a slash: `cluster.local/ns/shop/sa/`, `/api/v1/`. They are told once.
+#[derive(Default)]
+pub(super) struct Starts {
+    /// By number from one on, as places in the pool.
+    pub places: Vec<u32>,
+    numbers: HashMap<Box<[u8]>, u32>,
+}
+
+/// The starts of a text that may be shared, the longest first.
+fn starts_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = (SHORTEST..=text.len()).rev().filter(|end| text[end - 1..].starts_with(b"/"));
+    ends.map(|end| &text[..end])
+}
+
+impl Starts {
+    pub fn new() -> Starts {
+        Starts { places: Vec::new(), numbers: HashMap::new() }
+    }
+
+    /// Looks for what the texts share.
+    pub fn learn<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, pool: &mut Pool) {
+        let mut counts: HashMap<&[u8], u32> = HashMap::new();
+        for start in texts.flat_map(starts_of) {
+            *counts.entry(start).or_default() += 1;
+        }
+        let mut shared: Vec<(&[u8], u32)> = counts
+            .into_iter()
+            .filter(|(start, count)| *count >= SHARED && !self.numbers.contains_key(*start))
+            .collect();
+        // Small numbers for those that occur often.
+        shared.sort_unstable_by(|(a, many), (b, more)| (more, a).cmp(&(many, b)));
+        for (start, _) in shared {
+            self.places.push(pool.add(start));
+            self.numbers.insert(start.into(), self.places.len() as u32);
+        }
+    }
+
+    /// The number of the longest start of the text, and what is left of it.
+    pub fn split<'t>(&self, text: &'t [u8]) -> (u32, &'t [u8]) {
+        let found = starts_of(text).find_map(|start| Some((*self.numbers.get(start)?, start.len())));
+        found.map_or((0, text), |(number, length)| (number, &text[length..]))
+    }
+
+    /// Writes a text.
+    pub fn put(&self, to: &mut Vec<u8>, text: &[u8]) {
+        let (number, rest) = self.split(text);
+        put_number(to, number);
+        put_number(to, rest.len() as u32);
+        to.extend_from_slice(rest);
     }
 }

@@ -1,78 +1,172 @@
 //! Sets of rows as a table holds them, each once.
 
 use foldhash::{HashMap, HashMapExt};
-use meshproof_engine::format::{BLOCKS, SET_BITS, SET_BLOCKS, SET_KIND_SHIFT, SET_PLACE, SET_ROW, SET_ROWS};
+use meshproof_engine::format::{GROUP_WORDS, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS};
 
 use super::Uncompiled;
+use super::numbers::put_number;
+
+/// A set by its number here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SetId(u32);
+
+/// Up to so many rows are told one by one.
+const FEW_ROWS: usize = 16;
+/// Up to so many bytes of rows stand wherever they are needed.
+const FEW_BYTES: usize = 6;
+/// Sets outside of records are told by 30 bits.
+const MOST_PLACES: usize = 1 << 30;
+
+enum Form {
+    /// Rows one by one, and where they stand for all who share them.
+    Rows(Box<[u8]>, Option<u32>),
+    /// How the set is told, wherever it stands.
+    Code(u32),
+}
 
 /// The sets of a table.
 pub(super) struct SetStore {
-    /// The section of sparse sets.
-    pub sets: Vec<u32>,
-    /// The section of sets with a bit per row.
-    pub bits: Vec<u64>,
     words: usize,
-    known: HashMap<Vec<u32>, u32>,
+    forms: Vec<Form>,
+    /// The sets of a single row, and all others.
+    single: HashMap<u32, SetId>,
+    known: HashMap<Box<[u32]>, SetId>,
+    /// Sets with a bit per row.
+    columns: Vec<Vec<u64>>,
+    /// The section of sets of many rows.
+    pub groups: Vec<u64>,
+    /// The section of sets of few rows that several share.
+    pub lists: Vec<u8>,
 }
 
 impl SetStore {
     pub fn new(words: usize) -> SetStore {
-        SetStore { sets: Vec::new(), bits: Vec::new(), words, known: HashMap::new() }
+        SetStore {
+            words,
+            forms: Vec::new(),
+            single: HashMap::new(),
+            known: HashMap::new(),
+            columns: Vec::new(),
+            groups: Vec::new(),
+            lists: Vec::new(),
+        }
     }
 
-    /// The reference of a set; the rows ascend. It takes the form that is smallest, and a bit per row when that is not
-    /// much more, for there a word is found at once.
+    /// The set of the rows, which ascend.
     ///
     /// # Errors
     /// There is no room for more.
-    pub fn add(&mut self, rows: &[u32]) -> Result<u32, Uncompiled> {
-        if let [row] = rows {
-            return reference(SET_ROW, *row as usize);
+    pub fn add(&mut self, rows: &[u32]) -> Result<SetId, Uncompiled> {
+        let next = SetId(self.forms.len() as u32);
+        let known = match rows {
+            [row] => *self.single.entry(*row).or_insert(next),
+            rows => match self.known.get(rows) {
+                Some(known) => *known,
+                None => {
+                    self.known.insert(rows.into(), next);
+                    next
+                }
+            },
+        };
+        if known == next {
+            let form = self.form(rows)?;
+            self.forms.push(form);
         }
-        if let Some(known) = self.known.get(rows) {
-            return Ok(*known);
-        }
-        let mut blocks: Vec<(u32, u64)> = Vec::new();
-        for row in rows {
-            match blocks.last_mut() {
-                Some((word, mask)) if *word == row / 64 => *mask |= 1 << (row % 64),
-                _ => blocks.push((row / 64, 1 << (row % 64))),
-            }
-        }
-        let sparse = (1 + rows.len()).min(1 + blocks.len() * 3);
-        let found = if self.words * 4 <= sparse * 3 {
-            let at = self.bits.len();
-            self.bits.resize(at + self.words, 0);
-            blocks.iter().for_each(|(word, mask)| self.bits[at + *word as usize] = *mask);
-            reference(SET_BITS, at)
-        } else if rows.len() <= blocks.len() * 3 {
-            let at = self.sets.len();
-            self.sets.push(rows.len() as u32);
-            self.sets.extend(rows);
-            reference(SET_ROWS, at)
-        } else {
-            let at = self.sets.len();
-            self.sets.push(blocks.len() as u32 | BLOCKS);
-            self.sets.extend(blocks.iter().map(|(word, _)| word));
-            self.sets.extend(blocks.iter().flat_map(|(_, mask)| [*mask as u32, (*mask >> 32) as u32]));
-            reference(SET_BLOCKS, at)
-        }?;
-        self.known.insert(rows.to_vec(), found);
-        Ok(found)
+        Ok(known)
     }
 
-    /// A bit per row, always in that form; gives its place.
-    pub fn bitmap(&mut self, rows: impl Iterator<Item = u32>) -> u32 {
-        let at = self.bits.len();
-        self.bits.resize(at + self.words, 0);
-        rows.for_each(|row| self.bits[at + (row / 64) as usize] |= 1 << (row % 64));
-        at as u32
+    /// Few rows are told one by one. Many are told by words, and with a bit per row when that is not much more, for there
+    /// a word is found at once.
+    fn form(&mut self, rows: &[u32]) -> Result<Form, Uncompiled> {
+        if rows.len() <= FEW_ROWS {
+            let mut bytes = Vec::new();
+            let mut last = 0;
+            for row in rows {
+                put_number(&mut bytes, row - last);
+                last = *row;
+            }
+            return Ok(Form::Rows(bytes.into(), None));
+        }
+        let count = self.words.div_ceil(GROUP_WORDS);
+        let mut masks: Vec<(usize, u64)> = Vec::new();
+        for row in rows {
+            let word = (row / 64) as usize;
+            match masks.last_mut() {
+                Some((last, mask)) if *last == word => *mask |= 1 << (row % 64),
+                _ => masks.push((word, 1 << (row % 64))),
+            }
+        }
+        if self.words <= 2 * (count + masks.len()) {
+            return Ok(Form::Code(self.column(rows)? << 2 | SET_COLUMN));
+        }
+        let at = self.groups.len();
+        self.groups.resize(at + count, 0);
+        for (word, mask) in &masks {
+            self.groups[at + word / GROUP_WORDS] |= 1 << (word % GROUP_WORDS);
+            self.groups.push(*mask);
+        }
+        let mut before = 0u64;
+        for group in &mut self.groups[at..at + count] {
+            let words = u64::from(group.count_ones());
+            *group |= before << 32;
+            before += words;
+        }
+        Ok(Form::Code(code(SET_GROUPS, at)?))
+    }
+
+    /// A bit per row, always in that form; gives the number of the column.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn column(&mut self, rows: &[u32]) -> Result<u32, Uncompiled> {
+        let mut column = vec![0; self.words];
+        rows.iter().for_each(|row| column[(row / 64) as usize] |= 1 << (row % 64));
+        code(0, self.columns.len())?;
+        self.columns.push(column);
+        Ok(self.columns.len() as u32 - 1)
+    }
+
+    /// The section of columns: all of the first word, then all of the second, and so on.
+    pub fn columns(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.words).flat_map(|word| self.columns.iter().map(move |column| column[word]))
+    }
+
+    /// How the set is told outside of records.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn code(&mut self, id: SetId) -> Result<u32, Uncompiled> {
+        match &mut self.forms[id.0 as usize] {
+            Form::Code(code) => Ok(*code),
+            Form::Rows(_, Some(place)) => code(SET_LIST, *place as usize),
+            Form::Rows(bytes, place) => {
+                let at = self.lists.len();
+                put_number(&mut self.lists, bytes.len() as u32);
+                self.lists.extend_from_slice(bytes);
+                *place = Some(at as u32);
+                code(SET_LIST, at)
+            }
+        }
+    }
+
+    /// Writes the set into a record. `own`: nobody else is likely to need it.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn put(&mut self, to: &mut Vec<u8>, id: SetId, own: bool) -> Result<(), Uncompiled> {
+        if let Form::Rows(bytes, _) = &self.forms[id.0 as usize]
+            && (own || bytes.len() <= FEW_BYTES)
+        {
+            put_number(to, (bytes.len() as u32) << 2 | SET_ROWS);
+            to.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let code = self.code(id)?;
+        put_number(to, code);
+        Ok(())
     }
 }
 
-fn reference(kind: u32, place: usize) -> Result<u32, Uncompiled> {
-    match u32::try_from(place) {
-        Ok(place) if place <= SET_PLACE => Ok(kind << SET_KIND_SHIFT | place),
-        _ => Err(Uncompiled::TooLarge),
-    }
+fn code(kind: u32, place: usize) -> Result<u32, Uncompiled> {
+    if place < MOST_PLACES { Ok((place as u32) << 2 | kind) } else { Err(Uncompiled::TooLarge) }
 }

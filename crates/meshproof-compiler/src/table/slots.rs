@@ -1,46 +1,40 @@
 //! Look-up tables of texts.
 
-use meshproof_engine::format::{MARKER, MOST_PROBES, NONE};
-use meshproof_engine::{hash, start, tag};
+use meshproof_engine::format::{FILTER, MOST_PROBES, filter_bit};
+use meshproof_engine::{hash, start};
 
-use super::pool::Text;
+use super::Uncompiled;
 
-/// A text with its record, on its way into a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub hash: u64,
-    pub text: Text,
-    pub record: u32,
-    pub is_marker: bool,
+/// A text by its hash, with its entry; nothing for a free slot.
+pub(super) type Slot = Option<(u64, u32)>;
+
+/// A text on its way into a table. Texts are in small letters where the look-up folds.
+pub(super) fn slot(text: &[u8], entry: u32) -> (u64, u32) {
+    (hash(text, false), entry)
 }
 
-impl Entry {
-    pub fn new(bytes: &[u8], text: Text, record: u32) -> Entry {
-        Entry { hash: hash(bytes, false), text, record, is_marker: false }
+/// Puts the texts where their hashes say, or not far behind. About a sixth of the slots stays free.
+///
+/// # Errors
+/// Too many texts have one hash.
+pub(super) fn lay_out(texts: &[(u64, u32)]) -> Result<Vec<Slot>, Uncompiled> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
     }
-}
-
-/// A slot: head, text, record.
-pub(super) type Slot = Option<(u32, Text, u32)>;
-
-/// Puts the entries where their hashes say, or not far behind. About a fifth of the slots stays free.
-pub(super) fn lay_out(entries: &[Entry]) -> Vec<Slot> {
-    if entries.is_empty() {
-        return Vec::new();
-    }
-    let mut count = entries.len() + entries.len() / 4 + 1;
-    loop {
-        if let Some(slots) = try_lay_out(entries, count) {
-            return slots;
+    let mut count = texts.len() + texts.len() / 5 + 1;
+    while count < texts.len() * 64 + 1024 {
+        if let Some(slots) = try_lay_out(texts, count) {
+            return Ok(slots);
         }
         count += count / 4 + 1;
     }
+    Err(Uncompiled::TooLarge)
 }
 
-fn try_lay_out(entries: &[Entry], count: usize) -> Option<Vec<Slot>> {
+fn try_lay_out(texts: &[(u64, u32)], count: usize) -> Option<Vec<Slot>> {
     let mut slots: Vec<Slot> = vec![None; count];
-    for entry in entries {
-        let mut at = start(entry.hash, count as u32) as usize;
+    for text in texts {
+        let mut at = start(text.0, count as u32) as usize;
         let mut probes = 0;
         while slots[at].is_some() {
             at = if at + 1 == count { 0 } else { at + 1 };
@@ -50,12 +44,27 @@ fn try_lay_out(entries: &[Entry], count: usize) -> Option<Vec<Slot>> {
                 return None;
             }
         }
-        let marker = if entry.is_marker { MARKER } else { 0 };
-        let head = tag(entry.hash) | (entry.text.length as u32 | marker) << 16;
-        slots[at] = Some((head, entry.text, entry.record));
+        slots[at] = Some(*text);
     }
     Some(slots)
 }
 
-/// What stands for a free slot.
-pub(super) const FREE: [u32; 3] = [NONE, 0, NONE];
+/// The filter of prefixes or suffixes, and their lengths, which ascend. The filter looks at as many bytes as all of them
+/// have, eight at most.
+pub(super) fn filter<'t>(
+    texts: impl Iterator<Item = &'t Vec<u8>>,
+    lengths: &[usize],
+    is_suffix: bool,
+) -> Vec<u32> {
+    let Some(shortest) = lengths.first() else { return Vec::new() };
+    let reach = (*shortest).min(8);
+    let mut numbers = vec![0; FILTER];
+    numbers[0] = reach as u32;
+    for text in texts {
+        let part = if is_suffix { &text[text.len() - reach..] } else { &text[..reach] };
+        let (number, bit) = filter_bit(hash(part, false));
+        numbers[1 + number] |= 1 << bit;
+    }
+    numbers.extend(lengths.iter().map(|length| *length as u32));
+    numbers
+}

@@ -1,5 +1,7 @@
 //! Tests of policies as tests of a table: how one is spelled out, where an index finds it, and what it says.
 
+use std::borrow::Cow;
+
 use meshproof_engine::format::{
     LONGEST, MOST_STEPS, STEP_LITERAL, STEP_SEGMENT, STEP_SLASHES, TAKES_SEGMENT, TAKES_SLASHES, TAKES_THIS,
 };
@@ -30,7 +32,7 @@ pub(super) struct Placement {
 }
 
 /// What a value has to be to come across a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Exact(Vec<u8>),
     Prefix(Vec<u8>),
@@ -42,14 +44,18 @@ pub(super) enum Key {
 }
 
 /// A value in one form for all ways of writing it.
-pub(super) fn normal(test: &Test) -> Test {
-    let lower = |text: &String| text.to_ascii_lowercase();
-    match test {
-        Test::Host(Pattern::Exact(text)) => Test::Host(Pattern::Exact(lower(text))),
-        Test::Host(Pattern::Prefix(text)) => Test::Host(Pattern::Prefix(lower(text))),
-        Test::Host(Pattern::Suffix(text)) => Test::Host(Pattern::Suffix(lower(text))),
-        other => other.clone(),
+pub(super) fn normal(test: &Test) -> Cow<'_, Test> {
+    let Test::Host(pattern) = test else { return Cow::Borrowed(test) };
+    if !pattern.literal().contains(|c: char| c.is_ascii_uppercase()) {
+        return Cow::Borrowed(test);
     }
+    let lower = |text: &String| text.to_ascii_lowercase();
+    Cow::Owned(Test::Host(match pattern {
+        Pattern::Present => Pattern::Present,
+        Pattern::Exact(text) => Pattern::Exact(lower(text)),
+        Pattern::Prefix(text) => Pattern::Prefix(lower(text)),
+        Pattern::Suffix(text) => Pattern::Suffix(lower(text)),
+    }))
 }
 
 /// The test, spelled out.

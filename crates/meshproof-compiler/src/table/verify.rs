@@ -164,7 +164,7 @@ fn expected(lowered: &Lowered, policies: &[Policy<'_>], context: &Context) -> Re
                     expected.tests.entry(key.clone()).or_insert_with(|| (variable.clone(), BTreeMap::new()));
                 let mut told = |tests: &[Test]| -> Result<Vec<Told>, Uncompiled> {
                     let mut list = Vec::new();
-                    for test in tests.iter().map(normal) {
+                    for test in tests.iter().map(|test| normal(test).into_owned()) {
                         let Spelled { kind, first, second } = spelled(variable, &test)?;
                         list.push((kind, first.clone(), second.clone()));
                         known.1.insert((kind, first, second), test);
@@ -194,7 +194,10 @@ fn rows(table: &Table<'_>, expected: &Expected) -> Checked<usize> {
     let stored: Vec<_> = table.stored_rows().collect();
     let place: BTreeMap<u32, usize> = stored.iter().enumerate().map(|(at, row)| (row.row, at)).collect();
     let mut asked: Vec<BTreeMap<Key, Asked>> = vec![BTreeMap::new(); stored.len()];
-    for attribute in table.stored_attributes() {
+    if !stored.iter().map(|row| row.row).eq(table.stored_everything()) {
+        return Err("the set of all rows".to_owned());
+    }
+    for (at, attribute) in table.stored_attributes().into_iter().enumerate() {
         let name = format!("{:?} {}", attribute.attribute, attribute.name.replace('\0', "."));
         let key = (attribute.attribute, attribute.name);
         let mut lists: BTreeMap<u32, Vec<Told>> =
@@ -212,7 +215,9 @@ fn rows(table: &Table<'_>, expected: &Expected) -> Checked<usize> {
             }
         }
         let indifferent = stored.iter().map(|row| row.row).filter(|row| !lists.contains_key(row));
-        if !indifferent.eq(attribute.indifferent.iter().copied()) {
+        // The first attribute of connections leads to the rows that are in question, so these must not be lost.
+        let leads = at == 0 && !attribute.is_of_request;
+        if attribute.indifferent.map_or(leads, |told| !indifferent.eq(told)) {
             return Err(format!("{name}: rows that want nothing of it"));
         }
         for (rows, is_list) in [(lists, true), (refused, false)] {

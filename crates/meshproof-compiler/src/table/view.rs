@@ -5,9 +5,9 @@ use meshproof_engine::View;
 use meshproof_engine::format::NONE;
 
 use super::Uncompiled;
-use super::links::{Links, MOST_IN_RECORD, Records};
-use super::pool::Pool;
-use super::slots::{Entry, Slot, lay_out};
+use super::links::{Entries, Links};
+use super::set::{SetId, SetStore};
+use super::slots::{Slot, filter, lay_out, slot};
 use super::test::{Key, Placement};
 
 /// Tests of one view, by what leads to them.
@@ -24,13 +24,13 @@ pub(super) struct ViewTests {
 /// A test with the sets of the rows that look at it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
-    pub wanted: Option<u32>,
-    pub refused: Option<u32>,
+    pub wanted: Option<SetId>,
+    pub refused: Option<SetId>,
     /// Its place among the tests that are spelled out; only of those that have to be asked.
     pub test: Option<u32>,
 }
 
-/// The index as the table has it, its texts without place.
+/// The index as the table has it: slots, and of prefixes and suffixes the filter with the lengths.
 pub(super) struct IndexParts {
     pub view: View,
     pub fold: bool,
@@ -99,40 +99,43 @@ impl ViewTests {
         Lengths { prefixes: of(&self.prefixes), suffixes: of(&self.suffixes) }
     }
 
-    /// Builds the index. `resolve` gives everything that an exact text leads to, or nothing when the tests that are left
-    /// have to be asked.
+    /// Builds the index. `resolve` gives everything that an exact text leads to, and whether that is all there is to find;
+    /// it is not where the tests that are left have to be asked.
     ///
     /// # Errors
     /// There is no room.
     pub fn build(
         &self,
-        records: &mut Records,
-        pool: &mut Pool,
-        resolve: impl Fn(&[u8], &Lengths) -> Links,
+        entries: &mut Entries,
+        sets: &mut SetStore,
+        resolve: impl Fn(&[u8], &Lengths) -> (Links, bool),
     ) -> Result<IndexParts, Uncompiled> {
         let lengths = self.lengths();
+        let prefixes = affixes(&self.prefixes, &lengths.prefixes, false, entries, sets)?;
+        let suffixes = affixes(&self.suffixes, &lengths.suffixes, true, entries, sets)?;
         let mut exact: Vec<(&Vec<u8>, &Links)> = self.exact.iter().collect();
         exact.sort_unstable_by_key(|(text, _)| *text);
-        let mut entries = Vec::with_capacity(exact.len());
+        let mut slots = Vec::with_capacity(exact.len());
         for (text, own) in exact {
-            let all = resolve(text, &lengths);
+            let (all, is_all) = resolve(text, &lengths);
             // Where there are too many, a look-up finds them by the way of a text that nobody wrote.
-            let is_whole = all.is_short();
-            let record = split(records, if is_whole { &all } else { own }, is_whole, None)?;
-            entries.push(Entry::new(text, pool.add(text), record));
+            let is_whole = is_all && all.is_short();
+            let entry = entries.add(text, if is_whole { &all } else { own }, is_whole, None, sets)?;
+            slots.push(slot(text, entry));
         }
-        let one = |records: &mut Records, links: &Links| match links.is_empty() {
+        let mut one = |links: &Links| match links.is_empty() {
             true => Ok(NONE),
-            false => split(records, links, true, None),
+            false => entries.add_bare(links, sets),
         };
+        let (there, line) = (one(&self.there)?, one(&self.line)?);
         Ok(IndexParts {
             view: self.view,
             fold: self.fold,
-            exact: lay_out(&entries),
-            prefixes: affixes(&self.prefixes, &lengths.prefixes, false, records, pool)?,
-            suffixes: affixes(&self.suffixes, &lengths.suffixes, true, records, pool)?,
-            there: one(records, &self.there)?,
-            line: one(records, &self.line)?,
+            exact: lay_out(&slots)?,
+            prefixes,
+            suffixes,
+            there,
+            line,
         })
     }
 }
@@ -143,29 +146,16 @@ pub(super) struct Lengths {
     pub suffixes: Vec<usize>,
 }
 
-/// A record of any number of tests, in parts that follow each other, in front of a parent. `complete`: no parent and no
-/// part follows, and nothing else is to be looked for.
-fn split(
-    records: &mut Records,
-    links: &Links,
-    complete: bool,
-    parent: Option<u32>,
-) -> Result<u32, Uncompiled> {
-    let mut record = parent;
-    for tests in links.tests.chunks(MOST_IN_RECORD).skip(1) {
-        record = Some(records.add(&Links { tests: tests.to_vec(), ..Links::default() }, false, record)?);
-    }
-    let tests: Vec<u32> = links.tests.iter().take(MOST_IN_RECORD).copied().collect();
-    records.add(&Links { tests, ..links.clone() }, complete && record.is_none(), record)
-}
+/// So many sets of shorter affixes are told again with a longer one.
+const RETOLD: usize = 2;
 
 /// Prefixes or suffixes with the texts that announce them.
 fn affixes(
     texts: &HashMap<Vec<u8>, Links>,
     lengths: &[usize],
     is_suffix: bool,
-    records: &mut Records,
-    pool: &mut Pool,
+    entries: &mut Entries,
+    sets: &mut SetStore,
 ) -> Result<(Vec<Slot>, Vec<u32>), Uncompiled> {
     let part = |text: &'_ [u8], length: usize| {
         if is_suffix { text.len() - length..text.len() } else { 0..length }
@@ -173,7 +163,7 @@ fn affixes(
     let mut sorted: Vec<(&Vec<u8>, &Links)> = texts.iter().collect();
     sorted.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
     let mut known: HashMap<&[u8], u32> = HashMap::new();
-    let mut entries = Vec::new();
+    let mut slots = Vec::new();
     for (text, own) in sorted {
         let mut links = own.clone();
         let mut parent = None;
@@ -181,31 +171,30 @@ fn affixes(
         for length in shorter {
             let affix = &text[part(text, *length)];
             let Some(inner) = texts.get(affix) else { continue };
-            let mut joined = links.clone();
-            joined.join(inner);
-            if !joined.is_short() {
+            let retold = links.len() - own.len() + inner.len();
+            if retold > RETOLD || !inner.tests.is_empty() {
                 parent = known.get(affix).copied();
                 break;
             }
-            links = joined;
+            links.join(inner);
         }
-        let record = split(records, &links, true, parent)?;
-        known.insert(text, record);
-        entries.push(Entry::new(text, pool.add(text), record));
+        let entry = entries.add(text, &links, true, parent, sets)?;
+        known.insert(text, entry);
+        slots.push(slot(text, entry));
     }
-    add_markers(&mut entries, texts, &known, lengths, part, pool);
-    Ok((lay_out(&entries), lengths.iter().map(|length| *length as u32).collect()))
+    add_markers(&mut slots, texts, &known, lengths, part, entries)?;
+    Ok((lay_out(&slots)?, filter(texts.keys(), lengths, is_suffix)))
 }
 
 /// The search for the longest affix halves the lengths; a text is announced at every length where it has to go on.
 fn add_markers<'x>(
-    entries: &mut Vec<Entry>,
+    slots: &mut Vec<(u64, u32)>,
     texts: &'x HashMap<Vec<u8>, Links>,
     known: &HashMap<&[u8], u32>,
     lengths: &[usize],
     part: impl Fn(&[u8], usize) -> std::ops::Range<usize>,
-    pool: &mut Pool,
-) {
+    entries: &mut Entries,
+) -> Result<(), Uncompiled> {
     let mut announced: HashMap<&'x [u8], ()> = HashMap::new();
     let mut sorted: Vec<&'x Vec<u8>> = texts.keys().collect();
     sorted.sort_unstable();
@@ -230,10 +219,9 @@ fn add_markers<'x>(
             let shorter = lengths.iter().rev().filter(|length| **length < marker.len());
             let best =
                 shorter.map(|length| &marker[part(marker, *length)]).find_map(|affix| known.get(affix));
-            let whole = pool.add(text);
-            let place = if range.start == 0 { whole.start(marker.len()) } else { whole.end(marker.len()) };
-            let record = best.copied().unwrap_or(NONE);
-            entries.push(Entry { is_marker: true, ..Entry::new(marker, place, record) });
+            let entry = entries.add_marker(marker, best.copied())?;
+            slots.push(slot(marker, entry));
         }
     }
+    Ok(())
 }

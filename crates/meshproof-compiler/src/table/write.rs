@@ -2,17 +2,18 @@
 
 use meshproof_authz::{Context, Engine as AuthzEngine, HeaderMatching, Policy, Standing, standings};
 use meshproof_engine::format::{
-    self, DIMENSION, DRIVER, HASH_AT, HEAD, INDEX, MAGIC, NONE, SECTIONS, VERSION,
+    self, DIMENSION, DRIVER, HASH_AT, HEAD, INDEX, MAGIC, NONE, OF_CONNECTION, SECTIONS, VERSION,
 };
-use meshproof_engine::{Engine, View};
+use meshproof_engine::{Attribute, Engine, View};
 use meshproof_resources::Action;
 
 use super::dimension::{DimensionParts, Parts, collect};
-use super::links::Records;
-use super::pool::{Placed, Pool};
+use super::links::Entries;
+use super::pool::Pool;
 use super::row::Rows;
 use super::set::SetStore;
-use super::slots::{FREE, Slot};
+use super::slots::Slot;
+use super::tests::TestStore;
 use super::{Lowered, ReportOrder, Uncompiled};
 
 /// The engine of a table.
@@ -40,78 +41,92 @@ pub(super) fn write(
     let words = rows.rows.len() / 64;
     let all: Vec<u32> =
         (0..rows.rows.len() as u32).filter(|row| rows.rows[*row as usize].is_some()).collect();
-    let mut parts =
-        Parts { sets: SetStore::new(words), records: Records::new(), pool: Pool::new(), tests: Vec::new() };
+    let mut parts = Parts {
+        sets: SetStore::new(words),
+        entries: Entries::new(),
+        pool: Pool::new(),
+        tests: TestStore::default(),
+    };
     let demands = collect(&rows);
     let mut dimensions = Vec::with_capacity(demands.len());
     for demand in &demands {
-        dimensions.push(demand.build(&mut parts, &all, context, engine)?);
+        dimensions.push(demand.build(&mut parts, context, engine)?);
     }
     let leading = demands.iter().enumerate().filter(|(_, demand)| demand.is_of_request(engine));
     if let Some((at, _)) = leading.min_by_key(|(_, demand)| demand.breadth(all.len())) {
         dimensions[at].asked = DRIVER;
     }
+    // Rows that do not ask for what leads at connections are in question on every one.
+    let leads = |dimension: &DimensionParts| dimension.asked == OF_CONNECTION;
+    let first = dimensions.iter().position(|one| leads(one) && one.attribute == Attribute::Peer);
+    if let Some(at) = first.or_else(|| dimensions.iter().position(leads)) {
+        let wants = |row: &u32| demands[at].wanting.binary_search(row).is_ok();
+        let indifferent: Vec<u32> = all.iter().filter(|row| !wants(row)).copied().collect();
+        let set = parts.sets.add(&indifferent)?;
+        dimensions[at].indifferent = parts.sets.code(set)?;
+    }
     let everything = parts.sets.add(&all)?;
-    let names = |parts: &mut Parts| {
-        let segments: Vec<_> =
-            rows.segments.iter().map(|segment| parts.pool.add(segment.provider.as_bytes())).collect();
-        let policies: Vec<_> = rows
-            .policies
-            .iter()
-            .map(|(at, [before, behind])| {
-                let (namespace, name) =
-                    policies.get(*at).map_or(("", ""), |policy| (policy.namespace, policy.name));
-                [namespace, name, before, behind].map(|text| parts.pool.add(text.as_bytes()))
-            })
-            .collect();
-        (segments, policies)
-    };
-    let (providers, policy_names) = names(&mut parts);
-    let texts = parts.pool.place();
+    let everything = parts.sets.code(everything)?;
     let mut sections: [Vec<u8>; SECTIONS] = Default::default();
     let mut put = |section: usize, numbers: &[u32]| {
         sections[section].extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
     };
-    for (segment, provider) in rows.segments.iter().zip(providers) {
-        let [at, length] = texts.of(provider);
-        put(format::SEGMENTS, &[segment.effect.code(), segment.first_word as u32, at, length]);
+    for segment in &rows.segments {
+        let provider = parts.pool.add(segment.provider.as_bytes());
+        put(format::SEGMENTS, &[segment.effect.code(), segment.first_word as u32, provider]);
     }
-    for row in &rows.rows {
-        put(format::ROW_RULES, &[row.as_ref().map_or(NONE, |row| row.rule as u32)]);
+    for (at, [before, behind]) in &rows.policies {
+        let (namespace, name) = policies.get(*at).map_or(("", ""), |policy| (policy.namespace, policy.name));
+        let names = [namespace, name, before, behind].map(|text| parts.pool.add(text.as_bytes()));
+        put(format::POLICIES, &names);
     }
-    for rule in &rows.rules {
-        put(format::RULES, &[rule.policy as u32, rule.rule as u32]);
-    }
-    for names in policy_names {
-        put(format::POLICIES, &names.map(|name| texts.of(name)).concat());
-    }
-    let mut indexes = Indexes::default();
+    let mut indexes =
+        Indexes { place_bits: format::place_bits(parts.entries.bytes.len()), ..Indexes::default() };
     for dimension in &dimensions {
-        put(format::DIMENSIONS, &indexes.dimension(dimension, &texts));
+        put(format::DIMENSIONS, &indexes.dimension(dimension));
     }
     put(format::INDEXES, &indexes.numbers);
-    put(format::SETS, &parts.sets.sets);
-    put(format::RECORDS, &parts.records.numbers);
     put(format::SLOTS, &indexes.slots);
     put(format::LENGTHS, &indexes.lengths);
     put(format::BORDERS, &indexes.borders);
-    for (kind, names, sets) in &parts.tests {
-        let numbers = [&[*kind][..], &names.map(|name| texts.of(name)).concat(), sets].concat();
-        put(format::TESTS, &numbers);
+    put(format::STARTS, &parts.entries.starts.places);
+    let is_wide = rows.rules.len() >= NARROW
+        || rows.policies.len() >= NARROW
+        || rows.rules.iter().any(|rule| rule.rule >= NARROW);
+    let mut put = |section: usize, number: u32| {
+        let bytes = number.to_le_bytes();
+        sections[section].extend_from_slice(if is_wide { &bytes } else { &bytes[..2] });
+    };
+    for row in &rows.rows {
+        put(format::ROW_RULES, row.as_ref().map_or(NONE, |row| row.rule as u32));
     }
-    sections[format::BITS] = parts.sets.bits.iter().flat_map(|word| word.to_le_bytes()).collect();
+    for rule in &rows.rules {
+        put(format::RULES, rule.policy as u32);
+        put(format::RULES, rule.rule as u32);
+    }
+    sections[format::COLUMNS] = parts.sets.columns().flat_map(u64::to_le_bytes).collect();
+    sections[format::SETS] = parts.sets.groups.iter().flat_map(|number| number.to_le_bytes()).collect();
     sections[format::WIDE_BORDERS] = indexes.wide.iter().flat_map(|border| border.to_le_bytes()).collect();
-    sections[format::POOL] = texts.bytes;
-    assemble(&sections, [words as u32, everything], engine, settings(lowered, policies, context, order))
+    sections[format::LISTS] = parts.sets.lists;
+    sections[format::ENTRIES] = parts.entries.bytes;
+    sections[format::TESTS] = parts.tests.bytes;
+    sections[format::POOL] = parts.pool.bytes;
+    let settings = settings(lowered, policies, context, order) | if is_wide { format::WIDE_RULES } else { 0 };
+    assemble(&sections, [words as u32, everything], engine, settings)
 }
+
+/// From this number on rules take 32 bits, for the largest of 16 says that there is none.
+const NARROW: usize = u16::MAX as usize;
 
 /// The table that refuses everything, for policies that no table can be made of.
 pub(super) fn refuse_all(context: &Context, order: ReportOrder) -> Vec<u8> {
     let order = if order == ReportOrder::Policy { format::POLICY_ORDER } else { 0 };
     let mut sections: [Vec<u8>; SECTIONS] = Default::default();
     // The set of all rows is the first and only one, and empty.
-    sections[format::SETS] = 0u32.to_le_bytes().to_vec();
-    let made = assemble(&sections, [0, 0], engine_of(context.engine), format::NEEDS_ALLOW | order);
+    sections[format::LISTS] = vec![0];
+    sections[format::ENTRIES] = vec![0];
+    let everything = format::SET_LIST;
+    let made = assemble(&sections, [0, everything], engine_of(context.engine), format::NEEDS_ALLOW | order);
     made.unwrap_or_default()
 }
 
@@ -163,6 +178,7 @@ fn assemble(
 /// The sections that indexes fill.
 #[derive(Default)]
 struct Indexes {
+    place_bits: u32,
     numbers: Vec<u32>,
     slots: Vec<u32>,
     lengths: Vec<u32>,
@@ -172,15 +188,15 @@ struct Indexes {
 
 impl Indexes {
     /// Adds the indexes of an attribute; gives the numbers of the attribute itself.
-    fn dimension(&mut self, parts: &DimensionParts, texts: &Placed) -> [u32; DIMENSION] {
+    fn dimension(&mut self, parts: &DimensionParts) -> [u32; DIMENSION] {
         let first = (self.numbers.len() / INDEX) as u32;
         for index in &parts.indexes {
-            let exact = self.slots(&index.exact, texts);
-            let prefixes = [self.slots(&index.prefixes.0, texts), self.lengths(&index.prefixes.1)];
-            let suffixes = [self.slots(&index.suffixes.0, texts), self.lengths(&index.suffixes.1)];
+            let exact = self.slots(&index.exact);
+            let prefixes = [self.slots(&index.prefixes.0), self.lengths(&index.prefixes.1)];
+            let suffixes = [self.slots(&index.suffixes.0), self.lengths(&index.suffixes.1)];
             self.numbers.extend([index.view.code(), u32::from(index.fold)]);
             self.numbers.extend([exact, prefixes[0], prefixes[1], suffixes[0], suffixes[1]].concat());
-            self.numbers.extend([index.there, NONE, index.line, 0]);
+            self.numbers.extend([index.there, index.line, 0, 0]);
         }
         if let Some(intervals) = &parts.intervals {
             let start = self.borders.len() as u32;
@@ -204,31 +220,27 @@ impl Indexes {
             self.numbers.extend(numbers);
         }
         let count = (self.numbers.len() / INDEX) as u32 - first;
-        let [name, length] = texts.of(parts.name);
         [
             parts.attribute.code(),
             parts.asked,
-            name,
-            length,
+            parts.name,
             parts.wanting,
             parts.refusing,
             first,
             count,
             parts.tests[0],
             parts.tests[1],
-            u32::from(parts.has_all_tests),
+            parts.spelled,
             parts.indifferent,
+            0,
         ]
     }
 
-    fn slots(&mut self, slots: &[Slot], texts: &Placed) -> [u32; 2] {
-        let start = (self.slots.len() / 3) as u32;
-        for slot in slots {
-            self.slots.extend(match slot {
-                Some((head, text, record)) => [*head, texts.of(*text)[0], *record],
-                None => FREE,
-            });
-        }
+    fn slots(&mut self, slots: &[Slot]) -> [u32; 2] {
+        let start = self.slots.len() as u32;
+        let bits = self.place_bits;
+        self.slots
+            .extend(slots.iter().map(|slot| slot.map_or(0, |(hash, entry)| format::slot(hash, entry, bits))));
         [start, slots.len() as u32]
     }
 

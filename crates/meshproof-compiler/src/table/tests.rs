@@ -1,0 +1,75 @@
+//! The section of tests that are spelled out.
+
+use meshproof_engine::TestKind;
+use meshproof_engine::format::{STEP_LITERAL, TEST_REFUSED, TEST_WANTED};
+
+use super::Uncompiled;
+use super::numbers::put_number;
+use super::pool::Starts;
+use super::set::{SetId, SetStore};
+use super::test::Spelled;
+
+#[derive(Default)]
+pub(super) struct TestStore {
+    pub bytes: Vec<u8>,
+}
+
+impl TestStore {
+    /// The place behind the last test.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn end(&self) -> Result<u32, Uncompiled> {
+        u32::try_from(self.bytes.len()).map_err(|_| Uncompiled::TooLarge)
+    }
+
+    /// Adds a test with the rows that want and that refuse it; gives its place.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn add(
+        &mut self,
+        test: &Spelled,
+        [wanted, refused]: [Option<SetId>; 2],
+        sets: &mut SetStore,
+        starts: &Starts,
+    ) -> Result<u32, Uncompiled> {
+        let at = self.end()?;
+        let Spelled { kind, first, second } = test;
+        let flag = |set: Option<SetId>, flag: u8| if set.is_some() { flag } else { 0 };
+        self.bytes.push(kind.code() as u8);
+        self.bytes.push(flag(wanted, TEST_WANTED) | flag(refused, TEST_REFUSED));
+        for set in [wanted, refused].into_iter().flatten() {
+            sets.put(&mut self.bytes, set, false)?;
+        }
+        let (start, first) = match kind {
+            TestKind::Template => split_template(first, starts),
+            _ => (0, first.clone()),
+        };
+        put_number(&mut self.bytes, start);
+        put_number(&mut self.bytes, first.len() as u32);
+        self.bytes.extend_from_slice(&first);
+        put_number(&mut self.bytes, second.len() as u32);
+        // A template ends with what it ends with.
+        if *kind != TestKind::Template {
+            self.bytes.extend_from_slice(second);
+        }
+        Ok(at)
+    }
+}
+
+/// The literal text at the beginning of a template as a start that others share, and the rest.
+fn split_template(template: &[u8], starts: &Starts) -> (u32, Vec<u8>) {
+    let whole = (0, template.to_vec());
+    let [STEP_LITERAL, low, high, rest @ ..] = template else { return whole };
+    let Some((literal, behind)) = rest.split_at_checked(u16::from_le_bytes([*low, *high]).into()) else {
+        return whole;
+    };
+    let (number, left) = starts.split(literal);
+    if number == 0 || behind.is_empty() {
+        return whole;
+    }
+    let length = (left.len() as u16).to_le_bytes();
+    let head: &[u8] = &[STEP_LITERAL, length[0], length[1]];
+    (number, [if left.is_empty() { &[] } else { head }, left, behind].concat())
+}
