@@ -104,6 +104,7 @@ fn value(test: &Test) -> String {
             let part = |part: &Option<Pattern>| part.as_ref().map_or("*".to_owned(), ToString::to_string);
             format!("{}/{}", part(issuer), part(subject))
         }
+        Test::Word { pattern, .. } => format!("a word {pattern} of its name"),
     }
 }
 

@@ -4,6 +4,7 @@ use meshproof_authz::{Context, Engine};
 use meshproof_grammar::pattern::Pattern;
 
 use crate::boxes::{Clause, RequestBox};
+use crate::forwarded::Views;
 use crate::test::Test;
 use crate::variable::Variable;
 
@@ -61,8 +62,13 @@ const MOST_KINDS: usize = 256;
 
 impl Domain {
     /// The kinds of requests in which all variables are independent, the usual ones first. `used` are the variables that
-    /// policies look at. Nothing when the kinds are too many.
-    pub(crate) fn kinds(&self, used: &[Variable], context: &Context) -> Option<Vec<RequestBox>> {
+    /// policies look at, `views` how the client address goes with its header. Nothing when the kinds are too many.
+    pub(crate) fn kinds(
+        &self,
+        used: &[Variable],
+        views: &Views,
+        context: &Context,
+    ) -> Option<Vec<RequestBox>> {
         let has = |variable: &Variable| used.contains(variable);
         let mut kinds = vec![RequestBox::all()];
         if context.engine == Engine::Grpc && has(&Variable::Sni) {
@@ -83,6 +89,9 @@ impl Domain {
             if has(&text) {
                 kinds = product(&kinds, &[vec![absent(text)], vec![absent(variable.clone())]])?;
             }
+        }
+        if let Views::Together(together) = views {
+            kinds = product(&kinds, together)?;
         }
         Some(kinds)
     }

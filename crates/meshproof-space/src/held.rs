@@ -27,6 +27,15 @@ pub struct Diagram<'a> {
     everything: NodeId,
 }
 
+/// All of a diagram but what it is about.
+#[derive(Debug)]
+pub(crate) struct Made {
+    nodes: Nodes,
+    levels: Vec<Levels>,
+    tests: HashMap<TestId, NodeId>,
+    everything: NodeId,
+}
+
 /// A set of requests in a [`Diagram`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Held(pub(crate) NodeId);
@@ -35,8 +44,7 @@ impl Space<'_> {
     /// The sets of this point, and of the probes.
     ///
     /// # Errors
-    /// They cannot be held: what they are made of is too much, or cannot be told apart class by class (several names of
-    /// one peer, the header `x-forwarded-for` beside the client address made from it).
+    /// They cannot be held: what they are made of is too much, or cannot be told apart class by class.
     pub fn diagram(&self) -> Result<Diagram<'_>, Limit> {
         Diagram::new(&self.universe)
     }
@@ -53,10 +61,13 @@ impl Comparison<'_> {
 }
 
 impl<'a> Diagram<'a> {
-    fn new(universe: &'a Universe) -> Result<Diagram<'a>, Limit> {
+    /// The sets of a universe.
+    ///
+    /// # Errors
+    /// They cannot be held.
+    pub(crate) fn new(universe: &'a Universe) -> Result<Diagram<'a>, Limit> {
         let variables = &universe.vocabulary.variables;
-        let forwarded = Variable::Header("x-forwarded-for".to_owned());
-        if variables.contains(&Variable::RemoteIp) && variables.contains(&forwarded) {
+        if !universe.is_exact {
             return Err(Limit::Unconfirmed);
         }
         let mut levels: Vec<Option<Levels>> = variables.iter().map(|_| None).collect();
@@ -88,6 +99,18 @@ impl<'a> Diagram<'a> {
         let kinds = diagram.nodes.any(kinds)?;
         diagram.everything = diagram.nodes.both(legal, kinds)?;
         Ok(diagram)
+    }
+
+    /// Goes on with what was made of the same universe.
+    pub(crate) fn with(universe: &'a Universe, made: Made) -> Diagram<'a> {
+        let Made { nodes, levels, tests, everything } = made;
+        Diagram { universe, nodes, levels, tests, everything }
+    }
+
+    /// To go on later.
+    pub(crate) fn into_made(self) -> Made {
+        let Diagram { nodes, levels, tests, everything, .. } = self;
+        Made { nodes, levels, tests, everything }
     }
 
     /// All requests of the domain.
@@ -198,13 +221,21 @@ impl<'a> Diagram<'a> {
     /// # Errors
     /// None can be written down, or the set is empty.
     pub fn example(&self, set: Held) -> Result<Request, Limit> {
-        let classes = self.nodes.point(set.0).ok_or(Limit::Values)?;
+        self.point(set.0).map(|point| self.universe.request(&point))
+    }
+
+    /// The values of a request of the set.
+    ///
+    /// # Errors
+    /// None can be written down, or the set is empty.
+    pub(crate) fn point(&self, set: NodeId) -> Result<Point, Limit> {
+        let classes = self.nodes.point(set).ok_or(Limit::Values)?;
         let mut point = Point::new();
         for (variable, levels) in self.levels.iter().enumerate() {
             let value = levels.value(|level| classes.get(&level).copied())?;
             point.extend(value.map(|value| (variable, value)));
         }
-        Ok(self.universe.request(&point))
+        Ok(point)
     }
 
     /// How many nodes all sets together took.
@@ -224,7 +255,8 @@ impl<'a> Diagram<'a> {
         variables
     }
 
-    fn cubes(&mut self, cubes: &[CubeId]) -> Result<NodeId, Limit> {
+    /// The points of some of the boxes.
+    pub(crate) fn cubes(&mut self, cubes: &[CubeId]) -> Result<NodeId, Limit> {
         let mut each = Vec::with_capacity(cubes.len());
         for cube in cubes {
             let columns: Vec<Column> = self.universe.vocabulary.columns_of(*cube).cloned().collect();

@@ -13,7 +13,7 @@ use crate::part::Part;
 use crate::test::Test;
 use crate::value::{Number, Value};
 use crate::variable::Variable;
-use crate::{identity, paths};
+use crate::{identity, paths, token};
 
 /// The values of a variable.
 #[derive(Clone, Debug)]
@@ -43,6 +43,16 @@ pub(crate) struct Words {
 }
 
 impl Kind {
+    /// A text that no test knows; empty when every character is taken.
+    pub fn filler(&self) -> &str {
+        match self {
+            Kind::Numbers(_) => "",
+            Kind::Parts { domains, .. } => domains.first().map_or("", |domain| &domain.filler),
+            Kind::Lines(domain) => &domain.filler,
+            Kind::Words(words) => &words.domain.filler,
+        }
+    }
+
     /// Told that boxes ask whether the variable is there at all.
     pub fn set_absent_matters(&mut self) {
         match self {
@@ -115,6 +125,7 @@ impl Words {
         let atoms = self.legal.sequences.iter().flatten();
         atoms.fold(Bytes::NONE, |all, atom| match atom {
             Atom::One(bytes) | Atom::Many(bytes) => all.or(*bytes),
+            Atom::Open(_) | Atom::Close(_) => all,
         })
     }
 }
@@ -168,6 +179,7 @@ pub(crate) fn kind_of(variable: &Variable, tests: &[&Test], context: &Context, d
     let plain = || TextDomain::new(Bytes::text(), Form::Plain).or_empty();
     match variable {
         Variable::Peer => peer(tests, context, domain),
+        Variable::Token if token::has_words(tests) => token::kind(),
         Variable::Token => {
             Kind::Parts { domains: vec![plain().optional(), plain().optional()], together: false }
         }
@@ -269,7 +281,10 @@ pub(crate) fn shape_of(variable: &Variable, test: &Test, kind: &Kind) -> Shape {
             let forms = identity::forms(test).unwrap_or_default();
             Shape::Forms(forms.into_iter().map(Vec::from).collect())
         }
-        (Variable::Token, Test::Absent) => Shape::Forms(vec![vec![Part::Absent, Part::Absent]]),
+        (Variable::Token, Test::Token { .. } | Test::Word { .. }) if is_words => {
+            Shape::Language(Arc::new(token::language(test)))
+        }
+        (Variable::Token, Test::Absent) if !is_words => Shape::Forms(vec![vec![Part::Absent, Part::Absent]]),
         (Variable::Token, Test::Token { issuer, subject }) => {
             let part = |pattern: &Option<Pattern>| pattern.as_ref().map_or(Part::Any, |p| simple(p, true));
             Shape::Forms(vec![vec![part(issuer), part(subject)]])

@@ -15,6 +15,10 @@ pub(crate) enum Atom {
     One(Bytes),
     /// Any number of them, none included.
     Many(Bytes),
+    /// Here starts what is repeated as a whole; so many steps further it has ended.
+    Open(usize),
+    /// Here it ends; so many steps back it starts again.
+    Close(usize),
 }
 
 /// The texts that one of the sequences takes from start to end.
@@ -41,7 +45,7 @@ impl Language {
     pub fn letters(&self) -> String {
         let ones = self.sequences.iter().flatten().filter_map(|atom| match atom {
             Atom::One(bytes) => bytes.only(),
-            Atom::Many(_) => None,
+            _ => None,
         });
         ones.map(char::from).collect()
     }
@@ -51,7 +55,7 @@ impl Language {
         let [atoms] = self.sequences.as_slice() else { return Vec::new() };
         let ones = atoms.iter().map_while(|atom| match atom {
             Atom::One(bytes) => Some(*bytes),
-            Atom::Many(_) => None,
+            _ => None,
         });
         ones.collect()
     }
@@ -91,11 +95,20 @@ fn takes(atoms: &[Atom], text: &[u8]) -> bool {
     places[atoms.len()]
 }
 
-/// A repetition may be passed over.
+/// A repetition may be passed over, and what is repeated as a whole may start again.
 fn settle(atoms: &[Atom], places: &mut [bool]) {
-    for (at, atom) in atoms.iter().enumerate() {
-        if places[at] && matches!(atom, Atom::Many(_)) {
-            places[at + 1] = true;
+    let mut open: Vec<usize> = (0..places.len()).filter(|at| places[*at]).collect();
+    while let Some(at) = open.pop() {
+        let (next, far) = match atoms.get(at) {
+            Some(Atom::Many(_)) => (Some(at + 1), None),
+            Some(Atom::Open(ahead)) => (Some(at + 1), Some(at + ahead)),
+            Some(Atom::Close(back)) => (Some(at + 1), at.checked_sub(*back)),
+            Some(Atom::One(_)) | None => (None, None),
+        };
+        for place in next.into_iter().chain(far) {
+            if !std::mem::replace(&mut places[place], true) {
+                open.push(place);
+            }
         }
     }
 }
@@ -158,8 +171,10 @@ type Places = Vec<u64>;
 struct Machine {
     words: usize,
     start: Places,
-    /// Places with a repetition.
+    /// Places that need no character to go on: those with a repetition.
     many: Places,
+    /// From the start of what is repeated as a whole to behind its end, and from its end back.
+    jumps: Vec<(usize, usize)>,
     /// Per class of characters: places that a character moves on, and places that it keeps.
     moves: Vec<(Places, Places)>,
     /// A character of each class.
@@ -184,6 +199,7 @@ impl Machine {
             words,
             start: vec![0; words],
             many: vec![0; words],
+            jumps: Vec::new(),
             moves: Vec::new(),
             classes: Vec::new(),
             ends: Vec::new(),
@@ -194,8 +210,13 @@ impl Machine {
         for (language, atoms) in sequences {
             set(&mut machine.start, base);
             for (at, atom) in atoms.iter().enumerate() {
-                if matches!(atom, Atom::Many(_)) {
+                if !matches!(atom, Atom::One(_)) {
                     set(&mut machine.many, base + at);
+                }
+                match atom {
+                    Atom::Open(ahead) => machine.jumps.push((base + at, base + at + ahead)),
+                    Atom::Close(back) => machine.jumps.push((base + at, base + at - back)),
+                    Atom::One(_) | Atom::Many(_) => {}
                 }
                 steps.push((base + at, *atom));
             }
@@ -252,6 +273,12 @@ impl Machine {
                 changed |= next != *word;
                 *word = next;
             }
+            for (from, to) in &self.jumps {
+                if has(places, *from) && !has(places, *to) {
+                    set(places, *to);
+                    changed = true;
+                }
+            }
             if !changed {
                 return;
             }
@@ -262,12 +289,16 @@ impl Machine {
     fn taken(&self, places: &Places) -> Vec<u64> {
         let mut taken = vec![0; self.of_language.len().div_ceil(64).max(1)];
         for (end, language) in &self.ends {
-            if places[end / 64] & (1 << (end % 64)) != 0 {
+            if has(places, *end) {
                 set(&mut taken, *language);
             }
         }
         taken
     }
+}
+
+fn has(bits: &[u64], at: usize) -> bool {
+    bits[at / 64] & (1 << (at % 64)) != 0
 }
 
 fn set(bits: &mut [u64], at: usize) {

@@ -55,8 +55,9 @@ impl Levels {
                 let shapes: Vec<&Shape> = shapes.collect();
                 Classes::Parts(PartClasses::new(domains, *together, shapes.iter().copied())?)
             }
-            // A value of several texts would need a class for every set of such sets.
-            Kind::Words(words) if words.several => return Err(Limit::Patterns),
+            Kind::Words(words) if words.several => {
+                Classes::Lines(LineClasses::of_words(words, variable, vocabulary)?)
+            }
             Kind::Words(words) => Classes::Words(WordClasses::new(words, variable, vocabulary)?),
             Kind::Lines(domain) => Classes::Lines(LineClasses::new(domain, shapes)?),
         };
@@ -102,7 +103,7 @@ impl Levels {
             }
             (Classes::Words(words), _) => words.passing(test, variable, vocabulary, self.first, nodes),
             (Classes::Parts(parts), Shape::Forms(forms)) => parts.passing(forms, self.first, nodes),
-            (Classes::Lines(lines), Shape::Simple(part)) => lines.passing(part, self.first, nodes),
+            (Classes::Lines(lines), shape) => lines.passing(shape, self.first, nodes),
             _ => Ok(NONE),
         }
     }
@@ -133,7 +134,7 @@ impl Levels {
             Classes::Numbers(numbers) => numbers.value(class(0).unwrap_or(0)),
             Classes::Words(words) => words.value(class(0).unwrap_or(0)),
             Classes::Parts(parts) => Some(parts.value(class)?),
-            Classes::Lines(lines) => Some(lines.value(|level| class(level) == Some(1))?),
+            Classes::Lines(lines) => Some(lines.value(|level| class(level) == Some(1))),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use meshproof_authz::PathNormalization;
 use meshproof_grammar::pattern::Pattern;
-use meshproof_grammar::uri_template::{Expression, UriTemplate};
+use meshproof_grammar::uri_template::{Steps, UriTemplate};
 
 use crate::alphabet::Bytes;
 use crate::language::{Atom, Language, literal};
@@ -20,12 +20,21 @@ pub(crate) fn of_path(pattern: &Pattern, with_query: bool) -> Language {
 
 /// A template of the path.
 pub(crate) fn of_template(template: &UriTemplate, with_query: bool) -> Language {
-    let Expression::Steps(steps) = template.expression() else { return Language::default() };
-    let atoms = steps.into_iter().map(|(takes, is_repeated)| {
+    let Some(Steps { steps, repeated }) = template.steps() else { return Language::default() };
+    let mut atoms = Vec::with_capacity(steps.len() + 2);
+    for (at, (takes, is_repeated)) in steps.into_iter().enumerate() {
+        if let Some(range) = &repeated {
+            // Behind the end stands the step after the closing one.
+            atoms.extend((at == range.start).then_some(Atom::Open(range.len() + 2)));
+            atoms.extend((at == range.end).then_some(Atom::Close(range.len())));
+        }
         let bytes = (0..=127).filter(|byte| takes.takes(*byte)).fold(Bytes::NONE, Bytes::with);
-        if is_repeated { Atom::Many(bytes) } else { Atom::One(bytes) }
-    });
-    or_query(atoms.collect(), with_query)
+        atoms.push(if is_repeated { Atom::Many(bytes) } else { Atom::One(bytes) });
+    }
+    if let Some(range) = repeated.filter(|range| range.end + 1 == atoms.len()) {
+        atoms.push(Atom::Close(range.len()));
+    }
+    or_query(atoms, with_query)
 }
 
 fn or_query(atoms: Vec<Atom>, with_query: bool) -> Language {

@@ -139,7 +139,12 @@ impl Space<'_> {
         let Some(cubes) = &self.point().cubes[at] else { return Err(Limit::Boxes) };
         let mut candidates: Option<Vec<usize>> = None;
         for cube in cubes {
-            let Some(holding) = self.universe.holding(*cube, &mut group.cover)? else { continue };
+            let holding = match self.universe.holding(*cube, &mut group.cover) {
+                Ok(Some(holding)) => holding,
+                Ok(None) => continue,
+                // Each box may be the one; whether it is will be asked.
+                Err(_) => Bits::all(group.owners.len()),
+            };
             let mut owners: Vec<usize> =
                 holding.iter().flat_map(|place| group.owners[place].iter().copied()).collect();
             owners.sort_unstable();

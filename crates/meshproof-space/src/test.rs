@@ -5,6 +5,15 @@ use meshproof_grammar::namespace_pattern::NamespacePattern;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_grammar::uri_template::UriTemplate;
 
+/// A half of the name of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Half {
+    /// The claim `iss`.
+    Issuer,
+    /// The claim `sub`.
+    Subject,
+}
+
 /// A test of a [`Variable`](crate::Variable). A property that the request does not have passes none but
 /// [`Test::Absent`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,5 +55,12 @@ pub enum Test {
         issuer: Option<Pattern>,
         /// What the subject has to be.
         subject: Option<Pattern>,
+    },
+    /// A word of the issuer, or of the subject, where that claim is told to be split at blanks.
+    Word {
+        /// Which of them.
+        of: Half,
+        /// What the word has to be; `*` wants any.
+        pattern: Pattern,
     },
 }

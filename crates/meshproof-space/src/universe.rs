@@ -8,10 +8,12 @@ use crate::bits::Bits;
 use crate::boxes::RequestBox;
 use crate::cover::{Cover, Point};
 use crate::domain::Domain;
+use crate::forwarded::{self, Views};
 use crate::index::Index;
 use crate::limit::Limit;
 use crate::lower::{Effect, LoweredRule, RuleBoxes, lower, remote_is_source};
 use crate::prepared::PreparedId;
+use crate::rescue::Rescue;
 use crate::vocabulary::{Collector, Column, CubeId, Vocabulary};
 use crate::witness;
 
@@ -38,6 +40,10 @@ pub(crate) struct Universe {
     pub all: CubeId,
     /// The kinds of requests, each as columns.
     pub kinds: Result<Vec<Vec<Column>>, Limit>,
+    /// Whether the kinds hold no points that are no requests. Else what is found may not be confirmed, and that there is
+    /// nothing stays certain.
+    pub is_exact: bool,
+    pub rescue: Rescue,
     context: Context,
 }
 
@@ -66,13 +72,20 @@ impl Universe {
         let probes = probes.iter().map(|probe| collector.cube(probe)).collect();
         let all = collector.cube(&RequestBox::all());
         collector.only_kinds_follow();
-        let kinds = domain.kinds(&collector.variables, &context);
+        let mut views = forwarded::views(|variable| collector.tests_of(variable), &context, domain);
+        let mut kinds = domain.kinds(&collector.variables, &views, &context);
+        if kinds.is_none() && views != Views::Apart {
+            // Taken for independent, more requests are looked at than there are.
+            views = Views::Unknown;
+            kinds = domain.kinds(&collector.variables, &views, &context);
+        }
         let kinds: Option<Vec<CubeId>> =
             kinds.map(|kinds| kinds.iter().map(|kind| collector.cube(kind)).collect());
         let vocabulary = collector.finish(&context, domain);
         let columns = |cube: CubeId| vocabulary.columns_of(cube).cloned().collect::<Vec<Column>>();
         let kinds = kinds.map(|kinds| kinds.into_iter().map(columns).collect()).ok_or(Limit::Kinds);
-        Universe { vocabulary, points, probes, all, kinds, context }
+        let is_exact = views != Views::Unknown;
+        Universe { vocabulary, points, probes, all, kinds, is_exact, rescue: Rescue::default(), context }
     }
 
     /// Answers questions about a union of boxes.
@@ -100,10 +113,13 @@ impl Universe {
                 Err(hit) => limit = Some(hit),
             }
         }
+        if let Some(limit) = limit {
+            return self.rescued(cubes, cover, alive, limit);
+        }
         touched.sort_unstable();
         touched.dedup();
         cover.touched = touched;
-        limit.map_or(Ok(None), Err)
+        Ok(None)
     }
 
     /// The boxes of the cover that hold some request of the box; nothing when it has none.

@@ -102,6 +102,12 @@ impl Collector {
         }
     }
 
+    /// The tests of the variable so far; nothing when no box looks at it.
+    pub fn tests_of(&self, variable: &Variable) -> Option<Vec<Test>> {
+        let id = self.variable_ids.get(variable)?;
+        Some(self.tests.iter().filter(|(of, _)| of == id).map(|(_, test)| test.clone()).collect())
+    }
+
     /// What follows are kinds of requests, which only join what is asked with what there is.
     pub fn only_kinds_follow(&mut self) {
         self.asked = self.tests.len();
@@ -166,6 +172,7 @@ impl Collector {
             variables: self.variables,
             of_variable,
             remote_is_source: self.remote_is_source,
+            proxy_protocol: domain.proxy_protocol,
             tests: self.tests.into_iter().map(|(_, test)| test).collect(),
             kinds,
             shapes,
@@ -201,6 +208,8 @@ pub(crate) struct Vocabulary {
     /// The tests of each variable.
     of_variable: Vec<Vec<TestId>>,
     remote_is_source: bool,
+    /// Another hop may hand over an address below HTTP.
+    pub proxy_protocol: bool,
     /// Every test as it was handed in.
     pub tests: Vec<Test>,
     pub kinds: Vec<Kind>,

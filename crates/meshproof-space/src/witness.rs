@@ -3,13 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use meshproof_authz::{
-    Certificate, ClientAddress, Context, Engine, HttpRequest, IdentityFlavour, PathNormalization, Peer,
-    Request, Token,
+    Certificate, Context, Engine, HttpRequest, IdentityFlavour, PathNormalization, Peer, Request, Token,
 };
 use serde_json::{Map, Value as Json};
 
 use crate::cover::Point;
+use crate::forwarded;
 use crate::lower::remote_is_source;
+use crate::test::Test;
+use crate::token;
 use crate::value::Value;
 use crate::variable::Variable;
 use crate::vocabulary::Vocabulary;
@@ -21,7 +23,7 @@ const PROXY: &str = "192.0.2.1";
 
 /// A request with the values of the point; what it leaves open is ordinary.
 pub(crate) fn request(point: &Point, vocabulary: &Vocabulary, context: &Context) -> Request {
-    let mut draft = Draft::new(context);
+    let mut draft = Draft::new(vocabulary, context);
     let mut chosen: Vec<(&Variable, &Value)> =
         point.iter().map(|(variable, value)| (&vocabulary.variables[*variable], value)).collect();
     chosen.sort_by_key(|(variable, _)| (*variable).clone());
@@ -32,6 +34,7 @@ pub(crate) fn request(point: &Point, vocabulary: &Vocabulary, context: &Context)
 }
 
 struct Draft<'a> {
+    vocabulary: &'a Vocabulary,
     context: &'a Context,
     peer: Peer,
     sni: Option<String>,
@@ -48,8 +51,9 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(context: &'a Context) -> Draft<'a> {
+    fn new(vocabulary: &'a Vocabulary, context: &'a Context) -> Draft<'a> {
         Draft {
+            vocabulary,
             context,
             peer: Peer::Anonymous,
             sni: None,
@@ -83,8 +87,16 @@ impl<'a> Draft<'a> {
             Variable::Peer => self.peer = peer(value, self.context),
             Variable::Token => {
                 let Value::Parts(parts) = value else { return };
-                for (name, text) in ["iss", "sub"].into_iter().zip(parts.iter()) {
-                    let text = text.as_deref().map(|text| Json::String(text.to_owned()));
+                let halves = match &**parts {
+                    [Some(both)] => {
+                        let (issuer, subject) = token::read(both);
+                        [Some(issuer), subject]
+                    }
+                    [issuer, subject] => [issuer.as_deref(), subject.as_deref()],
+                    _ => return,
+                };
+                for (name, text) in ["iss", "sub"].into_iter().zip(halves) {
+                    let text = text.map(|text| Json::String(text.to_owned()));
                     self.claims.extend(text.map(|text| (name.to_owned(), text)));
                 }
             }
@@ -128,17 +140,8 @@ impl<'a> Draft<'a> {
         let is_http = matches!(self.context.engine, Engine::EnvoyHttp | Engine::Grpc);
         let mut proxied_source = None;
         if let Some(remote) = self.remote.filter(|_| !remote_is_source(self.context, true)) {
-            let hops = match self.context.semantics.client_address {
-                _ if !is_http => None,
-                ClientAddress::Forwarded(hops) => Some(hops),
-                ClientAddress::TrustedProxies(hops) => hops.checked_sub(1),
-            };
-            match hops {
-                Some(hops) => {
-                    let mut entries = vec![remote.to_string()];
-                    entries.extend((0..hops.min(64)).map(|_| PROXY.to_owned()));
-                    self.headers.push(("x-forwarded-for".to_owned(), entries.join(", ")));
-                }
+            match forwarded::entry(self.context) {
+                Some(entry) => proxied_source = self.forward(remote, entry),
                 None => proxied_source = Some(remote),
             }
         }
@@ -162,6 +165,79 @@ impl<'a> Draft<'a> {
             metadata: self.metadata,
             http: is_http.then_some(http),
         }
+    }
+}
+
+impl Draft<'_> {
+    /// Makes the client address known, by the header or as the other end of the connection; which of them and how must
+    /// change nothing of what tests of the header and of the source were promised. Hands back the address that another
+    /// hop hands over below HTTP.
+    fn forward(&mut self, remote: IpAddr, entry: u32) -> Option<IpAddr> {
+        let hops = usize::try_from(entry.min(64)).unwrap_or_default();
+        let Some(header) = self.vocabulary.place_of(&Variable::Header(forwarded::NAME.to_owned())) else {
+            let entries = std::iter::once(remote.to_string()).chain(vec![PROXY.to_owned(); hops]);
+            self.push_forwarded(&entries.collect::<Vec<String>>());
+            return None;
+        };
+        let tests = |variable: &Variable| -> Vec<Test> {
+            let place = self.vocabulary.place_of(variable).into_iter();
+            let tests = place.flat_map(|place| self.vocabulary.tests_of(place));
+            tests.map(|test| self.vocabulary.tests[test as usize].clone()).collect()
+        };
+        let (of_source, of_remote) = (tests(&Variable::SourceIp), tests(&Variable::RemoteIp));
+        let atoms = forwarded::atoms(forwarded::blocks(of_source.iter().chain(&of_remote)));
+        let atom = atoms.iter().find(|atom| atom.holds(remote));
+        let is_alike = |address: IpAddr| atom.is_none_or(|atom| atom.holds(address));
+        let lines: Vec<&str> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| name == forwarded::NAME)
+            .map(|(_, line)| line.as_str())
+            .collect();
+        let is_connection = of_source.is_empty() || is_alike(self.source) || self.vocabulary.proxy_protocol;
+        match forwarded::claimed(&lines, entry) {
+            Some(claimed) if is_alike(claimed) => return None,
+            None if is_connection => return self.connect_from(remote, of_source.is_empty()),
+            _ => {}
+        }
+        let filler = self.vocabulary.kinds[header].filler().to_owned();
+        // What the end of the line passes has to be passed by another line already.
+        let ends = if entry == 0 {
+            forwarded::ends(&tests(&Variable::Header(forwarded::NAME.to_owned())))
+        } else {
+            Vec::new()
+        };
+        let missed = ends.iter().filter(|end| !lines.iter().any(|line| line.ends_with(end.as_str())));
+        let missed: Vec<&str> = missed.map(String::as_str).collect();
+        let named =
+            if missed.is_empty() { Some(remote) } else { atom.and_then(|atom| atom.address(&missed)) };
+        match named {
+            None if is_connection => {
+                self.push_forwarded(&vec![filler; hops + 1]);
+                self.connect_from(remote, of_source.is_empty())
+            }
+            named => {
+                let mut entries = vec![filler.clone(), named.unwrap_or(remote).to_string()];
+                entries.extend(vec![filler; hops]);
+                self.push_forwarded(&entries);
+                None
+            }
+        }
+    }
+
+    fn push_forwarded(&mut self, entries: &[String]) {
+        self.headers.push((forwarded::NAME.to_owned(), entries.join(", ")));
+    }
+
+    /// The connection comes from the address, as far as its other end is told. Hands back what another hop has to say.
+    fn connect_from(&mut self, remote: IpAddr, source_is_free: bool) -> Option<IpAddr> {
+        if self.vocabulary.proxy_protocol {
+            return Some(remote);
+        }
+        if source_is_free {
+            self.source = remote;
+        }
+        None
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::boxes::{Clause, RequestBox};
-use crate::test::Test;
+use crate::test::{Half, Test};
 use crate::variable::Variable;
 use meshproof_grammar::pattern::Pattern;
 
@@ -100,6 +100,8 @@ pub(crate) fn said(variable: &Variable, test: &Test) -> String {
         }
         (_, Test::Template(template)) => format!("{template} (template)"),
         (_, Test::Token { issuer, subject }) => token(issuer.as_ref(), subject.as_ref()),
+        (_, Test::Word { of: Half::Issuer, pattern }) => format!("a token with {pattern} in its issuer"),
+        (_, Test::Word { of: Half::Subject, pattern }) => format!("a token with {pattern} in its subject"),
     }
 }
 

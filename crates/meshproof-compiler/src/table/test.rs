@@ -73,6 +73,9 @@ pub(super) fn spelled(variable: &Variable, test: &Test) -> Result<Spelled, Uncom
     };
     Ok(match test {
         Test::Absent => return Err(Uncompiled::Internal("a policy that wants an attribute to be missing")),
+        Test::Word { .. } => {
+            return Err(Uncompiled::Internal("words of a token, which are those of a claim"));
+        }
         Test::Principal(pattern) => by(
             pattern,
             [Kind::PrincipalPresent, Kind::PrincipalExact, Kind::PrincipalPrefix, Kind::PrincipalSuffix],
@@ -183,7 +186,7 @@ pub(super) fn placement(variable: &Variable, test: &Test, engine: Engine) -> Opt
     let at = |view, key| Placement { view, fold: false, key, verify: false };
     let asked = |view, key| Placement { verify: true, ..at(view, key) };
     let found = match test {
-        Test::Block(_) | Test::Port(_) | Test::Absent => return None,
+        Test::Block(_) | Test::Port(_) | Test::Word { .. } | Test::Absent => return None,
         Test::Principal(pattern) => at(View::Whole, key(pattern, Key::There)),
         Test::NamespaceName(pattern) => at(View::Namespace, key(pattern, Key::There)),
         Test::Namespace(pattern) => namespace(&pattern.text),
@@ -328,6 +331,6 @@ pub(super) fn passes(variable: &Variable, test: &Test, text: &str, engine: Engin
         Test::Header(pattern) => pattern.matches_header(text),
         Test::Host(pattern) => pattern.matches_host(text),
         Test::Template(template) => template.matches(text),
-        Test::Token { .. } | Test::Block(_) | Test::Port(_) | Test::Absent => false,
+        Test::Token { .. } | Test::Word { .. } | Test::Block(_) | Test::Port(_) | Test::Absent => false,
     }
 }

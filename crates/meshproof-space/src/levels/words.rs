@@ -12,9 +12,9 @@ use crate::values::language_of_test;
 use crate::vocabulary::{TestId, VariableId, Vocabulary};
 
 /// States that the search for the classes may look at.
-const MOST_STATES: usize = 20_000;
+const MOST_STATES: usize = 60_000;
 /// Texts that may be told apart.
-const MOST_TEXTS: usize = 2_000;
+const MOST_TEXTS: usize = 6_000;
 
 /// A value of each class.
 #[derive(Debug)]

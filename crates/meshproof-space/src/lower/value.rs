@@ -15,7 +15,7 @@ use meshproof_resources::Action;
 use super::{MOST_BOXES, Purpose};
 use crate::boxes::Clause;
 use crate::limit::Limit;
-use crate::test::Test;
+use crate::test::{Half, Test};
 use crate::variable::Variable;
 
 /// What the values of a policy depend on.
@@ -137,14 +137,25 @@ impl<'a> Lowering<'a> {
             }
             Attribute::Claim(path) if self.sees_tokens => {
                 let name = if let [name] = path.as_slice() { name.as_str() } else { "" };
-                match name {
-                    // Then `requestPrincipals` and `when` no longer look at one value.
-                    "iss" | "sub" if self.split_claims.iter().any(|split| split == name) => {
-                        return Err(Limit::Patterns);
+                let half = match name {
+                    "iss" => Some(Half::Issuer),
+                    "sub" => Some(Half::Subject),
+                    _ => None,
+                };
+                let is_split = self.split_claims.iter().any(|split| split == name);
+                match (half, is_split) {
+                    // For one request it does not matter that this is a view of a value that others look at too.
+                    (Some(_), true) if self.purpose == Purpose::Decide => {
+                        one(Variable::Claim(path.clone()), Test::Text(pattern()))
                     }
-                    "iss" => one(Variable::Token, Test::Token { issuer: Some(pattern()), subject: None }),
-                    "sub" => one(Variable::Token, Test::Token { issuer: None, subject: Some(pattern()) }),
-                    _ => one(Variable::Claim(path.clone()), Test::Text(pattern())),
+                    (Some(of), true) => one(Variable::Token, Test::Word { of, pattern: pattern() }),
+                    (Some(Half::Issuer), false) => {
+                        one(Variable::Token, Test::Token { issuer: Some(pattern()), subject: None })
+                    }
+                    (Some(Half::Subject), false) => {
+                        one(Variable::Token, Test::Token { issuer: None, subject: Some(pattern()) })
+                    }
+                    (None, _) => one(Variable::Claim(path.clone()), Test::Text(pattern())),
                 }
             }
             // Nobody has read the token yet, or ever does.
@@ -159,7 +170,7 @@ impl<'a> Lowering<'a> {
             Attribute::Sni => one(Variable::Sni, Test::Text(pattern())),
             Attribute::Host => one(Variable::Authority, Test::Host(pattern())),
             Attribute::Method => one(Variable::Method, Test::Header(pattern())),
-            Attribute::Path => path(value, self.purpose)?,
+            Attribute::Path => path(value),
             Attribute::Header(name) => one(header(name), Test::Header(pattern())),
             Attribute::Metadata { filter, key } => {
                 let is_list = value.starts_with('[') && value.ends_with(']');
@@ -181,17 +192,13 @@ fn block(variable: Variable, value: &str) -> Vec<(Variable, Test)> {
 }
 
 /// A template that Envoy refuses matches nothing.
-fn path(value: &str, purpose: Purpose) -> Result<Vec<(Variable, Test)>, Limit> {
+fn path(value: &str) -> Vec<(Variable, Test)> {
     if !is_template(value) {
-        return Ok(vec![(Variable::Path, Test::Path(Pattern::parse(value)))]);
+        return vec![(Variable::Path, Test::Path(Pattern::parse(value)))];
     }
-    let Ok(template) = UriTemplate::parse(&translate(value)) else { return Ok(Vec::new()) };
-    match template.expression() {
-        Expression::Nothing => Ok(Vec::new()),
-        Expression::Steps(_) => Ok(vec![(Variable::Path, Test::Template(template))]),
-        Expression::RepeatedVariable if purpose == Purpose::Reason => Err(Limit::Patterns),
-        Expression::RepeatedVariable => Ok(vec![(Variable::Path, Test::Template(template))]),
-    }
+    let Ok(template) = UriTemplate::parse(&translate(value)) else { return Vec::new() };
+    let matches_some = template.expression() != Expression::Nothing;
+    if matches_some { vec![(Variable::Path, Test::Template(template))] } else { Vec::new() }
 }
 
 /// Pseudo headers are looked at as such; `host` is kept as one.

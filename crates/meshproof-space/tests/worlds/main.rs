@@ -11,7 +11,6 @@ mod held;
 mod oracle;
 mod pool;
 mod reading;
-mod vectors;
 mod world;
 
 use common::{Policies, context};
@@ -22,7 +21,7 @@ use meshproof_authz::{
 };
 use meshproof_space::{Among, Domain, Effect, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth};
 use pool::Pool;
-use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, SOURCES, TEXTS, World};
+use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, REPEATED, SOURCES, TEXTS, World};
 
 /// Counts what could not be answered, which has to stay rare.
 #[derive(Default)]
@@ -298,6 +297,59 @@ fn headers_and_metadata() {
     joined.semantics.headers = HeaderMatching::Joined;
     let contexts = [http(), joined, context(Engine::Grpc), context(Engine::EnvoyTcp)];
     run(&world, &contexts, &Domain::default(), &Pool::headers(), 120, 14);
+}
+
+#[test]
+fn repeated_variables_of_templates() {
+    let world = World { from: None, to: Some(&REPEATED), when: &[], actions: DECIDING };
+    run(&world, &[http()], &Domain::default(), &Pool::short_paths(), 40, 16);
+}
+
+/// Proxies that take the client address from the last entry, from the one before it, and not from the header.
+fn forwarding() -> Vec<Context> {
+    let rules = [
+        ClientAddress::Forwarded(0),
+        ClientAddress::Forwarded(1),
+        ClientAddress::TrustedProxies(1),
+        ClientAddress::TrustedProxies(0),
+    ];
+    let of = |rule| {
+        let mut context = http();
+        context.semantics.client_address = rule;
+        context
+    };
+    rules.map(of).to_vec()
+}
+
+#[test]
+fn client_addresses_and_the_header_that_names_them() {
+    let world =
+        World { from: Some(&NETWORK), to: None, when: &["x-forwarded-for", "remote.ip"], actions: DECIDING };
+    run(&world, &forwarding(), &Domain::default(), &Pool::forwarded(false), 120, 17);
+    let proxied = Domain { proxy_protocol: true, ..Domain::default() };
+    run(&world, &forwarding(), &proxied, &Pool::forwarded(true), 40, 18);
+}
+
+/// Issuers and subjects that are also told word by word.
+fn splitting() -> Vec<Context> {
+    let of = |claims: &[&str]| {
+        let mut context = http();
+        context.semantics.space_delimited_claims.extend(claims.iter().map(|claim| (*claim).to_owned()));
+        context
+    };
+    vec![of(&["iss"]), of(&["sub"]), of(&["iss", "sub"])]
+}
+
+#[test]
+fn issuers_and_subjects_word_by_word() {
+    let world = World {
+        from: Some(&JWT),
+        to: None,
+        when: &["claims[iss]", "claims[sub]"],
+        actions: &["ALLOW", "DENY"],
+    };
+    let issuers = ["i", "j", "k", "i j", "x i", "ix j", " i", "x"];
+    run(&world, &splitting(), &Domain::default(), &Pool::tokens(&issuers), 90, 19);
 }
 
 #[test]

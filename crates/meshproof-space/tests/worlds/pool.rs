@@ -74,6 +74,66 @@ impl Pool {
         Pool { requests }
     }
 
+    /// Every path of few characters.
+    pub fn short_paths() -> Pool {
+        let mut paths = vec!["/".to_owned()];
+        let mut now = paths.clone();
+        for _ in 0..5 {
+            now = now
+                .iter()
+                .flat_map(|path| ["a", "b", "/", "["].map(|more| format!("{path}{more}")))
+                .collect();
+            paths.extend(now.iter().cloned());
+        }
+        paths.extend(["/ababab", "/abababx", "/a/b/a/b", "/ababa"].map(str::to_owned));
+        Pool { requests: paths.iter().map(|path| http("", "GET", path)).collect() }
+    }
+
+    /// Clients that name an address, and some that do not.
+    pub fn forwarded(proxied: bool) -> Pool {
+        let named = [
+            "10.1.2.3",
+            "10.1.0.1",
+            "10.2.0.1",
+            "192.0.2.9",
+            "192.0.2.7",
+            "1.1.1.9",
+            "1.1.1.1",
+            "2001:db8::9",
+            "::1",
+        ];
+        let mut lines: Vec<Vec<String>> =
+            vec![vec![], vec![String::new()], vec!["x".to_owned()], vec!["x, x".to_owned()]];
+        for address in named {
+            for start in ["", "x, ", "x,", "10.1.0.1, "] {
+                for end in ["", ", x", ", x, x"] {
+                    let line = format!("{start}{address}{end}");
+                    for before in ["10.1.2.3", "x", "1.1.1.3", "10.9"] {
+                        lines.push(vec![before.to_owned(), line.clone()]);
+                    }
+                    lines.push(vec![line.clone(), "x".to_owned()]);
+                    lines.push(vec![line]);
+                }
+            }
+        }
+        let mut requests = Vec::new();
+        for source in ["10.1.2.3", "10.2.0.1", "192.0.2.9", "1.1.1.1", "::1"] {
+            for lines in &lines {
+                let mut request = http("", "GET", "/");
+                request.source = source.parse().unwrap();
+                let named = lines.iter().map(|line| ("x-forwarded-for".to_owned(), line.clone()));
+                http_of(&mut request).headers.extend(named);
+                if proxied {
+                    let other =
+                        Request { proxied_source: Some("10.1.2.3".parse().unwrap()), ..request.clone() };
+                    requests.push(other);
+                }
+                requests.push(request);
+            }
+        }
+        Pool { requests }
+    }
+
     /// Identities near those of the worlds; `foreign`: names of other shapes, and several at once.
     pub fn peers(foreign: bool) -> Pool {
         let mut requests = vec![http("", "GET", "/")];
@@ -169,7 +229,8 @@ impl Pool {
             [Value::Null, json!("a"), json!("a b"), json!(["a", "b"]), json!("ax"), json!("b"), json!("x")];
         for peer in peers {
             for issuer in issuers {
-                for subject in [json!("s"), json!("xs"), json!("x"), Value::Null, json!("t"), json!("")] {
+                let subjects = ["s", "xs", "x", "t", "", "s t", "x s"].map(|subject| json!(subject));
+                for subject in subjects.into_iter().chain([Value::Null]) {
                     for group in &groups {
                         for scope in &scopes {
                             let mut claims = serde_json::Map::new();

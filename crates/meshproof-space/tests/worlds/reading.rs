@@ -9,7 +9,7 @@ use meshproof_authz::{
 use meshproof_grammar::pattern::Pattern;
 use meshproof_grammar::service_account::ServiceAccountRef;
 use meshproof_grammar::spiffe::{SCHEME, SpiffeId};
-use meshproof_space::{RequestBox, Test, Variable};
+use meshproof_space::{Half, RequestBox, Test, Variable};
 use serde_json::Value;
 
 /// Whether the request lies in the box.
@@ -60,6 +60,11 @@ fn passes(variable: &Variable, test: &Test, request: &Request, context: &Context
             };
             holds("iss", issuer) && holds("sub", subject)
         }
+        Test::Word { of, pattern: wanted } => {
+            let name = if *of == Half::Issuer { "iss" } else { "sub" };
+            let value = claims(request).and_then(|claims| claims.get(name)).and_then(Value::as_str);
+            value.is_some_and(|value| value.split(' ').any(|word| !word.is_empty() && pattern(wanted, word)))
+        }
     }
 }
 
@@ -95,7 +100,7 @@ fn address(variable: &Variable, request: &Request, context: &Context) -> Option<
                 .as_ref()
                 .map_or_else(Vec::new, |http| header_lines(http, "x-forwarded-for"))
                 .join(",");
-            let entry = skipped.and_then(|skipped| lines.rsplit(',').nth(usize::try_from(skipped).unwrap()));
+            let entry = skipped.and_then(|skipped| lines.rsplit(',').nth(usize::try_from(skipped).ok()?));
             Some(entry.and_then(|entry| entry.trim().parse().ok()).unwrap_or(connection))
         }
         _ => None,
@@ -107,6 +112,12 @@ fn header_lines(http: &HttpRequest, name: &str) -> Vec<String> {
     lines.map(|(_, value)| value.trim_matches([' ', '\t']).to_owned()).collect()
 }
 
+/// Host and path of a target that is a whole URL.
+fn absolute(http: &HttpRequest) -> Option<(&str, &str)> {
+    let rest = http.target.strip_prefix("http://").or_else(|| http.target.strip_prefix("https://"))?;
+    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+}
+
 fn claims(request: &Request) -> Option<&serde_json::Map<String, Value>> {
     let http = request.http.as_ref()?;
     let has = |name: &str| header_lines(http, name).iter().any(|value| !value.is_empty());
@@ -115,6 +126,11 @@ fn claims(request: &Request) -> Option<&serde_json::Map<String, Value>> {
         Token::Verified { claims, .. } if !is_preflight => Some(claims),
         _ => None,
     }
+}
+
+fn is_consumed(request: &Request) -> bool {
+    let token = request.http.as_ref().map(|http| &http.token);
+    claims(request).is_some() && matches!(token, Some(Token::Verified { forwarded: false, .. }))
 }
 
 /// What the request has, none at all when it has nothing.
@@ -141,7 +157,10 @@ fn texts(variable: &Variable, request: &Request, context: &Context) -> Vec<Strin
         Variable::Method => one(http.map(|http| http.method.clone())),
         Variable::Authority => match http {
             Some(http) if http.method == "CONNECT" => vec![http.target.clone()],
-            Some(http) => header_lines(http, "host"),
+            Some(http) => match absolute(http) {
+                Some((host, _)) => vec![host.to_owned()],
+                None => header_lines(http, "host"),
+            },
             None => Vec::new(),
         },
         Variable::Path => match http {
@@ -152,14 +171,18 @@ fn texts(variable: &Variable, request: &Request, context: &Context) -> Vec<Strin
                     Engine::Grpc => PathNormalization::None,
                     _ => context.semantics.normalization,
                 };
-                let (path, query) = match http.target.split_once('?') {
+                let target = absolute(http).map_or(http.target.as_str(), |(_, path)| path);
+                let (path, query) = match target.split_once('?') {
                     Some((path, query)) => (path, format!("?{query}")),
-                    None => (http.target.as_str(), String::new()),
+                    None => (target, String::new()),
                 };
+                let path = if path.is_empty() { "/" } else { path };
                 one(normalize_path(path, mode).ok().map(|path| path + &query))
             }
             None => Vec::new(),
         },
+        // Verification takes the token away unless it is told to leave it.
+        Variable::Header(name) if name == "authorization" && is_consumed(request) => Vec::new(),
         Variable::Header(name) => {
             let lines = http.map_or_else(Vec::new, |http| header_lines(http, name));
             match context.semantics.headers {

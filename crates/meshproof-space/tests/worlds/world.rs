@@ -40,6 +40,24 @@ pub const PATHS: Fields = Fields(&[(
     ],
 )]);
 
+/// Templates that repeat a variable as a whole, and their neighbours.
+pub const REPEATED: Fields = Fields(&[(
+    "paths",
+    &[
+        "/{v=ab}{*}",
+        "/a/{v}{*}",
+        "/{v=a/*}{*}",
+        "/a*",
+        "*b",
+        "/ab",
+        "/{*}",
+        "/a/{*}",
+        "/",
+        "/{v=ab}{*}b",
+        "/abab*",
+    ],
+)]);
+
 pub const SOURCES: Fields = Fields(&[
     (
         "principals",
@@ -88,6 +106,8 @@ const CONDITIONS: Fields = Fields(&[
     ("connection.sni", &["a.b", "*.b", "*", "A.b", ""]),
     ("destination.ip", &["10.0.0.0/8", "10.0.0.2"]),
     ("experimental.envoy.filters.f[k]", &["a", "[a]", "[a*]", "*"]),
+    ("request.auth.claims[sub]", &["s", "*", "t*"]),
+    ("request.headers[x-forwarded-for]", &["10.1.2.3", "10.*", "*.3", "*", "*9", "x*", "10.1.0.1, *"]),
     ("request.headers[:path]", &["/a", "/a*", "*q=1", "/a?q*"]),
     ("request.headers[:method]", &["GET", "*"]),
     ("request.headers[host]", &["a.b", "A.B", "a*"]),
