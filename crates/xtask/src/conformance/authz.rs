@@ -13,6 +13,7 @@ use meshproof_resources::{Decoded, Spec};
 use meshproof_source::SourceId;
 use serde_json::{Value, json};
 
+use super::sets::Sets;
 use super::{Outcome, Replay};
 
 /// Replays authorization decisions. Policies are written as JSON and read like any manifest; requests are normalized
@@ -24,6 +25,7 @@ pub(super) struct Authz {
     trust_domains: Vec<String>,
     /// Decision tables of the scene, by engine and providers; every case is decided by one of them too.
     tables: BTreeMap<String, Vec<u8>>,
+    sets: Sets,
 }
 
 /// Tokens that ended before this moment (summer 2026) had expired when the vectors were recorded.
@@ -42,6 +44,10 @@ impl Replay for Authz {
         };
         result.unwrap_or_else(Outcome::Failed)
     }
+
+    fn told_by_sets(&self) -> u64 {
+        self.sets.told
+    }
 }
 
 impl Authz {
@@ -53,6 +59,7 @@ impl Authz {
         }
         self.policies = Decoded::default();
         self.tables.clear();
+        self.sets.clear();
         for policy in line["policies"].as_array().into_iter().flatten() {
             let mut policy = policy.clone();
             // Probes leave out what is the same in all of them.
@@ -76,7 +83,7 @@ impl Authz {
         policies.collect()
     }
 
-    /// What was recorded, against the evaluator and against a table.
+    /// What was recorded, against the evaluator, against a table and against the sets of requests.
     fn both(&mut self, line: &Value) -> Result<Outcome, String> {
         let request = request(&line["request"])?;
         let mut context = self.context(&line["request"])?;
@@ -92,7 +99,10 @@ impl Authz {
         let table = Table::open(bytes).map_err(|error| error.to_string())?;
         let said = decide(&table, &mut Prepared::new(), &request, &context);
         let evaluation = evaluate(&self.policies(), &request, &context);
-        match (difference(&said, &evaluation), outcome) {
+        let mut sets = std::mem::take(&mut self.sets);
+        let of_sets = sets.difference(&key, &self.policies(), &request, &context, &evaluation);
+        self.sets = sets;
+        match (difference(&said, &evaluation).or(of_sets), outcome) {
             (Some(difference), Outcome::Passed) => {
                 Ok(Outcome::Failed(format!("{}: {difference}", line["name"].as_str().unwrap_or(&self.set))))
             }

@@ -1,11 +1,13 @@
 //! Vectors of kind `authz`: which filters stand in the chains of a pod, in which order, with which rules.
 
+use meshproof_authz::{Engine, Policy, context_of};
 use meshproof_compiler::{Chain, ChainFilters, ChainPort};
-use meshproof_ir::Layer;
+use meshproof_ir::{Layer, WorkloadId};
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
 use super::meshes::{Scene, compare, port};
+use super::sets;
 
 /// Looks the chains of the pod up in what is emitted for it.
 pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
@@ -30,7 +32,27 @@ pub(super) fn replay(scene: &Scene, line: &Value) -> Result<Outcome, String> {
         // The recorded lines of pods leave the verification of tokens out.
         said.insert(layer.clone(), json!(described(&chain.filters, &[])));
     }
+    agree_with_sets(scene, id, &scene.policies(id), &recorded)?;
     Ok(compare(&format!("pod {}", line["pod"]), line, &recorded, &Value::Object(said)))
+}
+
+/// The sets of requests of the policies, held against the recorded chains of a proxy.
+///
+/// # Errors
+/// Where they contradict each other.
+pub(super) fn agree_with_sets(
+    scene: &Scene,
+    proxy: WorkloadId,
+    policies: &[Policy<'_>],
+    recorded: &Value,
+) -> Result<(), String> {
+    for (layer, filters) in recorded.as_object().into_iter().flatten() {
+        let engine = if layer == "http" { Engine::EnvoyHttp } else { Engine::EnvoyTcp };
+        let context = context_of(&scene.mesh, scene.cluster(proxy), engine);
+        sets::agree(policies, &context, filters)?;
+    }
+    scene.sets.borrow_mut().told += 1;
+    Ok(())
 }
 
 /// Puts the rules of recorded filters in order: that of a map has no meaning.

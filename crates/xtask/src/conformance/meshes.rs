@@ -1,6 +1,6 @@
 //! Vectors of whole meshes: a `mesh` line sets the scene, the lines behind it ask about its pods.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use meshproof_authz::{Policy, policy_of};
@@ -11,6 +11,7 @@ use meshproof_source::SourceId;
 use meshproof_transport::Transport;
 use serde_json::{Value, json};
 
+use super::sets::Sets;
 use super::{Outcome, Replay, chains, gateways, server, transport, waypoints, ztunnel};
 
 /// Replays the lines that ask about pods. The objects are written as JSON and read like any manifest; MeshConfig comes
@@ -19,6 +20,8 @@ use super::{Outcome, Replay, chains, gateways, server, transport, waypoints, ztu
 pub(super) struct Meshes {
     name: String,
     scene: Option<Scene>,
+    /// Lines of earlier meshes that sets told.
+    told_by_sets: u64,
 }
 
 /// One mesh and the way to its pods.
@@ -26,6 +29,8 @@ pub(super) struct Scene {
     pub(super) mesh: Mesh,
     pods: HashMap<String, WorkloadId>,
     compiled: OnceCell<Compiled>,
+    /// What sets of requests say of its policies.
+    pub(super) sets: RefCell<Sets>,
 }
 
 impl Replay for Meshes {
@@ -52,10 +57,15 @@ impl Replay for Meshes {
             _ => Outcome::Failed(format!("the objects of mesh {} are missing", line["mesh"])),
         }
     }
+
+    fn told_by_sets(&self) -> u64 {
+        self.told_by_sets + self.scene.as_ref().map_or(0, |scene| scene.sets.borrow().told)
+    }
 }
 
 impl Meshes {
     fn build(&mut self, line: &Value) -> Result<(), String> {
+        self.told_by_sets = self.told_by_sets();
         self.scene = None;
         self.name = line["mesh"].as_str().unwrap_or_default().to_owned();
         let root = line["meshConfig"]["rootNamespace"].as_str().unwrap_or("istio-system");
@@ -86,7 +96,7 @@ impl Scene {
         let inputs = decoded.resources.into_iter().map(Into::into).collect();
         let mesh = Mesh::build(inputs, &BuildOptions::default());
         let pods = mesh.workloads_with_ids().map(|(id, _)| (mesh.workload_display(id), id)).collect();
-        Ok(Scene { mesh, pods, compiled: OnceCell::new() })
+        Ok(Scene { mesh, pods, compiled: OnceCell::new(), sets: RefCell::default() })
     }
 
     /// The filters of every proxy.

@@ -13,6 +13,7 @@ mod meshes;
 mod network;
 mod peer_stacks;
 mod server;
+mod sets;
 mod transport;
 mod waypoints;
 mod ztunnel;
@@ -39,6 +40,11 @@ pub enum Outcome {
 pub trait Replay {
     /// Takes a line, or leaves it.
     fn line(&mut self, kind: &str, line: &Value) -> Outcome;
+
+    /// How many of the lines so far were told by sets of requests as well.
+    fn told_by_sets(&self) -> u64 {
+        0
+    }
 }
 
 /// How a run ended.
@@ -50,6 +56,8 @@ pub struct Summary {
     pub failed: u64,
     /// Lines of kinds that nobody takes, or that are no JSON.
     pub skipped: u64,
+    /// Lines of which sets of requests say the same.
+    pub by_sets: u64,
 }
 
 /// Without `verbose` a file shows this many differences.
@@ -70,6 +78,7 @@ pub fn run(out: &mut dyn Write, paths: &[PathBuf], verbose: bool) -> io::Result<
         total.passed += summary.passed;
         total.failed += summary.failed;
         total.skipped += summary.skipped;
+        total.by_sets += summary.by_sets;
     }
     writeln!(out, "{} passed, {} failed", total.passed, total.failed)?;
     Ok(total)
@@ -108,8 +117,12 @@ fn replay(out: &mut dyn Write, file: &Path, text: &str, verbose: bool) -> io::Re
             }
         }
     }
-    let Summary { passed, failed, .. } = summary;
+    summary.by_sets = families.iter().map(|family| family.told_by_sets()).sum();
+    let Summary { passed, failed, by_sets, .. } = summary;
     write!(out, "{}: {passed} agree, {failed} differ", file.display())?;
+    if by_sets > 0 {
+        write!(out, ", {by_sets} asked of sets of requests too")?;
+    }
     for (kind, count) in skipped {
         write!(out, ", {count} of kind `{kind}` skipped")?;
     }

@@ -1,6 +1,7 @@
 //! Vectors of kinds `uses-waypoint`, `waypoint-authz`, `gateway-authz` and `ingress-through`: which waypoint is used,
 //! what is checked there and at ingress gateways, and what ingress gateways send through a waypoint.
 
+use meshproof_authz::{Policy, policy_of};
 use meshproof_compiler::ChainPort;
 use meshproof_ir::{
     Attachments, Called, ClusterId, Fact, GatewayId, GatewayRole, IngressRoute, Layer, Mesh, NamespaceId,
@@ -10,7 +11,7 @@ use meshproof_resources::Spec;
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
-use super::chains::{described, sorted_rules};
+use super::chains::{agree_with_sets, described, sorted_rules};
 use super::meshes::{Scene, compare, port};
 
 /// Recorded meshes have one cluster.
@@ -56,6 +57,7 @@ pub(super) fn replay_waypoint(scene: &Scene, line: &Value) -> Result<Outcome, St
     let Some(service) = service(mesh, line)? else {
         let attached = mesh.direct_policies(waypoint);
         let pods = pods(mesh, waypoint)?;
+        agree_with_sets(scene, pods, &read(mesh, &attached.authorization), &recorded_chains(line))?;
         said["chains"] = chains(scene, pods, (None, ChainPort::Other), &attached.request_authentication);
         said["workloads"] = served_workloads(mesh, waypoint);
         return Ok(compare(
@@ -66,9 +68,11 @@ pub(super) fn replay_waypoint(scene: &Scene, line: &Value) -> Result<Outcome, St
         ));
     };
     let number = port(&line["port"])?;
-    let tokens = mesh.waypoint_policies(waypoint, service).request_authentication;
+    let attached = mesh.waypoint_policies(waypoint, service);
     let place = (Some(service), ChainPort::Number(number));
-    said["chains"] = chains(scene, pods(mesh, waypoint)?, place, &tokens);
+    let pods = pods(mesh, waypoint)?;
+    agree_with_sets(scene, pods, &read(mesh, &attached.authorization), &recorded_chains(line))?;
+    said["chains"] = chains(scene, pods, place, &attached.request_authentication);
     let what = format!("{} port {number} at {}", name_in(line), line["waypoint"]);
     Ok(compare(&what, line, &parts(line, &["chains"]), &said))
 }
@@ -90,6 +94,7 @@ pub(super) fn replay_gateway(scene: &Scene, line: &Value) -> Result<Outcome, Str
         Some(pod) => scene.pod(pod)?,
         None => pods(mesh, id)?,
     };
+    agree_with_sets(scene, pods, &scene.policies(pods), &recorded_chains(line))?;
     let tokens = &mesh.workload(pods).request_authentications;
     said["chains"] = chains(scene, pods, (None, ChainPort::Number(number)), tokens);
     Ok(compare(&what, line, &parts(line, &["chains"]), &said))
@@ -129,6 +134,14 @@ fn chains(
         Layer::Tcp => ("tcp".to_owned(), json!(described(&chain.filters, &[]))),
     });
     Value::Object(each.collect())
+}
+
+fn read<'m>(mesh: &'m Mesh, attached: &Attachments) -> Vec<Policy<'m>> {
+    attached.iter().filter_map(|attached| policy_of(mesh, attached.policy)).collect()
+}
+
+fn recorded_chains(line: &Value) -> Value {
+    parts(line, &["chains"])["chains"].clone()
 }
 
 /// The pods of a Gateway's proxy.

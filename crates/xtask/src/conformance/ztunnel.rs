@@ -80,7 +80,9 @@ fn decide(scene: &Scene, id: WorkloadId, line: &Value) -> Result<Value, String> 
     let bytes = table(&attached, &context, ReportOrder::Name).map_err(|error| error.to_string())?;
     let compiled = Table::open(&bytes).map_err(|error| error.to_string())?;
     let said = compiled_decide(&compiled, &mut Prepared::new(), &request, &context);
-    if let Some(difference) = difference(&said, &evaluation) {
+    let scene_key = format!("{id:?}");
+    let of_sets = scene.sets.borrow_mut().difference(&scene_key, &attached, &request, &context, &evaluation);
+    if let Some(difference) = difference(&said, &evaluation).or(of_sets) {
         return Err(difference);
     }
     let refused_plaintext = identity.is_none()
