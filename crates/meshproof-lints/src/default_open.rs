@@ -6,6 +6,7 @@ use meshproof_resources::Action;
 
 use crate::Context;
 use crate::context::{captured_ports, knows_ports};
+use crate::proof::{confirmed, fate_at};
 use crate::witnesses::request;
 
 const ID: &str = "default-open";
@@ -48,12 +49,13 @@ fn in_namespace(ctx: &Context<'_>, namespace: NamespaceId) -> Vec<Finding> {
             let level = if ctx.is_incomplete(namespace) { Level::Info } else { Level::Warning };
             let because = vec!["no AuthorizationPolicy applies, and then everything is allowed".to_owned()];
             let from = "elsewhere/anybody".to_owned();
-            Finding::new(ID, level, Category::Hole, message, Label::new(ctx.workload_span(workload), "no policy selects these pods"))
+            let witness = request(ctx, from, workload, Some(port), None, Decision::Allow, because);
+            let finding = Finding::new(ID, level, Category::Hole, message, Label::new(ctx.workload_span(workload), "no policy selects these pods"))
                 .with_resource(ctx.resource(workload.resource).meta.resource_name())
                 .with_related(ctx.workload_span(locked), "this workload of the namespace is locked")
                 .with_confidence(Confidence::Low)
-                .with_witness(request(ctx, from, workload, Some(port), None, Decision::Allow, because))
-                .with_help("close the namespace with an ALLOW policy without rules (`spec: {}`), and add one for the callers of this workload")
+                .with_help("close the namespace with an ALLOW policy without rules (`spec: {}`), and add one for the callers of this workload");
+            confirmed(finding, fate_at(ctx, workload, Some(port), &witness), witness)
         })
         .collect()
 }

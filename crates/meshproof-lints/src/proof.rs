@@ -6,7 +6,7 @@ use meshproof_authz::{
     Attribute, Context as Place, Engine, Evaluation, HttpRequest, Peer, Policy, Request, attributes_of,
     context_of, evaluate, policy_of, unknown_settings,
 };
-use meshproof_diagnostics::{Decision, Witness};
+use meshproof_diagnostics::{Decision, Finding, Level, Witness};
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_grammar::spiffe::SCHEME;
 use meshproof_ir::{
@@ -89,6 +89,20 @@ pub(crate) fn is_held_back(
     })
 }
 
+/// The finding with the request that shows it, where the policies, asked about the request, say what it says. A finding
+/// that they contradict is no more than a hint, and none is an error without a request.
+pub(crate) fn confirmed(mut finding: Finding, told: Option<Decision>, witness: Witness) -> Finding {
+    if told == Some(witness.decision) {
+        return finding.with_witness(witness);
+    }
+    let most = if told.is_some() { Level::Info } else { Level::Warning };
+    if finding.level == Level::Error || most == Level::Info {
+        finding.level = most;
+    }
+    finding.message.push_str("; no request could be confirmed that shows it");
+    finding
+}
+
 /// What these policies make of a request; none where it hangs on an address or metadata that manifests do not tell.
 fn evaluated(
     ctx: &Context<'_>,
@@ -126,6 +140,8 @@ fn request(ctx: &Context<'_>, cluster: ClusterId, engine: Engine, witness: &Witn
     let somewhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let foreign = witness.from.strip_prefix(SCHEME);
     let peer = match (foreign, witness.from.split_once('/')) {
+        // Whoever it is, no certificate says so.
+        _ if witness.transport == Some("plaintext") => Peer::Anonymous,
         (Some(principal), _) => Peer::workload(principal),
         (None, None) => Peer::Anonymous,
         (None, Some((namespace, account))) => {

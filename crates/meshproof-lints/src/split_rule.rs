@@ -11,6 +11,7 @@ use crate::context::{captured_ports, knows_ports, served_ports};
 use crate::never_matches::RuleFacts;
 use crate::patterns::covers_text;
 use crate::policies::Policy;
+use crate::proof::{confirmed, fate_at};
 use crate::witnesses::{request, takes_port};
 
 const ID: &str = "split-rule";
@@ -98,8 +99,11 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, at: usize, from: &Rule, to: &
             format!("{} rule {} asks for no caller, only for the operation", policy.name(), at + 2),
             format!("rule {} would ask for the caller, but one matching rule is enough", at + 1),
         ];
-        finding =
-            finding.with_witness(request(ctx, caller, workload, port, Some(to), Decision::Allow, because));
+        let witness = request(ctx, caller, workload, port, Some(to), Decision::Allow, because);
+        // A witness does not tell the host that it asks for.
+        let asks_host = to.to.iter().any(|operation| !operation.hosts.is_empty());
+        let told = if asks_host { None } else { fate_at(ctx, workload, port, &witness) };
+        finding = confirmed(finding, told, witness);
     }
     if let Some(dash) = dash(ctx, to, from) {
         finding = finding.with_edit(dash, " ");

@@ -9,6 +9,7 @@ use super::{ID, listed};
 use crate::Context;
 use crate::never_matches::{Cause, Never, RuleFacts};
 use crate::policies::Policy;
+use crate::proof::{confirmed, fate_at};
 use crate::witnesses::{caller_other_than, request, some_caller};
 
 /// Reasons shown per finding beside the first; [`crate::unknown_principal`] keeps to it.
@@ -64,8 +65,8 @@ fn miss(ctx: &Context<'_>, survey: &Survey, id: ResourceId, places: &Places) -> 
         caller_other_than(Some(workload), ctx, rule.rule, rule_reasons)
     };
     let because = because(ctx, workload, port);
-    finding =
-        finding.with_witness(request(ctx, from, workload, port, Some(rule.rule), Decision::Deny, because));
+    let witness = request(ctx, from, workload, port, Some(rule.rule), Decision::Deny, because);
+    finding = confirmed(finding, fate_at(ctx, workload, port, &witness), witness);
     for reason in all.iter().filter(|reason| reason.certain) {
         if let Some(fix) = &reason.fix {
             finding = finding.with_edit(ctx.inner(reason.span), fix.clone());
@@ -245,12 +246,18 @@ fn without_rules(ctx: &Context<'_>, id: ResourceId, places: &[Place]) -> Option<
     let port = port_at(workload, place.closed.first().copied().flatten());
     let from = some_caller(ctx, Some(workload), None).unwrap_or_else(|| "plaintext".to_owned());
     let witness = request(ctx, from, workload, port, None, Decision::Deny, because(ctx, workload, port));
-    Some(
-        Finding::new(ID, Level::Warning, Category::Outage, message, Label::new(policy.meta.name_span(), "an ALLOW policy without rules matches nothing"))
-            .with_resource(policy.meta.resource_name())
-            .with_related(ctx.workload_span(workload), "a Service leads here, and every request is refused")
-            .with_confidence(Confidence::Low)
-            .with_witness(witness)
-            .with_help("add a rule that names the callers; if closing the workload is meant, suppress this with a reason"),
+    let finding = Finding::new(
+        ID,
+        Level::Warning,
+        Category::Outage,
+        message,
+        Label::new(policy.meta.name_span(), "an ALLOW policy without rules matches nothing"),
     )
+    .with_resource(policy.meta.resource_name())
+    .with_related(ctx.workload_span(workload), "a Service leads here, and every request is refused")
+    .with_confidence(Confidence::Low)
+    .with_help(
+        "add a rule that names the callers; if closing the workload is meant, suppress this with a reason",
+    );
+    Some(confirmed(finding, fate_at(ctx, workload, port, &witness), witness))
 }

@@ -11,6 +11,7 @@ use super::{ID, listed};
 use crate::Context;
 use crate::conflicting_rules::revision;
 use crate::policies::Policy;
+use crate::proof::{confirmed, fate_at};
 use crate::witnesses::{meant_caller, request};
 
 /// Workloads named per group of equal ones.
@@ -57,14 +58,14 @@ fn emptied(ctx: &Context<'_>, policy: &Policy<'_>, places: &[Place]) -> Option<F
     ];
     let allow_rule = allow.rules.first().map(|rule| rule.rule);
     let from = allow_rule.map_or("plaintext".to_owned(), |rule| meant_caller(ctx, rule, &[]));
-    Some(
+    let witness = request(ctx, from, workload, port, allow_rule, Decision::Deny, because);
+    let finding =
         Finding::new(ID, level, Category::Outage, message, Label::new(rule.rule.span, "matches every request"))
             .with_resource(policy.meta.resource_name())
             .with_related(allow.meta.name_span(), "this policy lets nobody in because of it")
             .with_confidence(Confidence::Medium)
-            .with_witness(request(ctx, from, workload, port, allow_rule, Decision::Deny, because))
-            .with_help("to close a namespace and open single workloads, use an ALLOW policy without rules (`spec: {}`) instead of this DENY"),
-    )
+            .with_help("to close a namespace and open single workloads, use an ALLOW policy without rules (`spec: {}`) instead of this DENY");
+    Some(confirmed(finding, fate_at(ctx, workload, port, &witness), witness))
 }
 
 /// Whether one control plane reads both for a workload. Where they have different revisions, that of the workload
@@ -134,8 +135,9 @@ fn widened(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Pl
     )
     .with_resource(policy.meta.resource_name())
     .with_confidence(Confidence::Medium)
-    .with_witness(request(ctx, from, workload, Some(port), Some(rule.rule), Decision::Deny, because))
     .with_help("add the HTTP ports to `ports` of this rule, so that it leaves the TCP ports alone");
+    let witness = request(ctx, from, workload, Some(port), Some(rule.rule), Decision::Deny, because);
+    let finding = confirmed(finding, fate_at(ctx, workload, Some(port), &witness), witness);
     Some(match port.protocol.span() {
         Some(span) => finding.with_related(span, "this makes the port TCP"),
         None => finding.with_related(ctx.workload_span(workload), "this workload"),

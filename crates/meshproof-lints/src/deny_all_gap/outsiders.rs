@@ -15,6 +15,7 @@ use crate::Context;
 use crate::accounts::principal;
 use crate::hash::{Map, Set};
 use crate::policies::Policy;
+use crate::proof::{confirmed, fate_at};
 use crate::witnesses::request;
 
 pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
@@ -264,12 +265,13 @@ fn finding(
         finding = finding.with_related(span, "plaintext is refused");
     }
     let namespace = ctx.namespace_name(caller.namespace);
-    Some(
-        finding
-            .with_related(ctx.workload_span(workload), "nobody reaches this workload")
-            .with_witness(witness)
-            .with_help(format!(
-                "bring the callers in {namespace} into the mesh, or make the port PERMISSIVE and allow them by ipBlocks"
-            )),
-    )
+    let finding = finding
+        .with_related(ctx.workload_span(workload), "nobody reaches this workload")
+        .with_help(format!(
+            "bring the callers in {namespace} into the mesh, or make the port PERMISSIVE and allow them by ipBlocks"
+        ));
+    // Before any policy is asked.
+    let told =
+        if is_strict(workload, port) { Some(Decision::Deny) } else { fate_at(ctx, workload, port, &witness) };
+    Some(confirmed(finding, told, witness))
 }

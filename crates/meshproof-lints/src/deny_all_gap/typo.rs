@@ -10,6 +10,7 @@ use super::{ID, listed};
 use crate::Context;
 use crate::hash::Set;
 use crate::policies::Policy;
+use crate::proof::{confirmed, fate_at};
 use crate::selectors::asks_for_later_labels;
 use crate::witnesses::{caller_other_than, request};
 
@@ -87,8 +88,9 @@ fn near_miss(ctx: &Context<'_>, survey: &Survey, named: &Named<'_>, policy: &Pol
     let mut finding = Finding::new(ID, level, Category::Outage, message, Label::new(value.span, label))
         .with_resource(policy.meta.resource_name())
         .with_confidence(Confidence::Medium)
-        .with_witness(request(ctx, from, workload, port, Some(rule.rule), Decision::Deny, lines))
         .with_help(format!("select {meant}"));
+    let witness = request(ctx, from, workload, port, Some(rule.rule), Decision::Deny, lines);
+    finding = confirmed(finding, fate_at(ctx, workload, port, &witness), witness);
     if let Some(span) = labels {
         finding = finding.with_related(span, "labels of the pods that are meant");
     }
