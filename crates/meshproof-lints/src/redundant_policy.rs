@@ -3,11 +3,11 @@
 //! A policy without rules (`spec: {}`) is a default deny and never redundant, and neither is the only ALLOW policy of some
 //! proxy: without it everything would be allowed there.
 
-use meshproof_authz::policy_of;
+use meshproof_authz::{Context as Chain, Policy as Read, policy_of};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label};
 use meshproof_ir::ResourceId;
 use meshproof_resources::Action;
-use meshproof_space::{Domain, Space, Worth};
+use meshproof_space::{Comparison, Domain};
 
 use crate::Context;
 use crate::policies::Policy;
@@ -16,6 +16,8 @@ use crate::rule_worth::{Cover, RuleAt, Verdict};
 use crate::shadowed_rule::{level, shown, verb};
 
 const ID: &str = "redundant-policy";
+/// At more places than this two policies are not compared with each other.
+const COMPARED: usize = 16;
 
 /// Runs the lint.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
@@ -62,10 +64,10 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>) -> Option<Finding> {
     };
     let (rule, cover) = *covers.first()?;
     let does = verb(policy.action);
+    let compares = matches!(policy.action, Action::Allow | Action::Deny);
+    let is_equal = compares && matches!(others.as_slice(), [one] if is_equivalent(ctx, policy, *one));
     let message = match others.as_slice() {
-        [one] if is_equivalent(ctx, policy, *one, cover) => {
-            format!("{} {does} exactly what {listed} {does}", policy.name())
-        }
+        [_] if is_equal => format!("{} {does} exactly what {listed} {does}", policy.name()),
         _ => format!("{} adds nothing: {listed} {does} whatever it {does}", policy.name()),
     };
     let denies = |id: &ResourceId| ctx.policies.get(*id).is_some_and(|policy| policy.action == Action::Deny);
@@ -79,8 +81,9 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>) -> Option<Finding> {
         .with_confidence(Confidence::High)
         .with_help("remove one of them; if this policy was meant to restrict the other, it cannot: ALLOW policies only ever add to each other");
     for other in others.iter().take(3) {
-        finding = finding
-            .with_related(ctx.resource(*other).meta.name_span(), "this policy matches the same requests");
+        let same =
+            if is_equal { "this policy matches the same requests" } else { "this policy matches them too" };
+        finding = finding.with_related(ctx.resource(*other).meta.name_span(), same);
     }
     Some(match shown(ctx, rule, cover) {
         Some(witness) => finding.with_witness(witness),
@@ -88,16 +91,19 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>) -> Option<Finding> {
     })
 }
 
-/// Whether the other policy matches no more than this one, either.
-fn is_equivalent(ctx: &Context<'_>, policy: &Policy<'_>, other: ResourceId, cover: &Cover) -> bool {
-    let Some((_, at)) = ctx.worths().at(ctx, cover.point, cover.chain) else { return false };
+/// Whether both policies do the same, alone, in every chain of the places that the policy applies at.
+fn is_equivalent(ctx: &Context<'_>, policy: &Policy<'_>, other: ResourceId) -> bool {
     let (Some(own), Some(other)) = (policy_of(ctx.mesh, policy.id), policy_of(ctx.mesh, other)) else {
         return false;
     };
-    // Of rules that cover each other the first stays.
-    let policies = [own, other];
-    let space = Space::new(&policies, &at.chain, &Domain::default());
-    let worths = space.worths();
-    let mut of_other = space.rules().iter().zip(&worths).filter(|(rule, _)| rule.id.policy == 1);
-    of_other.all(|(_, worth)| matches!(worth, Worth::Superfluous(_) | Worth::NeverMatches | Worth::Dropped))
+    let places = ctx.worths().places(policy.id);
+    let mut points = places.iter().filter_map(|at| ctx.worths().points.list.get(*at));
+    places.len() <= COMPARED
+        && points.all(|point| point.chains(ctx.mesh).iter().all(|chain| is_same(&own, &other, chain)))
+}
+
+fn is_same(own: &Read<'_>, other: &Read<'_>, chain: &Chain) -> bool {
+    let (own, other) = (std::slice::from_ref(own), std::slice::from_ref(other));
+    let comparison = Comparison::new((own, chain), (other, chain), &Domain::default());
+    comparison.gained() == Ok(None) && comparison.lost() == Ok(None)
 }

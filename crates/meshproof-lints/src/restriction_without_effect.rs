@@ -94,6 +94,8 @@ impl Demand {
             | Attribute::TrustDomain => Some(Demand::Identity),
             Attribute::RequestPrincipal => Some(Demand::Token),
             Attribute::Claim(path) => Some(Demand::Claim(path.clone())),
+            // Path, method and host of the request, by another name.
+            Attribute::Header(name) if name.starts_with(':') || name.eq_ignore_ascii_case("host") => None,
             Attribute::Header(name) => Some(Demand::Header(name.to_ascii_lowercase())),
             Attribute::SourceIp | Attribute::RemoteIp => Some(Demand::Address),
             _ => None,

@@ -116,6 +116,26 @@ fn findings_about_rules_show_a_request() {
     assert!(SHOWN.iter().all(|lint| seen.contains(lint)), "{seen:?}");
 }
 
+/// Policies that are equal are told from those that lie in each other.
+#[test]
+fn equal_policies_are_said_to_be_equal() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/lints/redundant-policy/");
+    let said = |file: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(format!("{folder}{file}")).unwrap();
+        let analysed = support::analyse(&[(file, text.as_str())], &World::default());
+        analysed.findings.into_iter().map(|finding| finding.message).collect()
+    };
+    assert_eq!(
+        said("fires-equivalent-conditions.yaml"),
+        ["shop/with-conditions allows exactly what shop/by-fields allows"]
+    );
+    assert_eq!(said("fires-equivalent.yaml"), ["shop/two allows exactly what shop/one allows"]);
+    assert_eq!(
+        said("fires-nearly-equivalent.yaml"),
+        ["shop/by-template adds nothing: shop/by-prefix allows whatever it allows"]
+    );
+}
+
 #[test]
 fn edits_mend_what_they_are_for() {
     let mut tried = 0;

@@ -11,6 +11,7 @@ use meshproof_source::{Origin, SourceMap, split_documents};
 /// Findings and the texts they point into.
 pub struct Analysed {
     pub sources: SourceMap,
+    pub mesh: Mesh,
     pub findings: Vec<Finding>,
     pub took: std::time::Duration,
 }
@@ -40,7 +41,7 @@ pub fn analyse<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)], world: &World) ->
     let ctx = Context::new(&mesh, &sources, world);
     let findings = run(&ctx);
     let took = start.elapsed();
-    Analysed { sources, findings, took }
+    Analysed { sources, mesh, findings, took }
 }
 
 /// Findings as `lint@line`, with `?` for warnings and `.` for info, sorted.
