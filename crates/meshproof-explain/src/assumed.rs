@@ -8,8 +8,9 @@ pub(crate) fn of(mesh: &Mesh, id: WorkloadId) -> Option<String> {
     Some(format!("{reason}, so {} is taken to have {what} (--assume)", mesh.workload_display(id)))
 }
 
-/// The same of all workloads, in one sentence for each thing that is assumed.
-pub(crate) fn of_all(mesh: &Mesh) -> Vec<String> {
+/// What is assumed of workloads whose Namespace objects are not in the input, in one sentence for each proxy that they are taken
+/// to have.
+pub fn of_all(mesh: &Mesh) -> Vec<String> {
     let mut of: Vec<(&'static str, Vec<NamespaceId>)> = Vec::new();
     for (id, workload) in mesh.workloads_with_ids() {
         let Some((what, _)) = assumption(mesh, id) else { continue };

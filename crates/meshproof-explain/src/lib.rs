@@ -6,6 +6,7 @@
 
 mod answer;
 mod arrival;
+mod asked;
 mod assumed;
 mod authorize;
 mod bystanders;
@@ -30,9 +31,11 @@ pub use answer::{
     PointKind, PolicyTold, RuleTold, Transport, Verdict,
 };
 pub use arrival::{ask as ask_gateway, is_taken, layer as gateway_layer};
+pub use asked::Asked;
+pub use assumed::of_all as assumptions;
 pub use doubts::assume_providers;
 pub use explainer::Explainer;
 pub use meshproof_network::Passage;
-pub use names::{Unclear, account as account_named, workloads as workloads_named};
+pub use names::{Unclear, in_cluster, workloads as workloads_named};
 pub use question::{Destination, HttpParts, Question, Subject, Way, add_claim, header, line, method};
 pub use server::{doubts as mode_doubt, kind_of as point_kind};

@@ -73,8 +73,11 @@ pub fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<Workloa
     Err(Unclear::new(format!("there is no workload {written}"), hint))
 }
 
-/// Those of them that are of a cluster, where one is named.
-pub(crate) fn in_cluster(
+/// Those of them that are of a cluster, where one is named. Never empty. `what`: what the question calls them.
+///
+/// # Errors
+/// There is no such cluster, or it has none of them.
+pub fn in_cluster(
     mesh: &Mesh,
     mut found: Vec<WorkloadId>,
     cluster: Option<&str>,

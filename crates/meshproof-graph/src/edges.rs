@@ -248,13 +248,7 @@ impl<'m> Drawing<'_, 'm> {
                 _ => {}
             }
         }
-        let everybody = RequestBox::of(alternative.peers.clauses.clone());
-        let somebody = vec![exactly_identified()];
-        let general: Vec<RequestBox> = alternative
-            .boxes
-            .iter()
-            .map(|one| RequestBox::of([everybody.clauses.as_slice(), &somebody, &one.clauses].concat()))
-            .collect();
+        let general = probes_of_somebody(alternative);
         let is_open = found.unnamed || !found.complete;
         if !is_open && !clients.elsewhere {
             return Verdict::Nobody;
@@ -289,6 +283,14 @@ fn without_identity(chain: &Chain<'_>, alternative: &Alternative) -> Verdict {
 pub(crate) fn probes(alternative: &Alternative, principal: Option<&str>) -> Vec<RequestBox> {
     let peers = &alternative.peers.clauses;
     let own = [exactly(principal)];
+    let of = |one: &RequestBox| RequestBox::of([peers.as_slice(), &own, &one.clauses].concat());
+    alternative.boxes.iter().map(of).collect()
+}
+
+/// The boxes of an alternative for somebody with an identity that is not known.
+pub(crate) fn probes_of_somebody(alternative: &Alternative) -> Vec<RequestBox> {
+    let peers = &alternative.peers.clauses;
+    let own = [exactly_identified()];
     let of = |one: &RequestBox| RequestBox::of([peers.as_slice(), &own, &one.clauses].concat());
     alternative.boxes.iter().map(of).collect()
 }

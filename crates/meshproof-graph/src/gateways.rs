@@ -1,13 +1,18 @@
 //! Gateways: what they listen on is a place of its own, and routes tell where they send requests.
 
+use std::sync::Arc;
+
 use meshproof_explain::{Outcome, PointKind, ask_gateway, gateway_layer, is_taken};
-use meshproof_ir::{Called, ClientTls, GatewayId, GatewayPort, Layer, Mesh, WorkloadId};
-use meshproof_resources::{ServerTlsMode, Spec};
-use meshproof_transport::{Arriving, GatewayPods, GatewayRefusal, Table, Taken, Transport};
+use meshproof_ir::{Called, ClientTls, GatewayId, GatewayPort, Layer, Mesh, ResourceId, WorkloadId};
+use meshproof_resources::{RouteRule, ServerTlsMode, Spec};
+use meshproof_transport::{
+    Arriving, GatewayListener, GatewayPods, GatewayRefusal, RouteTarget, Table, Taken, Transport,
+};
 
 use crate::clients::Clients;
 use crate::effect::Effect;
 use crate::place::{Member, Place};
+use crate::routing::{Lead, Routing};
 use crate::sorting::Sorting;
 
 /// Adds a place for each port that gateways listen on.
@@ -31,14 +36,28 @@ pub(crate) fn add(transport: &Transport<'_>, table: &Table, sorting: &mut Sortin
         }
     }
     let mesh = transport.mesh();
-    for (id, _) in mesh.gateways_with_ids() {
+    for (id, gateway) in mesh.gateways_with_ids() {
         for port in mesh.gateway_ports(id) {
-            if let Some(place) = of_gateway_api(mesh, sorting, id, &port) {
+            let modes = modes(table, gateway.resource);
+            if let Some(place) = of_gateway_api(mesh, sorting, id, &port, &modes) {
                 sorting.add(place, None, Some((true, own)));
                 own += 1;
             }
         }
     }
+}
+
+/// How whoever comes from outside is seen at a listener.
+fn outcome(tls: Option<ServerTlsMode>) -> Outcome {
+    match tls {
+        None => Outcome::Plaintext,
+        Some(ServerTlsMode::Mutual | ServerTlsMode::IstioMutual) => Outcome::Mtls,
+        Some(_) => Outcome::Tls,
+    }
+}
+
+fn arrives(outcome: Outcome, is_http: Option<bool>) -> Effect {
+    Effect { outcome, is_http, identified: false, tunnelled: false, is_open: false }
 }
 
 fn of_workload(
@@ -48,16 +67,15 @@ fn of_workload(
     port: u16,
 ) -> Option<Place> {
     let mesh = transport.mesh();
-    let workload = mesh.workload(id);
     let mut effects: Vec<Effect> = Vec::new();
-    let mut leads: Vec<(WorkloadId, u16)> = Vec::new();
-    let mut doubts: Vec<String> = Vec::new();
-    for host in transport.exposed_hosts(id, port) {
-        let (mut arrival, _) = ask_gateway(transport, id, (port, &host), Layer::Http);
+    let mut leads: Vec<Lead> = Vec::new();
+    let mut doubts: Vec<String> = mesh.presumption(id).into_iter().collect();
+    for name in transport.exposed_hosts(id, port) {
+        let host = &name.example;
+        let (mut arrival, _) = ask_gateway(transport, id, (port, host), Layer::Http);
         if arrival.taken == Taken::Refused(GatewayRefusal::CertificateRequired) {
             let tls = ClientTls::Mutual;
-            let arriving = Arriving { gateway: id, port, host: &host, tls, speaks: Layer::Http };
-            arrival = transport.arrive(&arriving);
+            arrival = transport.arrive(&Arriving { gateway: id, port, host, tls, speaks: Layer::Http });
         }
         doubts.extend(arrival.unknown.iter().cloned());
         if !is_taken(&arrival) {
@@ -65,42 +83,42 @@ fn of_workload(
         }
         let is_http = gateway_layer(&arrival).map(|layer| layer == Layer::Http);
         let outcome = match arrival.taken {
-            Taken::Terminated(ServerTlsMode::Simple | ServerTlsMode::OptionalMutual, _) | Taken::Unopened => {
-                Outcome::Tls
-            }
-            Taken::Terminated(..) => Outcome::Mtls,
+            Taken::Terminated(mode, _) => outcome(Some(mode)),
+            Taken::Unopened => Outcome::Tls,
             _ => Outcome::Plaintext,
         };
-        let effect = Effect { outcome, is_http, identified: false, tunnelled: false, is_open: false };
+        let effect = arrives(outcome, is_http);
         if !effects.contains(&effect) {
             effects.push(effect);
         }
         for target in &arrival.targets {
-            leads.extend(behind(mesh, sorting.called(&target.host), target.port));
+            let routing = match is_http {
+                Some(true) => routing_of(mesh, target, &name.written),
+                _ => Some(Routing::all()),
+            };
+            let Some(routing) = routing else { continue };
+            let to = behind(mesh, sorting.called(&target.host), target.port);
+            leads.extend(to.into_iter().map(|to| Lead { to, routing: routing.clone() }));
         }
     }
-    if effects.is_empty() {
-        return None;
+    place(mesh, sorting, (id, port), effects, leads, doubts)
+}
+
+/// What the route of a target sends on; nothing where other routes take all of it.
+fn routing_of(mesh: &Mesh, target: &RouteTarget, written: &str) -> Option<Arc<Routing>> {
+    let (Some(id), Some(span)) = (target.route, target.span) else { return Some(Routing::all()) };
+    let Spec::VirtualService(service) = &mesh.resource(id).spec else { return Some(Routing::all()) };
+    let has = |route: &meshproof_resources::VirtualHttpRoute| route.route.iter().any(|own| own.span == span);
+    match service.http.iter().position(has) {
+        Some(at) => Routing::of_virtual_service(service, at, written).map(Arc::new),
+        None => Some(Routing::all()),
     }
-    doubts.sort();
-    doubts.dedup();
-    leads.sort_unstable();
-    leads.dedup();
-    effects.sort_unstable();
-    let internet = sorting.group(Clients { internet: true, ..Clients::default() });
-    Some(Place {
-        kind: PointKind::Gateway,
-        members: vec![Member::Gateway(id, port)],
-        port,
-        cluster: mesh.namespace(workload.namespace).cluster,
-        policies: workload.policies.clone(),
-        request_authentications: workload.request_authentications.clone(),
-        arrivals: effects.into_iter().map(|effect| (effect, internet)).collect(),
-        doubts,
-        row: None,
-        pods: Some(id),
-        leads,
-    })
+}
+
+/// The modes of the listeners of a Gateway of the Gateway API, in their order.
+fn modes(table: &Table, object: ResourceId) -> Vec<Option<ServerTlsMode>> {
+    let own = |listener: &&GatewayListener| listener.object == object;
+    table.listeners.iter().filter(own).map(|listener| listener.tls).collect()
 }
 
 /// A port of a gateway of the Gateway API: its listeners say what it takes, and its routes where it sends it.
@@ -109,58 +127,96 @@ fn of_gateway_api(
     sorting: &mut Sorting<'_, '_>,
     id: GatewayId,
     port: &GatewayPort,
+    modes: &[Option<ServerTlsMode>],
 ) -> Option<Place> {
     let gateway = mesh.gateway(id);
     let pods = mesh.gateway_pods(id).next()?;
     let spec = mesh.gateway_spec(id)?;
-    let cluster = mesh.namespace(gateway.namespace).cluster;
     let mut effects: Vec<Effect> = Vec::new();
-    for listener in port.listeners.iter().filter_map(|at| spec.listeners.get(*at)) {
+    let mut leads: Vec<Lead> = Vec::new();
+    let mut doubts: Vec<String> = Vec::new();
+    for at in &port.listeners {
+        let Some(listener) = spec.listeners.get(*at) else { continue };
+        let mode = modes.get(*at).copied().flatten();
         let protocol = listener.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
-        let mode = listener.tls.as_ref().and_then(|tls| tls.mode.as_ref()).map(|mode| mode.value.as_str());
-        let outcome = if matches!(protocol, "HTTPS" | "TLS") { Outcome::Tls } else { Outcome::Plaintext };
-        let is_http = matches!(protocol, "HTTP" | "HTTPS") && mode != Some("Passthrough");
-        let is_http = Some(is_http);
-        let effect = Effect { outcome, is_http, identified: false, tunnelled: false, is_open: false };
+        let is_http = matches!(protocol, "HTTP" | "HTTPS") && mode != Some(ServerTlsMode::Passthrough);
+        let effect = arrives(outcome(mode), Some(is_http));
         if !effects.contains(&effect) {
             effects.push(effect);
         }
-    }
-    let mut leads: Vec<(WorkloadId, u16)> = Vec::new();
-    for parent in &gateway.routes {
-        let Spec::Route(route) = &mesh.resource(parent.route).spec else { continue };
-        let Some(own) = mesh.placement[parent.route.index()].1 else { continue };
-        for backend in route.rules.iter().flat_map(|rule| rule.backend_refs.iter()) {
-            let is_service = backend.kind.as_ref().is_none_or(|kind| kind.value == "Service");
-            let namespace = match &backend.namespace {
-                Some(name) => mesh.namespace_by_name(cluster, &name.value),
-                None => Some(own),
+        for parent in &gateway.routes {
+            let Spec::Route(route) = &mesh.resource(parent.route).spec else { continue };
+            let hosts = match mesh.admitted_hosts(id, listener, *parent) {
+                Ok(Some(hosts)) => hosts,
+                Ok(None) => continue,
+                Err(reason) => {
+                    doubts.push(reason);
+                    route.hostnames.iter().map(|host| host.value.clone()).collect()
+                }
             };
-            let (true, Some(namespace), Some(name), Some(port)) =
-                (is_service, namespace, &backend.name, &backend.port)
-            else {
-                continue;
-            };
-            leads.extend(behind(mesh, mesh.service_called(namespace, &name.value), port.value));
+            let rules: Vec<&RouteRule> = route.rules.iter().collect();
+            for rule in &rules {
+                let routing = match is_http {
+                    true => Arc::new(Routing::of_route_rule(rule, &rules, &hosts)),
+                    false => Routing::all(),
+                };
+                leads.extend(
+                    backends(mesh, parent.route, rule).map(|to| Lead { to, routing: routing.clone() }),
+                );
+            }
         }
     }
+    place(mesh, sorting, (pods, port.number), effects, leads, doubts)
+}
+
+/// The workload ports behind the backends of a rule.
+fn backends<'a>(
+    mesh: &'a Mesh,
+    id: ResourceId,
+    rule: &'a RouteRule,
+) -> impl Iterator<Item = (WorkloadId, u16)> + 'a {
+    let (cluster, own) = mesh.placement[id.index()];
+    rule.backend_refs.iter().flat_map(move |backend| {
+        let is_service = backend.kind.as_ref().is_none_or(|kind| kind.value == "Service");
+        let namespace = match &backend.namespace {
+            Some(name) => mesh.namespace_by_name(cluster, &name.value),
+            None => own,
+        };
+        match (is_service, namespace, &backend.name, &backend.port) {
+            (true, Some(namespace), Some(name), Some(port)) => {
+                behind(mesh, mesh.service_called(namespace, &name.value), port.value)
+            }
+            _ => Vec::new(),
+        }
+    })
+}
+
+/// The place of a port of a gateway's pods; nothing where nothing is taken.
+fn place(
+    mesh: &Mesh,
+    sorting: &mut Sorting<'_, '_>,
+    (pods, port): (WorkloadId, u16),
+    mut effects: Vec<Effect>,
+    leads: Vec<Lead>,
+    mut doubts: Vec<String>,
+) -> Option<Place> {
     if effects.is_empty() {
         return None;
     }
-    leads.sort_unstable();
-    leads.dedup();
+    doubts.sort();
+    doubts.dedup();
     effects.sort_unstable();
     let workload = mesh.workload(pods);
     let internet = sorting.group(Clients { internet: true, ..Clients::default() });
     Some(Place {
         kind: PointKind::Gateway,
-        members: vec![Member::Gateway(pods, port.number)],
-        port: port.number,
-        cluster,
+        members: vec![Member::Gateway(pods, port)],
+        port,
+        cluster: mesh.namespace(workload.namespace).cluster,
         policies: workload.policies.clone(),
         request_authentications: workload.request_authentications.clone(),
         arrivals: effects.into_iter().map(|effect| (effect, internet)).collect(),
-        doubts: Vec::new(),
+        doubts,
         row: None,
         pods: Some(pods),
         leads,

@@ -19,6 +19,7 @@ use crate::packets::Packets;
 use crate::peers::Peers;
 use crate::place::{Member, Place, PlaceId};
 use crate::sorting::Sorting;
+use crate::tokens::TokenPrincipal;
 
 /// The number of a class of callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,8 @@ pub struct Edge {
     pub example: Option<WorkloadId>,
     /// Nobody of the input uses it, and nobody whom a rule names: only some account that runs elsewhere could.
     pub foreign: bool,
+    /// Whose tokens the rules ask for; empty where they ask for none.
+    pub tokens: Vec<TokenPrincipal>,
     /// Rules refuse some requests at the place, so that not every caller need get through.
     pub(crate) refuses: bool,
     /// Told as if the policies that only may apply did not.
@@ -152,6 +155,7 @@ impl<'m> Graph<'m> {
         for (at, drafts) in drafts.into_iter().enumerate() {
             let place = PlaceId(at as u32);
             for draft in drafts {
+                let tokens = draft.peers.tokens();
                 let who = Who {
                     clients: groups.intern(draft.clients),
                     peers: draft.peers,
@@ -174,6 +178,7 @@ impl<'m> Graph<'m> {
                     notes: draft.notes,
                     example: draft.example,
                     foreign: draft.foreign,
+                    tokens,
                     refuses: draft.refuses,
                     certain_only: draft.certain_only,
                 });
@@ -228,6 +233,10 @@ impl<'m> Graph<'m> {
     pub fn is_among(&self, id: WorkloadId, who: &Who) -> bool {
         let Some(part) = self.standing.part(id) else { return false };
         let has_part = self.clients(who.clients).has_part(part);
-        has_part && (!who.identified || who.peers.admits(self.identities.principal(id)))
+        let meets = || match self.mesh.is_presumed(id) {
+            true => self.identities.may_meet(id, &who.peers),
+            false => who.peers.admits(self.identities.principal(id)),
+        };
+        has_part && (!who.identified || meets())
     }
 }

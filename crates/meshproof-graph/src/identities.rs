@@ -23,6 +23,8 @@ pub(crate) struct Identities {
     sorted: Vec<WorkloadId>,
     /// Those whose account is not known.
     without: Vec<WorkloadId>,
+    /// Those of them that are gateways whose pods are not in the input, with the namespaces where they are taken to run.
+    presumed: HashMap<WorkloadId, String, RandomState>,
     of_namespace: HashMap<String, Vec<WorkloadId>, RandomState>,
     of_account: HashMap<(String, String), Vec<WorkloadId>, RandomState>,
 }
@@ -57,7 +59,10 @@ impl Identities {
                 of_account.entry((namespace.to_owned(), account.to_owned())).or_default().push(*id);
             }
         }
-        Identities { principals, sorted, without, of_namespace, of_account }
+        let presumed = without.iter().copied().filter(|id| mesh.is_presumed(*id));
+        let home = |id: WorkloadId| mesh.namespace_display(mesh.workload(id).namespace).to_owned();
+        let presumed = presumed.map(|id| (id, home(id))).collect();
+        Identities { principals, sorted, without, presumed, of_namespace, of_account }
     }
 
     /// What a workload proves to be.
@@ -80,8 +85,13 @@ impl Identities {
         let mut look = |id: WorkloadId| {
             looked_at += 1;
             let Some(principal) = self.principal(id) else {
-                found.unnamed = true;
-                return true;
+                let is_anybody = told_apart.is_empty() && !peers.asks_for_identity();
+                if is_anybody {
+                    found.workloads.push(id);
+                } else {
+                    found.unnamed |= self.may_meet(id, peers);
+                }
+                return found.workloads.len() < most;
             };
             if !peers.admits(Some(principal)) {
                 return looked_at < MOST;
@@ -104,6 +114,30 @@ impl Identities {
         };
         found.complete = ended;
         found
+    }
+
+    /// Whether a workload meets the tests of identities, or may: nobody knows the account of a gateway whose pods are not in the
+    /// input, which is taken for none that a workload of the input runs as.
+    pub fn may_meet(&self, id: WorkloadId, peers: &Peers) -> bool {
+        let principal = self.principal(id);
+        let (None, Some(home)) = (principal, self.presumed.get(&id)) else {
+            return principal.is_none() || peers.admits(principal);
+        };
+        let may_be = |test: &Test| match test {
+            Test::Absent => false,
+            Test::Principal(Pattern::Exact(text)) => self.starting_with(text, true).next().is_none(),
+            Test::ServiceAccount { namespace, name } => {
+                !self.of_account.contains_key(&(namespace.clone(), name.clone()))
+            }
+            Test::NamespaceName(Pattern::Exact(name)) => {
+                name == home || !self.of_namespace.contains_key(name)
+            }
+            Test::Namespace(pattern) if !pattern.text.contains(['*', '/']) => {
+                pattern.text == *home || !self.of_namespace.contains_key(&pattern.text)
+            }
+            _ => true,
+        };
+        peers.wanted().is_none_or(|tests| tests.iter().any(may_be))
     }
 
     /// Whether the tests name somebody who is no workload of the input.

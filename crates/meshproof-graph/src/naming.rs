@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use meshproof_explain::Outcome;
 use meshproof_ir::WorkloadId;
-use meshproof_space::{Test, Variable};
+use meshproof_space::{Test, Variable, words};
 use meshproof_transport::ClientKind;
 
 use crate::clients::Clients;
 use crate::effect::Effect;
 use crate::graph::{Graph, Who};
-use crate::words;
 
 /// Groups of up to so many workloads are called by their names.
 const FEW: usize = 2;
@@ -53,7 +53,7 @@ impl Graph<'_> {
     /// Who, in words.
     pub fn who_words(&self, who: &Who, effect: &Effect) -> String {
         let clients = self.clients(who.clients);
-        match (words::callers(&who.peers), effect.identified) {
+        match (words::callers(&who.peers.clauses), effect.identified) {
             (Some(words), true) => words,
             (Some(words), false) => format!("{} {words}", self.group_words(clients, effect)),
             (None, _) => self.group_words(clients, effect),
@@ -71,7 +71,7 @@ impl Graph<'_> {
                 .any_of
                 .iter()
                 .all(|test| matches!(test, Test::Principal(_) | Test::ServiceAccount { .. }))
-            && let Some(words) = words::callers(&who.peers)
+            && let Some(words) = words::callers(&who.peers.clauses)
         {
             return words.replace("sa ", "");
         }
@@ -84,7 +84,8 @@ impl Graph<'_> {
     /// Clients in words.
     fn group_words(&self, clients: &Clients, effect: &Effect) -> String {
         if clients.internet {
-            return "whoever reaches the gateway".to_owned();
+            let with = if effect.outcome == Outcome::Mtls { " with a client certificate" } else { "" };
+            return format!("whoever reaches the gateway{with}");
         }
         // Whoever has a proxy can do without it too.
         if clients.outsider && !effect.identified {
@@ -120,5 +121,5 @@ impl Graph<'_> {
 
 /// Whether it matters which identity a caller has.
 pub(crate) fn asks_for_identity(who: &Who) -> bool {
-    who.identified && who.peers.clauses.iter().any(|one| one.variable == Variable::Peer)
+    who.identified && who.peers.asks_for_identity()
 }

@@ -30,6 +30,8 @@ pub struct Told {
     pub callers: Vec<String>,
     /// How many workloads.
     pub count: Option<usize>,
+    /// Whose tokens are asked for, in words; empty where none are.
+    pub tokens: Vec<String>,
     /// What is on the wire.
     pub transport: Outcome,
     /// What they may send: each one list of requests.

@@ -1,6 +1,7 @@
 //! Ways over several hops: whoever is reached may call on, and proxies send on where their routes lead.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use meshproof_explain::PointKind;
@@ -11,6 +12,9 @@ use crate::graph::{Graph, WhoId};
 use crate::naming::asks_for_identity;
 use crate::party::Party;
 use crate::place::{Member, PlaceId};
+use crate::routing::{Lead, Routing};
+use crate::selection::Selection;
+use crate::survival::Segment;
 
 /// Classes of callers with more workloads than this are asked about one workload at a time.
 const FEW: usize = 64;
@@ -20,6 +24,16 @@ const FEW: usize = 64;
 pub(crate) struct Hop<'a> {
     pub edge: usize,
     pub by: Party<'a>,
+    /// The waypoint or gateway that sends on what it was sent; nothing where a workload makes requests of its own.
+    pub sent_by: Option<PlaceId>,
+}
+
+/// A hop by which a place was reached, while ways are looked for.
+struct Reached<'a> {
+    hop: Hop<'a>,
+    before: Option<usize>,
+    /// Its place was reached by another way already; only what a proxy sends on from here is new.
+    again: bool,
 }
 
 /// Who may go along which edges.
@@ -78,6 +92,27 @@ impl<'g, 'm> Travel<'g, 'm> {
     }
 }
 
+/// What is known while ways are looked for.
+struct Search<'a> {
+    reached: Vec<Reached<'a>>,
+    known: HashSet<PlaceId, RandomState>,
+    travelled: HashSet<WorkloadId, RandomState>,
+}
+
+impl<'a> Search<'a> {
+    /// The way to what was reached.
+    fn way(&self, last: usize) -> Vec<Hop<'a>> {
+        let mut way = Vec::new();
+        let mut at = Some(last);
+        while let Some(reached) = at.and_then(|at| self.reached.get(at)) {
+            way.push(reached.hop);
+            at = reached.before;
+        }
+        way.reverse();
+        way
+    }
+}
+
 impl<'m> Graph<'m> {
     /// Whether somebody gets anything through.
     pub(crate) fn gets_through(&self, edge: usize, party: Party<'_>) -> bool {
@@ -88,45 +123,40 @@ impl<'m> Graph<'m> {
     }
 
     /// Every place that can be reached from somebody, the nearest first, with a shortest way there.
-    pub(crate) fn ways_from<'a>(&self, start: &[Party<'a>]) -> Vec<Vec<Hop<'a>>> {
+    pub(crate) fn ways_from<'a>(&self, start: &[Party<'a>], asked: &Selection) -> Vec<Vec<Hop<'a>>> {
         let mut travel = Travel::new(self);
-        // The hop by which a place was reached first, and the one before it.
-        let mut reached: Vec<(Hop<'a>, Option<usize>)> = Vec::new();
-        let mut known: HashSet<PlaceId, RandomState> = HashSet::default();
+        let mut search =
+            Search { reached: Vec::new(), known: HashSet::default(), travelled: HashSet::default() };
         let mut queue: VecDeque<(Party<'a>, Option<usize>)> =
             start.iter().map(|party| (*party, None)).collect();
-        let mut travelled: HashSet<WorkloadId, RandomState> = HashSet::default();
+        let mut entered: HashSet<usize, RandomState> = HashSet::default();
         while let Some((party, before)) = queue.pop_front() {
             let is_start = before.is_none();
             let edges = match party {
-                Party::Workload(id) if self.is_proxy(id) && !is_start => self.sent_on(&travel, id),
+                // What proxies send on was followed when they were reached.
+                Party::Workload(id) if self.is_proxy(id) && !is_start => Vec::new(),
                 Party::Workload(id) => travel.of_workload(id),
                 _ => (0..self.edges.len()).filter(|at| self.calls(&self.edges[*at], party)).collect(),
             };
             for edge in edges {
                 let place = self.edges[edge].place;
-                if known.contains(&place) || self.edges[edge].foreign || !self.gets_through(edge, party) {
+                let again = search.known.contains(&place);
+                let is_idle = again && (self.place(place).leads.is_empty() || entered.contains(&edge));
+                if is_idle || self.edges[edge].foreign || !self.gets_through(edge, party) {
                     continue;
                 }
-                known.insert(place);
-                reached.push((Hop { edge, by: party }, before));
-                let at = reached.len() - 1;
-                self.go_on(place, at, &mut travelled, &mut queue);
-                self.through_proxy(place, at, &mut known, &mut reached, &mut travelled, &mut queue);
+                search.known.insert(place);
+                entered.insert(edge);
+                search.reached.push(Reached { hop: Hop { edge, by: party, sent_by: None }, before, again });
+                let at = search.reached.len() - 1;
+                if !again {
+                    self.go_on(place, at, &mut search.travelled, &mut queue);
+                }
+                self.through_proxy(at, asked, &mut search, &mut queue);
             }
         }
-        (0..reached.len())
-            .map(|last| {
-                let mut way = Vec::new();
-                let mut at = Some(last);
-                while let Some(place) = at {
-                    way.push(reached[place].0);
-                    at = reached[place].1;
-                }
-                way.reverse();
-                way
-            })
-            .collect()
+        let ways = (0..search.reached.len()).filter(|at| !search.reached[*at].again);
+        ways.map(|last| search.way(last)).collect()
     }
 
     /// The workloads of a place call on.
@@ -146,28 +176,87 @@ impl<'m> Graph<'m> {
         }
     }
 
-    /// What a waypoint or gateway sends on reaches the places behind it.
+    /// What a waypoint or gateway sends on of what it was sent reaches the places behind it.
     fn through_proxy<'a>(
         &self,
-        place: PlaceId,
-        at: usize,
-        known: &mut HashSet<PlaceId, RandomState>,
-        reached: &mut Vec<(Hop<'a>, Option<usize>)>,
-        travelled: &mut HashSet<WorkloadId, RandomState>,
+        first: usize,
+        asked: &Selection,
+        search: &mut Search<'a>,
         queue: &mut VecDeque<(Party<'a>, Option<usize>)>,
     ) {
-        for (edge, by) in self.behind(place) {
-            let target = self.edges[edge].place;
-            if known.insert(target) {
-                reached.push((Hop { edge, by }, Some(at)));
-                let on = reached.len() - 1;
-                self.go_on(target, on, travelled, queue);
+        let mut proxies = vec![first];
+        while let Some(at) = proxies.pop() {
+            let place = self.edges[search.reached[at].hop.edge].place;
+            for hop in self.behind(place) {
+                let target = self.edges[hop.edge].place;
+                if search.known.contains(&target) {
+                    continue;
+                }
+                let mut way = search.way(at);
+                way.push(hop);
+                if self.last_segment(&way, asked).is_some_and(|segment| self.survivors(&segment).is_none()) {
+                    continue;
+                }
+                search.known.insert(target);
+                search.reached.push(Reached { hop, before: Some(at), again: false });
+                let on = search.reached.len() - 1;
+                self.go_on(target, on, &mut search.travelled, queue);
+                proxies.push(on);
             }
         }
     }
 
-    /// Edges from a waypoint or gateway to the places that its routes lead to.
-    fn behind<'a>(&self, place: PlaceId) -> Vec<(usize, Party<'a>)> {
+    /// The end of a way where each hop sends on what the one before it was sent; nothing where the last one does not.
+    fn last_segment<'s, 'a>(&self, way: &'s [Hop<'a>], asked: &Selection) -> Option<Segment<'s, 'a>> {
+        let start = way.iter().rposition(|hop| hop.sent_by.is_none()).unwrap_or(0);
+        self.segment(&way[start..], asked)
+    }
+
+    /// The stretches of a way where requests are sent on, each with its place in the way.
+    pub(crate) fn segments<'s, 'a>(
+        &self,
+        way: &'s [Hop<'a>],
+        asked: &Selection,
+    ) -> Vec<(usize, Segment<'s, 'a>)> {
+        let mut start = 0;
+        let mut found = Vec::new();
+        for hops in way.chunk_by(|_, next| next.sent_by.is_some()) {
+            found.extend(self.segment(hops, asked).map(|segment| (start, segment)));
+            start += hops.len();
+        }
+        found
+    }
+
+    fn segment<'s, 'a>(&self, hops: &'s [Hop<'a>], asked: &Selection) -> Option<Segment<'s, 'a>> {
+        let (_, rest) = hops.split_first().filter(|(_, rest)| !rest.is_empty())?;
+        let routings = rest.iter().map(|hop| {
+            // Of equal ports only those count that are asked about, where some are.
+            let members = self.members_asked(self.edges[hop.edge].place, asked);
+            let leads = hop.sent_by.map_or(&[][..], |proxy| self.place(proxy).leads.as_slice());
+            let is_there = |lead: &&Lead| {
+                let is_it = |member: &&Member| matches!(member, Member::Workload(id, port) if (*id, *port) == lead.to);
+                members.iter().any(is_it)
+            };
+            let mut routings: Vec<Arc<Routing>> = Vec::new();
+            for lead in leads.iter().filter(is_there) {
+                if !routings.iter().any(|known| Arc::ptr_eq(known, &lead.routing)) {
+                    routings.push(lead.routing.clone());
+                }
+            }
+            routings
+        });
+        Some(Segment { routings: routings.collect(), hops })
+    }
+
+    /// The members of a place that are asked about; all of them where none is.
+    pub(crate) fn members_asked(&self, place: PlaceId, asked: &Selection) -> Vec<&Member> {
+        let members = &self.place(place).members;
+        let wanted: Vec<&Member> = members.iter().filter(|member| asked.is_wanted(member)).collect();
+        if wanted.is_empty() { members.iter().collect() } else { wanted }
+    }
+
+    /// Hops from a waypoint or gateway to the places that its routes lead to.
+    fn behind<'a>(&self, place: PlaceId) -> Vec<Hop<'a>> {
         let proxy = self.place(place);
         let mut found = Vec::new();
         if proxy.leads.is_empty() {
@@ -182,22 +271,18 @@ impl<'m> Graph<'m> {
             Member::Workload(id, _) => Party::Workload(*id),
         };
         let mut targets: Vec<PlaceId> =
-            proxy.leads.iter().flat_map(|(id, port)| self.places_of(*id, *port)).copied().collect();
+            proxy.leads.iter().flat_map(|lead| self.places_of(lead.to.0, lead.to.1)).copied().collect();
         targets.sort_unstable();
         targets.dedup();
         for target in targets {
             let node = self.place_nodes[target.0 as usize];
             let edges = self.graph.edges_directed(node, petgraph::Direction::Incoming);
-            let edge = edges.map(|edge| *edge.weight()).find(|edge| self.gets_through(*edge, by));
-            found.extend(edge.map(|edge| (edge, by)));
+            let mut edges: Vec<usize> = edges.map(|edge| *edge.weight()).collect();
+            edges.sort_unstable();
+            let through = edges.into_iter().filter(|edge| self.gets_through(*edge, by));
+            found.extend(through.map(|edge| Hop { edge, by, sent_by: Some(place) }));
         }
         found
-    }
-
-    /// What gateways and waypoints that are called as workloads send on.
-    fn sent_on(&self, travel: &Travel<'_, '_>, id: WorkloadId) -> Vec<usize> {
-        let places = travel.places.get(&id).map_or(&[][..], Vec::as_slice);
-        places.iter().flat_map(|place| self.behind(*place)).map(|(edge, _)| edge).collect()
     }
 
     fn is_proxy(&self, id: WorkloadId) -> bool {
@@ -206,12 +291,15 @@ impl<'m> Graph<'m> {
     }
 
     /// Every edge by which somebody comes nearer to one of these places, with the way on from it, the nearest first.
-    pub(crate) fn ways_to(&self, goal: &[PlaceId]) -> Vec<Vec<Hop<'static>>> {
+    pub(crate) fn ways_to(&self, goal: &[PlaceId], asked: &Selection) -> Vec<Vec<Hop<'static>>> {
         let travel = Travel::new(self);
         let mut leading: HashMap<(WorkloadId, u16), Vec<PlaceId>, RandomState> = HashMap::default();
         for (at, place) in self.places.iter().enumerate() {
             for lead in &place.leads {
-                leading.entry(*lead).or_default().push(PlaceId(at as u32));
+                let proxies = leading.entry(lead.to).or_default();
+                if proxies.last() != Some(&PlaceId(at as u32)) {
+                    proxies.push(PlaceId(at as u32));
+                }
             }
         }
         // How each place leads on.
@@ -232,18 +320,24 @@ impl<'m> Graph<'m> {
                 .collect();
             edges.sort_unstable();
             for edge in edges {
-                let by = self.someone(edge);
-                if let Some(by) = by {
-                    ways.push([&[Hop { edge, by }], rest.as_slice()].concat());
+                if let Some(by) = self.someone(edge) {
+                    let way = [&[Hop { edge, by, sent_by: None }], rest.as_slice()].concat();
+                    if self.survives(&way, asked) {
+                        ways.push(way);
+                    }
                 }
                 for caller in self.new_callers(edge, &mut parts, &mut callers) {
                     let party = Party::Workload(caller);
-                    if self.is_proxy(caller) || !self.gets_through(edge, party) {
+                    let hop = Hop { edge, by: party, sent_by: None };
+                    if self.is_proxy(caller)
+                        || !self.gets_through(edge, party)
+                        || !self.survives(&[&[hop], rest.as_slice()].concat(), asked)
+                    {
                         continue;
                     }
                     for before in travel.places.get(&caller).into_iter().flatten() {
                         if let std::collections::hash_map::Entry::Vacant(entry) = on.entry(*before) {
-                            entry.insert(Some((Hop { edge, by: party }, place)));
+                            entry.insert(Some((hop, place)));
                             queue.push_back(*before);
                         }
                     }
@@ -259,14 +353,21 @@ impl<'m> Graph<'m> {
                 if on.contains_key(&proxy) {
                     continue;
                 }
-                let sent = self.behind(proxy).into_iter().find(|(edge, _)| self.edges[*edge].place == place);
-                if let Some((edge, by)) = sent {
-                    on.insert(proxy, Some((Hop { edge, by }, place)));
+                let sent = self.behind(proxy).into_iter().find(|hop| self.edges[hop.edge].place == place);
+                if let Some(hop) = sent {
+                    on.insert(proxy, Some((hop, place)));
                     queue.push_back(proxy);
                 }
             }
         }
         ways
+    }
+
+    /// Whether something gets from the first hop through the proxies that follow it.
+    fn survives(&self, way: &[Hop<'_>], asked: &Selection) -> bool {
+        let segments = self.segments(way, asked);
+        let first = segments.first().filter(|(at, _)| *at == 0);
+        first.is_none_or(|(_, segment)| self.survivors(segment).is_some())
     }
 
     fn way_on(

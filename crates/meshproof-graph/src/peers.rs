@@ -41,6 +41,11 @@ impl Peers {
         self.clauses.len() <= 1
     }
 
+    /// Whether an identity is asked for.
+    pub(crate) fn asks_for_identity(&self) -> bool {
+        self.clauses.iter().any(|clause| clause.variable == Variable::Peer)
+    }
+
     /// Whether a token is asked for.
     pub fn asks_for_token(&self) -> bool {
         self.clauses.iter().any(|clause| clause.variable == Variable::Token)

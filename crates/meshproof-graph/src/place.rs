@@ -5,6 +5,7 @@ use meshproof_ir::{Attachments, ClusterId, GatewayId, Mesh, WorkloadId};
 
 use crate::clients::ClientsId;
 use crate::effect::Effect;
+use crate::routing::Lead;
 
 /// The number of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,12 +85,12 @@ pub struct Place {
     /// The pods that packets go to.
     pub(crate) pods: Option<WorkloadId>,
     /// Where a proxy sends on to: workload ports behind hosts.
-    pub(crate) leads: Vec<(WorkloadId, u16)>,
+    pub(crate) leads: Vec<Lead>,
 }
 
 impl Place {
     /// Whether what stands here sends on to a port of a workload.
     pub fn leads_to(&self, workload: WorkloadId, port: u16) -> bool {
-        self.leads.contains(&(workload, port))
+        self.leads.iter().any(|lead| lead.to == (workload, port))
     }
 }

@@ -1,20 +1,20 @@
 //! `reach`: who reaches it, or what somebody reaches, in words.
 
-use meshproof_explain::{Destination, PointKind, Subject, Unclear, account_named, workloads_named};
-use meshproof_ir::{Identity, Mesh, WorkloadId};
+use meshproof_explain::{PointKind, Subject, Unclear, assumptions};
+use meshproof_ir::Mesh;
 
 use crate::graph::{Edge, Graph};
 use crate::party::{Party, Told};
 use crate::paths::Hop;
 use crate::place::{Member, Place, PlaceId};
+use crate::selection::{Scope, Selection};
+use crate::survival::Survivors;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReachQuestion {
-    /// What this client reaches.
-    pub from: Option<Subject>,
-    /// Who reaches this workload, or this port of it.
-    pub to: Option<Destination>,
+    /// Whose calls, and to what.
+    pub scope: Scope,
     /// Over several hops.
     pub transitive: bool,
     /// How many callers of a class are named.
@@ -63,6 +63,23 @@ pub struct ReachEdge {
 pub struct ReachPath {
     /// From hop to hop.
     pub hops: Vec<ReachEdge>,
+    /// Where proxies send on what they were sent: what gets through all of it.
+    pub through: Vec<Through>,
+}
+
+/// What gets through several hops, where each proxy sends on what it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// The first hop.
+    pub first: usize,
+    /// The last one.
+    pub last: usize,
+    /// The requests in words, as the first hop sees them.
+    pub requests: Vec<String>,
+    /// Why fewer may get through, or none; empty where it is certain.
+    pub may: Vec<String>,
+    /// The requests that show the hops are one and the same, as each hop sees it.
+    pub is_shown: bool,
 }
 
 /// Several things in one display order.
@@ -86,33 +103,21 @@ impl Graph<'_> {
     /// # Errors
     /// A name that the mesh does not know, with what was probably meant.
     pub fn reach(&self, question: &ReachQuestion) -> Result<Reach, Unclear> {
-        let mut answer = Reach::default();
-        let goal = question.to.as_ref().map(|to| self.goal(to)).transpose()?;
-        let identity;
-        let parties: Option<Vec<Party<'_>>> = match &question.from {
-            None => None,
-            Some(subject) => {
-                identity = identity_of(self.mesh, subject)?;
-                Some(self.parties(subject, identity.as_deref(), &mut answer.notes)?)
-            }
-        };
-        let wanted = |member: &Member| {
-            let Some((ids, port)) = &goal else { return true };
-            let (Member::Workload(id, own) | Member::Gateway(id, own)) = member else { return false };
-            ids.contains(id) && port.is_none_or(|port| port == *own)
-        };
-        let leads_there = |place: &Place| {
-            let Some((ids, port)) = &goal else { return true };
-            place.leads.iter().any(|(id, own)| ids.contains(id) && port.is_none_or(|port| port == *own))
-        };
+        let mut answer = Reach { notes: assumptions(self.mesh), ..Reach::default() };
+        let selection = self.select(&question.scope, &mut answer.notes)?;
+        let parties = selection.parties();
+        let wanted = |member: &Member| selection.is_wanted(member);
         let mut goals: Vec<PlaceId> = Vec::new();
         for (at, place) in self.places.iter().enumerate() {
             let id = PlaceId(at as u32);
             let here = targets(self.mesh, place, &wanted);
             let is_goal = !here.is_empty();
             // What sends on to it is told too.
-            let here =
-                if is_goal || !leads_there(place) { here } else { targets(self.mesh, place, &|_| true) };
+            let here = if is_goal || !selection.leads_there(place) {
+                here
+            } else {
+                targets(self.mesh, place, &|_| true)
+            };
             if here.is_empty() {
                 continue;
             }
@@ -123,16 +128,17 @@ impl Graph<'_> {
                 continue;
             }
             let before = answer.edges.len();
-            let asked = (question.from.as_ref(), question.names);
-            for edge in self.into_place(id) {
+            let asked = (question.scope.from.as_ref(), question.names);
+            for edge in self.into_place(id).filter(|edge| selection.is_borne(&self.who(edge.who).peers)) {
                 answer.edges.extend(self.told_edge(edge, parties.as_deref(), &here, asked));
             }
-            if before == answer.edges.len() && parties.is_none() && is_goal {
+            if before == answer.edges.len() && parties.is_none() && question.scope.token.is_none() && is_goal
+            {
                 answer.closed.extend(here);
             }
         }
         if question.transitive {
-            self.paths(question, parties.as_deref(), &goals, &mut answer);
+            self.paths(question, (&selection, parties.as_deref()), &goals, &mut answer);
         }
         answer.closed.sort();
         answer.closed.dedup();
@@ -151,10 +157,9 @@ impl Graph<'_> {
         let told = match parties {
             None if edge.foreign => return None,
             None => self.tell(edge, None, names, true),
-            Some(parties) => parties
-                .iter()
-                .filter(|party| self.calls(edge, **party))
-                .find_map(|party| self.tell(edge, Some(*party), names, true))
+            Some(parties) => self
+                .calling(edge, parties)
+                .find_map(|party| self.tell(edge, Some(party), names, true))
                 .map(|told| as_asked(told, from)),
         };
         Some(ReachEdge { to: to.to_vec(), kind, told: told? })
@@ -163,38 +168,52 @@ impl Graph<'_> {
     fn paths(
         &self,
         question: &ReachQuestion,
-        parties: Option<&[Party<'_>]>,
+        (selection, parties): (&Selection, Option<&[Party<'_>]>),
         goals: &[PlaceId],
         answer: &mut Reach,
     ) {
         let ways: Vec<Vec<Hop<'_>>> = match parties {
             Some(parties) => {
-                let all = self.ways_from(parties);
+                let all = self.ways_from(parties, selection);
                 let is_wanted = |way: &Vec<Hop<'_>>| {
                     let last = way.last().map(|hop| self.edges[hop.edge].place);
-                    question.to.is_none() || last.is_some_and(|last| goals.contains(&last))
+                    question.scope.to.is_none() || last.is_some_and(|last| goals.contains(&last))
                 };
                 all.into_iter().filter(is_wanted).collect()
             }
-            None => self.ways_to(goals),
+            None => self.ways_to(goals, selection),
         };
         for way in ways {
             let told = |(at, hop): (usize, &Hop<'_>)| {
-                let mut told = self.told_hop(hop, question.names)?;
-                told.told = match (at, &question.from) {
+                let mut told = self.told_hop(hop, selection, question.names)?;
+                told.told = match (at, &question.scope.from) {
                     (0, from) => as_asked(told.told, from.as_ref()),
                     _ => self.as_called_on(told.told, hop.by),
                 };
                 Some(told)
             };
             let hops: Option<Vec<ReachEdge>> = way.iter().enumerate().map(told).collect();
-            answer.paths.extend(hops.map(|hops| ReachPath { hops }));
+            let Some(mut hops) = hops else { continue };
+            let mut through = Vec::new();
+            for (first, segment) in self.segments(&way, selection) {
+                let Some(survivors) = self.survivors(&segment) else { continue };
+                for (at, request) in survivors.shown.iter().enumerate() {
+                    let hop = &segment.hops[at];
+                    let shown = self.shown(request, hop.by, &self.edges[hop.edge]);
+                    hops[first + at].told.witness = Some(shown);
+                }
+                let last = first + segment.hops.len() - 1;
+                let Survivors { requests, may, shown } = survivors;
+                through.push(Through { first, last, requests, may, is_shown: !shown.is_empty() });
+            }
+            answer.paths.push(ReachPath { hops, through });
         }
     }
 
-    fn told_hop(&self, hop: &Hop<'_>, names: usize) -> Option<ReachEdge> {
+    fn told_hop(&self, hop: &Hop<'_>, asked: &Selection, names: usize) -> Option<ReachEdge> {
         let edge = &self.edges[hop.edge];
-        let to = targets(self.mesh, self.place(edge.place), &|_| true);
+        let members = self.members_asked(edge.place, asked);
+        let to = targets(self.mesh, self.place(edge.place), &|member| members.contains(&member));
         let told = self.tell(edge, Some(hop.by), names, true)?;
         Some(ReachEdge { to, kind: self.kind_at(hop.edge), told })
     }
@@ -212,60 +231,6 @@ impl Graph<'_> {
         told.count = Some(1);
         told
     }
-
-    fn goal(&self, to: &Destination) -> Result<(Vec<WorkloadId>, Option<u16>), Unclear> {
-        let ids = workloads_named(self.mesh, &to.namespace, &to.name)?;
-        if let Some(port) = to.port
-            && !ids.iter().any(|id| !self.places_of(*id, port).is_empty())
-        {
-            let declared = |id: &WorkloadId| self.mesh.workload(*id).ports.iter().map(|port| port.number);
-            let mut ports: Vec<String> = ids.iter().flat_map(declared).map(|port| port.to_string()).collect();
-            ports.dedup();
-            let hint = match ports.as_slice() {
-                [] => "it declares no port".to_owned(),
-                ports => format!("it has {}", ports.join(", ")),
-            };
-            let what = format!("{}/{} declares no port {port}", to.namespace, to.name);
-            return Err(Unclear { what, hint: Some(hint) });
-        }
-        Ok((ids, to.port))
-    }
-
-    fn parties<'a>(
-        &self,
-        subject: &Subject,
-        identity: Option<&'a str>,
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<Party<'a>>, Unclear> {
-        Ok(match subject {
-            Subject::Workload { namespace, name } => {
-                workloads_named(self.mesh, namespace, name)?.into_iter().map(Party::Workload).collect()
-            }
-            Subject::Account { namespace, account } => {
-                let named = self.mesh.accounts_named(namespace, account);
-                let workloads: Vec<WorkloadId> =
-                    named.flat_map(|own| own.workloads.iter().copied()).collect();
-                match (workloads.is_empty(), identity) {
-                    (true, Some(identity)) => {
-                        notes.push(format!(
-                            "no workload of the input runs as {subject}; it is taken for one with a proxy"
-                        ));
-                        vec![Party::Identity(identity)]
-                    }
-                    _ => workloads.into_iter().map(Party::Workload).collect(),
-                }
-            }
-            Subject::Identity(_) => identity.map(Party::Identity).into_iter().collect(),
-            Subject::Plaintext(address) => {
-                if address.is_some() {
-                    notes.push(
-                        "network policies are asked about an unknown address; explain takes one".to_owned(),
-                    );
-                }
-                vec![Party::Outsider, Party::Internet]
-            }
-        })
-    }
 }
 
 /// The caller is called as the question calls it.
@@ -277,16 +242,4 @@ fn as_asked(mut told: Told, from: Option<&Subject>) -> Told {
         told.count = None;
     }
     told
-}
-
-/// The identity of a subject that is no workload.
-fn identity_of(mesh: &Mesh, subject: &Subject) -> Result<Option<String>, Unclear> {
-    Ok(match subject {
-        Subject::Identity(principal) => Some(principal.clone()),
-        Subject::Account { namespace, account } => {
-            account_named(mesh, namespace, account)?;
-            mesh.accounts_named(namespace, account).next().and_then(Identity::principal)
-        }
-        Subject::Workload { .. } | Subject::Plaintext(_) => None,
-    })
 }

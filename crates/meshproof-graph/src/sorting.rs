@@ -16,6 +16,7 @@ use meshproof_transport::{
 use crate::clients::{Clients, ClientsId, Draft, Groups, Places};
 use crate::effect::Effect;
 use crate::place::{Member, Place, PlaceId};
+use crate::routing::{Lead, Routing};
 
 /// Longer lists of policies are one only where they are stored once.
 const COMPARED: usize = 64;
@@ -250,6 +251,7 @@ impl<'a, 'm> Sorting<'a, 'm> {
         behind.sort_unstable();
         behind.dedup();
         let clients = self.groups.of_draft(draft, &self.table.roster);
+        let routing = Routing::all();
         let place = Place {
             kind: PointKind::Waypoint,
             members: vec![Member::Waypoint(id, host, port)],
@@ -261,7 +263,7 @@ impl<'a, 'm> Sorting<'a, 'm> {
             doubts: Vec::new(),
             row: None,
             pods: self.mesh.gateway_pods(id).next(),
-            leads: behind,
+            leads: behind.into_iter().map(|to| Lead { to, routing: routing.clone() }).collect(),
         };
         self.add(place, None, Some((false, id.0)));
     }

@@ -3,16 +3,15 @@
 use meshproof_explain::PointKind;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::GatewayId;
-use meshproof_space::{Answer, RequestBox, Test};
+use meshproof_space::{Answer, RequestBox, Test, words};
 
 use crate::chain::{Alternative, Chain};
-use crate::edges::probes;
+use crate::edges::{probes, probes_of_somebody};
 use crate::effect::Effect;
 use crate::graph::{Edge, Graph, Who};
 use crate::party::{Party, Told};
 use crate::peers::Peers;
 use crate::witness::connection;
-use crate::words;
 
 /// Requests of one edge that are said; the rest is counted.
 const SAID: usize = 8;
@@ -25,14 +24,21 @@ impl Graph<'_> {
     /// The limit that was hit.
     pub fn passing(&self, edge: &Edge, party: Party<'_>, within: &RequestBox) -> Answer {
         let Some(chain) = self.chain(edge) else { return Ok(Some(Box::new(connection(edge, party, self)))) };
-        let principal = self.seen(edge, party);
-        let mut boxes = Vec::new();
-        for alternative in self.alternatives(edge, &chain) {
-            for probe in probes(&alternative, principal.as_deref()) {
-                boxes.push(RequestBox::of([probe.clauses.as_slice(), &within.clauses].concat()));
-            }
-        }
+        let mut boxes = self.probes(edge, &chain, party);
+        boxes.iter_mut().for_each(|one| one.clauses.extend(within.clauses.iter().cloned()));
         chain.passing(&[boxes]).pop().unwrap_or(Ok(None))
+    }
+
+    /// What rules let in of one caller of an edge.
+    pub(crate) fn probes(&self, edge: &Edge, chain: &Chain<'_>, party: Party<'_>) -> Vec<RequestBox> {
+        let principal = self.seen(edge, party);
+        let own = self.alternatives(edge, chain);
+        let probes = |alternative| match edge.effect.identified && principal.is_none() {
+            // It has an identity, and the input does not tell which.
+            true => probes_of_somebody(alternative),
+            false => probes(alternative, principal.as_deref()),
+        };
+        own.iter().flat_map(probes).collect()
     }
 
     /// Whether somebody is one of the callers of an edge.
@@ -71,12 +77,12 @@ impl Graph<'_> {
         }
     }
 
-    fn chain(&self, edge: &Edge) -> Option<Chain<'_>> {
+    pub(crate) fn chain(&self, edge: &Edge) -> Option<Chain<'_>> {
         Chain::of(self.mesh, self.place(edge.place), &edge.effect, edge.certain_only)
     }
 
     /// The alternatives of the chain that are the edge's.
-    fn alternatives(&self, edge: &Edge, chain: &Chain<'_>) -> Vec<Alternative> {
+    pub(crate) fn alternatives(&self, edge: &Edge, chain: &Chain<'_>) -> Vec<Alternative> {
         let peers = &self.who(edge.who).peers;
         let is_own = |alternative: &&Alternative| match edge.effect.identified {
             true => alternative.peers == *peers,
@@ -144,6 +150,9 @@ impl Graph<'_> {
         if left > 0 {
             requests.push(format!("and {left} more"));
         }
+        if let Some(Party::Workload(id)) = one {
+            may.extend(self.mesh.presumption(id));
+        }
         dedup(&mut notes);
         dedup(&mut may);
         let (callers, count) = self.callers(who, names);
@@ -152,6 +161,7 @@ impl Graph<'_> {
             from: self.as_subject(who, &edge.effect),
             callers,
             count,
+            tokens: edge.tokens.iter().map(ToString::to_string).collect(),
             transport: edge.effect.outcome,
             requests,
             except,
@@ -217,7 +227,7 @@ fn exceptions(
             true => refusing.peers.clone(),
             false => refusing.peers.without_identity(),
         };
-        said.push(match words::callers(&peers) {
+        said.push(match words::callers(&peers.clauses) {
             None => requests,
             Some(who) => format!("{requests} from {who}"),
         });
@@ -241,7 +251,7 @@ fn may_concern(callers: &Peers, refused: &Peers) -> bool {
 }
 
 /// Leaves out what was said before.
-fn dedup(words: &mut Vec<String>) {
+pub(crate) fn dedup(words: &mut Vec<String>) {
     let mut known = std::collections::BTreeSet::new();
     words.retain(|word| known.insert(word.clone()));
 }

@@ -62,6 +62,8 @@ pub struct BuildOptions {
     pub namespace: Option<String>,
     /// The user's word on the mesh; beats the manifests.
     pub settings: SettingsOverride,
+    /// Gateway objects that select no pods of the input stand for pods of their own, for questions.
+    pub presumes_gateways: bool,
     /// Folder of each source (index = source): objects without a namespace in one folder share one.
     pub folders: Vec<String>,
     /// Folders whose objects are not what is applied (patches, templates, kustomizations that were not rendered),
@@ -177,7 +179,7 @@ fn analyse(
     let doubts = &Doubts::new(resources, placement);
     let policies = |kind| Policies::new(kind, resources, placement, scopes, doubts);
     let ((pods, services), (peers, (policies, requests))) = rayon::join(
-        || (collect(resources, placement), Services::new(resources, placement, scopes, doubts)),
+        || (collect(resources, placement, scopes), Services::new(resources, placement, scopes, doubts)),
         || {
             let peers = PeerAuthentications::new(resources, placement, scopes, doubts);
             (peers, (policies(PolicyKind::Authorization), policies(PolicyKind::Request)))
@@ -272,6 +274,7 @@ fn service_account(pods: &Pods<'_>) -> Fact<String> {
         Account::Written(account) => Fact::Known(account.value.clone(), Origin::Written(account.span)),
         Account::Generated(name) => Fact::Known(name.clone(), Origin::Default),
         Account::Default => Fact::Known(DEFAULT_ACCOUNT.to_owned(), Origin::Default),
+        Account::Unknown => Fact::Unknown(format!("the pods of {} are not in the input", pods.name)),
     }
 }
 

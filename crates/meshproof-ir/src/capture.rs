@@ -66,6 +66,9 @@ fn machine(pods: &Pods<'_>, joins_mesh: bool, settings: &Settings) -> Fact<Captu
 
 /// Proxies that are servers of their own, not helpers of an application.
 fn gateway(pods: &Pods<'_>) -> Option<Fact<Capture>> {
+    if let PodKind::Presumed = pods.kind {
+        return Some(Fact::Known(Capture::Gateway, Origin::Written(pods.span)));
+    }
     if let Some(name) = pods.labels.get(GATEWAY_NAME) {
         let managed = pods.labels.get(MANAGED);
         let waypoint = managed.is_some_and(|controller| controller.value == MESH_CONTROLLER);

@@ -114,6 +114,33 @@ impl Mesh {
         })
     }
 
+    /// The names under which a listener sends requests to a route that names its Gateway: those that both are for, as they are
+    /// written, none where they are for all names. Nothing where the listener does not admit the route.
+    ///
+    /// # Errors
+    /// What has to be known of the namespace of the route and is not.
+    pub fn admitted_hosts(
+        &self,
+        id: GatewayId,
+        listener: &Listener,
+        found: RouteParent,
+    ) -> Result<Option<Vec<String>>, String> {
+        let Spec::Route(route) = &self.resource(found.route).spec else { return Ok(None) };
+        let (Some(parent), Some(namespace)) =
+            (route.parent_refs.get(found.parent), self.placement[found.route.index()].1)
+        else {
+            return Ok(None);
+        };
+        let kind = &self.resource(found.route).meta.kind;
+        let is_named = names(parent, listener) && allows_kind(listener, kind) && fits(listener, route.kind);
+        if !is_named || !shares_host(listener, route) {
+            return Ok(None);
+        }
+        let own = self.gateway(id).namespace;
+        let is_admitted = self.admits_namespace(listener.allowed_routes.as_ref(), own, namespace)?;
+        Ok(is_admitted.then(|| shared_hosts(listener, route)))
+    }
+
     fn admits_route(&self, id: GatewayId, listener: &Listener, namespace: NamespaceId) -> bool {
         let own = self.gateway(id).namespace;
         self.admits_namespace(listener.allowed_routes.as_ref(), own, namespace).unwrap_or(true)
@@ -155,6 +182,16 @@ fn names(parent: &ObjectRef, listener: &Listener) -> bool {
         && port.is_none_or(|port| listener.port.as_ref().is_some_and(|own| own.value == port))
 }
 
+/// Whether routes of a kind go with the protocol of a listener.
+fn fits(listener: &Listener, kind: RouteKind) -> bool {
+    let protocol = listener.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
+    match kind {
+        RouteKind::Http | RouteKind::Grpc => matches!(protocol, "HTTP" | "HTTPS"),
+        RouteKind::Tls => protocol == "TLS",
+        RouteKind::Tcp => matches!(protocol, "TCP" | "TLS"),
+    }
+}
+
 /// Whether `allowedRoutes.kinds` lets the kind in; an empty list means what fits the protocol.
 fn allows_kind(listener: &Listener, kind: &Text) -> bool {
     let kinds = listener.allowed_routes.as_ref().map_or(&[][..], |routes| routes.kinds.as_slice());
@@ -168,4 +205,27 @@ fn shares_host(listener: &Listener, route: &Route) -> bool {
     };
     let mut hosts = route.hostnames.iter().filter_map(|host| Host::parse(&host.value).ok()).peekable();
     hosts.peek().is_none() || hosts.any(|host| host.overlaps(&own))
+}
+
+/// The narrower of each two names that listener and route share.
+fn shared_hosts(listener: &Listener, route: &Route) -> Vec<String> {
+    let of_route = || route.hostnames.iter().map(|host| &host.value);
+    let Some(of_listener) = listener.hostname.as_ref().map(|host| &host.value) else {
+        return of_route().cloned().collect();
+    };
+    if route.hostnames.items.is_empty() {
+        return vec![of_listener.clone()];
+    }
+    let narrower = |host: &String| {
+        let (own, other) = (Host::parse(host).ok()?, Host::parse(of_listener).ok()?);
+        match (own.is_within(&other), other.is_within(&own)) {
+            (true, _) => Some(host.clone()),
+            (_, true) => Some(of_listener.clone()),
+            _ => None,
+        }
+    };
+    let mut hosts: Vec<String> = of_route().filter_map(narrower).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
 }

@@ -32,6 +32,7 @@ mod peer_modes;
 mod placement;
 mod pods;
 mod ports;
+mod presumed;
 mod query;
 mod scopes;
 mod services;

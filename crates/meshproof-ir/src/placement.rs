@@ -8,6 +8,7 @@ use meshproof_source::Spanned;
 
 use crate::build::BuildOptions;
 use crate::labels::LabelSet;
+use crate::settings::DEFAULT_ROOT_NAMESPACE;
 use crate::{Cluster, ClusterId, Fact, Namespace, NamespaceId, Origin, ResourceId};
 
 /// The label that the API server gives every namespace.
@@ -19,6 +20,8 @@ pub(crate) struct Placement {
     pub(crate) clusters: Vec<Cluster>,
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) kinds: Kinds,
+    /// See [`BuildOptions::presumes_gateways`].
+    pub(crate) presumes_gateways: bool,
 }
 
 /// Objects of the kinds that are looked at one by one, each list in resource order.
@@ -33,6 +36,8 @@ pub(crate) struct Kinds {
     pub(crate) peer_authentications: Vec<ResourceId>,
     pub(crate) sidecars: Vec<ResourceId>,
     pub(crate) envoy_filters: Vec<ResourceId>,
+    /// Gateways of the networking API.
+    pub(crate) istio_gateways: Vec<ResourceId>,
     /// Gateways of the Gateway API.
     pub(crate) gateways: Vec<ResourceId>,
     pub(crate) gateway_classes: Vec<ResourceId>,
@@ -52,6 +57,7 @@ impl Kinds {
             Spec::PeerAuthentication(_) => &mut self.peer_authentications,
             Spec::Sidecar(_) => &mut self.sidecars,
             Spec::EnvoyFilter(_) => &mut self.envoy_filters,
+            Spec::Gateway(_) => &mut self.istio_gateways,
             Spec::KubernetesGateway(_) => &mut self.gateways,
             Spec::GatewayClass(_) => &mut self.gateway_classes,
             Spec::Route(_) => &mut self.routes,
@@ -93,6 +99,7 @@ pub(crate) fn place(
             clusters: Vec::new(),
             namespaces: Vec::new(),
             kinds: Kinds::default(),
+            presumes_gateways: options.presumes_gateways,
         },
         last: None,
     };
@@ -105,6 +112,9 @@ pub(crate) fn place(
         };
         last = Some(cluster);
         placer.add(ResourceId(at as u32), resource, cluster);
+    }
+    if options.presumes_gateways {
+        placer.add_homes();
     }
     let mut out = placer.out;
     if out.clusters.is_empty() {
@@ -170,6 +180,17 @@ impl<'a> Placer<'a> {
             _ => {}
         }
         self.out.places.push((cluster, Some(namespace)));
+    }
+
+    /// Gateways run in the root namespace where nothing says otherwise, also where nothing else stands in it.
+    fn add_homes(&mut self) {
+        let mut clusters: Vec<ClusterId> =
+            self.out.kinds.istio_gateways.iter().map(|id| self.out.places[id.index()].0).collect();
+        clusters.sort_unstable();
+        clusters.dedup();
+        for cluster in clusters {
+            self.named(cluster, DEFAULT_ROOT_NAMESPACE);
+        }
     }
 
     fn named(&mut self, cluster: ClusterId, name: &'a str) -> NamespaceId {

@@ -12,9 +12,11 @@ use meshproof_source::{Span, Spanned};
 use crate::capture::GATEWAY_NAME;
 use crate::deployed;
 use crate::placement::Placement;
+use crate::presumed;
+use crate::scopes::Scopes;
 use crate::{ClusterId, NamespaceId, ResourceId};
 
-static NO_LABELS: TextMap = TextMap { key: None, entries: Vec::new() };
+pub(crate) static NO_LABELS: TextMap = TextMap { key: None, entries: Vec::new() };
 
 /// Pods of one template, as written.
 pub(crate) struct Pods<'a> {
@@ -41,6 +43,8 @@ pub(crate) enum PodKind<'a> {
     Machine { ports: &'a [(Text, Spanned<u16>)], joins_mesh: bool },
     /// A proxy that istiod deploys for a Gateway.
     Deployed,
+    /// A proxy that a Gateway object speaks of.
+    Presumed,
 }
 
 /// The account of pods.
@@ -51,6 +55,8 @@ pub(crate) enum Account<'a> {
     Default,
     /// istiod makes one.
     Generated(String),
+    /// The pods are not in the input.
+    Unknown,
 }
 
 impl<'a> Account<'a> {
@@ -62,7 +68,11 @@ impl<'a> Account<'a> {
 /// All pods of the input, in resource order. Objects made by another one of the input are left out: they are its
 /// pods. A Rollout that takes its template from a Deployment is that Deployment; when that is not in the input,
 /// nothing is known of the pods.
-pub(crate) fn collect<'a>(resources: &'a [Resource], placement: &Placement) -> Vec<Pods<'a>> {
+pub(crate) fn collect<'a>(
+    resources: &'a [Resource],
+    placement: &Placement,
+    scopes: &Scopes,
+) -> Vec<Pods<'a>> {
     let owners = owners(resources, placement);
     let mut found = Vec::new();
     for (id, cluster, namespace, resource) in placement.placed(&placement.kinds.pods, resources) {
@@ -95,6 +105,9 @@ pub(crate) fn collect<'a>(resources: &'a [Resource], placement: &Placement) -> V
         }
     }
     add_gateways(&mut found, resources, placement);
+    if placement.presumes_gateways {
+        presumed::add(&mut found, resources, placement, scopes);
+    }
     found.sort_by_key(|pods| pods.resource);
     found
 }

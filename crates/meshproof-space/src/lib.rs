@@ -42,7 +42,7 @@ mod values;
 mod variable;
 mod vocabulary;
 mod witness;
-mod words;
+pub mod words;
 
 pub use allowed::{Allowed, AllowedBox, Exception};
 pub use boxes::{Clause, RequestBox};

@@ -40,7 +40,7 @@ impl fmt::Display for Projection {
 
 fn piece(clause: &Clause) -> String {
     let listed = |tests: &[Test]| {
-        tests.iter().map(|test| words::said(&clause.variable, test)).collect::<Vec<String>>().join(" or ")
+        tests.iter().map(|test| words::value(&clause.variable, test)).collect::<Vec<String>>().join(" or ")
     };
     let wanted = if clause.any_of.is_empty() { "any".to_owned() } else { listed(&clause.any_of) };
     if clause.none_of.is_empty() { wanted } else { format!("{wanted} except {}", listed(&clause.none_of)) }

@@ -1,30 +1,170 @@
-//! Boxes as people say them: `GET or POST on /api/* from namespace web, not on /api/admin*`.
+//! Sets of requests and of callers as people say them: `GET, POST on /api/*`, `sa shop/web`.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+use meshproof_grammar::pattern::Pattern;
+use meshproof_grammar::spiffe::SpiffeId;
 
 use crate::boxes::{Clause, RequestBox};
 use crate::test::{Half, Test};
 use crate::variable::Variable;
-use meshproof_grammar::pattern::Pattern;
+
+/// Values of one list that are said; the rest is counted.
+const SAID: usize = 6;
+
+/// What a set of requests is called that leaves nothing out.
+pub fn everything(is_http: bool) -> &'static str {
+    if is_http { "anything" } else { "any connection" }
+}
+
+/// The requests of a box in words. `is_http`: what arrives are requests, not connections alone.
+pub fn requests(of: &RequestBox, is_http: bool) -> String {
+    let (mut methods, mut paths, mut rest) = (None, None, Vec::new());
+    for clause in &of.clauses {
+        match clause.variable {
+            Variable::Method => methods = both(methods, list(clause)),
+            Variable::Path => paths = both(paths, list(clause)),
+            _ => rest.push(condition(clause)),
+        }
+    }
+    let mut said = match (&methods, &paths) {
+        (None, None) => everything(is_http).to_owned(),
+        (Some(methods), None) => methods.clone(),
+        (methods, Some(paths)) => {
+            format!("{} on {paths}", methods.as_deref().unwrap_or(everything(is_http)))
+        }
+    };
+    for condition in rest {
+        said.push(' ');
+        said.push_str(&condition);
+    }
+    said
+}
+
+/// Two clauses of one variable.
+fn both(one: Option<String>, other: String) -> Option<String> {
+    Some(match one {
+        None => other,
+        Some(one) => format!("{one} and {other}"),
+    })
+}
+
+/// The values of a clause: `GET, POST`, `anything but DELETE`, `/api/* but not /api/admin`.
+fn list(clause: &Clause) -> String {
+    let wanted = said(&clause.variable, &clause.any_of);
+    match (wanted.is_empty(), clause.none_of.is_empty()) {
+        (false, true) => wanted,
+        (true, _) => format!("anything but {}", said(&clause.variable, &clause.none_of)),
+        (false, false) => format!("{wanted} but not {}", said(&clause.variable, &clause.none_of)),
+    }
+}
+
+fn said(variable: &Variable, tests: &[Test]) -> String {
+    let mut words: Vec<String> = tests.iter().map(|test| value(variable, test)).collect();
+    let mut known = BTreeSet::new();
+    words.retain(|word| known.insert(word.clone()));
+    let left = words.len().saturating_sub(SAID);
+    words.truncate(SAID);
+    let text = words.join(", ");
+    if left > 0 { format!("{text} and {left} more") } else { text }
+}
+
+fn condition(clause: &Clause) -> String {
+    let values = list(clause);
+    match &clause.variable {
+        Variable::Authority => format!("at host {values}"),
+        Variable::DestinationPort => format!("to port {values}"),
+        Variable::Sni => format!("for server name {values}"),
+        Variable::SourceIp => format!("from address {values}"),
+        Variable::RemoteIp => format!("from original address {values}"),
+        Variable::DestinationIp => format!("to address {values}"),
+        Variable::Header(name) => format!("with header {name}: {values}"),
+        Variable::Claim(path) => format!("with claim {}: {values}", path.join(".")),
+        Variable::Metadata { filter, key, .. } => format!("with metadata {filter}[{key}]: {values}"),
+        Variable::Peer => format!("from {values}"),
+        Variable::Token => format!("with a token of {values}"),
+        Variable::Method | Variable::Path => values,
+    }
+}
+
+/// One test of the variable.
+pub(crate) fn value(variable: &Variable, test: &Test) -> String {
+    match test {
+        Test::Absent => match variable {
+            Variable::Peer => "nobody known (no client certificate)",
+            Variable::Token => "nobody",
+            Variable::Path => "no path (CONNECT)",
+            _ => "nothing",
+        }
+        .to_owned(),
+        Test::Principal(pattern) => principal(pattern),
+        Test::Namespace(pattern) if pattern.text.contains('*') => format!("namespaces {}", pattern.text),
+        Test::Namespace(pattern) => format!("namespace {}", pattern.text),
+        Test::NamespaceName(Pattern::Exact(name)) => format!("namespace {name}"),
+        Test::NamespaceName(pattern) => format!("namespaces {pattern}"),
+        Test::ServiceAccount { namespace, name } => format!("sa {namespace}/{name}"),
+        Test::TrustDomain(domain) => format!("trust domain {domain}"),
+        Test::Block(block) if block.prefix_len() == block.max_prefix_len() => block.addr().to_string(),
+        Test::Block(block) => block.to_string(),
+        Test::Port(port) => port.to_string(),
+        Test::Header(pattern) if *variable == Variable::Path => format!("{pattern} (query included)"),
+        Test::Text(pattern) | Test::Header(pattern) | Test::Host(pattern) | Test::Path(pattern) => {
+            match pattern {
+                Pattern::Exact(text) if text.is_empty() => "''".to_owned(),
+                pattern => pattern.to_string(),
+            }
+        }
+        Test::Template(template) => template.to_string(),
+        Test::Token { issuer, subject } => {
+            let part = |part: &Option<Pattern>| part.as_ref().map_or("*".to_owned(), ToString::to_string);
+            format!("{}/{}", part(issuer), part(subject))
+        }
+        Test::Word { of: Half::Issuer, pattern } => format!("issuers with the word {pattern}"),
+        Test::Word { of: Half::Subject, pattern } => format!("subjects with the word {pattern}"),
+    }
+}
+
+/// `sa shop/web`; trust domains are not said, since policies mean those of the mesh.
+fn principal(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::Present => "anybody with an identity".to_owned(),
+        Pattern::Exact(text) => match SpiffeId::parse_principal(text) {
+            Ok(id) => format!("sa {}/{}", id.namespace, id.service_account),
+            Err(_) => format!("identity {text}"),
+        },
+        Pattern::Prefix(text) => {
+            let namespace = text.split_once("/ns/").and_then(|(_, rest)| rest.strip_suffix("/sa/"));
+            match namespace.filter(|name| !name.contains('/')) {
+                Some(name) => format!("namespace {name}"),
+                None => format!("identities {text}*"),
+            }
+        }
+        Pattern::Suffix(text) => format!("identities *{text}"),
+    }
+}
+
+/// Whom tests of peers and tokens admit: `sa shop/web, sa shop/cart`, `anybody but namespace dev`; nothing when everybody is.
+pub fn callers(clauses: &[Clause]) -> Option<String> {
+    let mut words = Vec::new();
+    for clause in clauses {
+        let wanted = said(&clause.variable, &clause.any_of);
+        let unwanted = said(&clause.variable, &clause.none_of);
+        words.push(match (&clause.variable, wanted.is_empty(), unwanted.is_empty()) {
+            (Variable::Token, false, true) => format!("with a token of {wanted}"),
+            (Variable::Token, false, false) => format!("with a token of {wanted} but not {unwanted}"),
+            (Variable::Token, true, _) => format!("without a token of {unwanted}"),
+            (_, false, true) => wanted,
+            (_, true, _) => format!("anybody but {unwanted}"),
+            (_, false, false) => format!("{wanted} but not {unwanted}"),
+        });
+    }
+    (!words.is_empty()).then(|| words.join(", "))
+}
 
 impl fmt::Display for RequestBox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut clauses: Vec<&Clause> = self.clauses.iter().collect();
-        clauses.sort_by_key(|clause| place(&clause.variable));
-        let wanted: Vec<String> = clauses
-            .iter()
-            .filter(|clause| !clause.any_of.is_empty())
-            .map(|clause| phrase(&clause.variable, &clause.any_of))
-            .collect();
-        let refused: Vec<String> = clauses
-            .iter()
-            .filter(|clause| !clause.none_of.is_empty())
-            .map(|clause| format!("not {}", phrase(&clause.variable, &clause.none_of)))
-            .collect();
-        let names_method = clauses.iter().any(|it| it.variable == Variable::Method && !it.any_of.is_empty());
-        let start = if names_method { Vec::new() } else { vec!["anything".to_owned()] };
-        let start = [start, wanted].concat().join(" ");
-        f.write_str(&[vec![start], refused].concat().join(", "))
+        f.write_str(&requests(self, true))
     }
 }
 
@@ -34,82 +174,51 @@ impl fmt::Display for Clause {
     }
 }
 
-/// Where a sentence says it.
-fn place(variable: &Variable) -> usize {
-    match variable {
-        Variable::Method => 0,
-        Variable::Path => 1,
-        Variable::Authority => 2,
-        Variable::DestinationPort => 3,
-        Variable::DestinationIp => 4,
-        Variable::Peer => 5,
-        Variable::SourceIp => 6,
-        Variable::RemoteIp => 7,
-        Variable::Sni => 8,
-        Variable::Token => 9,
-        Variable::Claim(_) => 10,
-        Variable::Header(_) => 11,
-        Variable::Metadata { .. } => 12,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The tests of one variable, of which one holds.
-fn phrase(variable: &Variable, tests: &[Test]) -> String {
-    let listed = tests.iter().map(|test| said(variable, test)).collect::<Vec<String>>().join(" or ");
-    match variable {
-        Variable::Method => listed,
-        Variable::Path => format!("on {listed}"),
-        Variable::Authority => format!("to host {listed}"),
-        Variable::DestinationPort => format!("to port {listed}"),
-        Variable::DestinationIp => format!("to address {listed}"),
-        Variable::Peer => format!("from {listed}"),
-        Variable::SourceIp => format!("from address {listed}"),
-        Variable::RemoteIp => format!("from client address {listed}"),
-        Variable::Sni => format!("with server name {listed}"),
-        Variable::Token => format!("with {listed}"),
-        Variable::Claim(path) => format!("with claim {} {listed}", path.join(".")),
-        Variable::Header(name) => format!("with header {name} {listed}"),
-        Variable::Metadata { filter, key, .. } => format!("with metadata {filter} {key} {listed}"),
+    fn path(text: &str) -> Test {
+        Test::Path(Pattern::parse(text))
     }
-}
 
-/// One test of the variable.
-pub(crate) fn said(variable: &Variable, test: &Test) -> String {
-    match (variable, test) {
-        (Variable::Peer, Test::Absent) => "nobody known (no client certificate)".to_owned(),
-        (Variable::Token, Test::Absent) => "no token".to_owned(),
-        (Variable::Path, Test::Absent) => "no path (CONNECT)".to_owned(),
-        (_, Test::Absent) => "absent".to_owned(),
-        (_, Test::Principal(Pattern::Present)) => "any identity".to_owned(),
-        (_, Test::Principal(pattern)) => pattern.to_string(),
-        (_, Test::Namespace(pattern)) => format!("namespace {pattern}"),
-        (_, Test::NamespaceName(pattern)) => format!("namespace {pattern}"),
-        (_, Test::ServiceAccount { namespace, name }) => format!("service account {namespace}/{name}"),
-        (_, Test::TrustDomain(value)) => format!("trust domain {value}"),
-        (_, Test::Block(block)) if block.prefix_len() == block.max_prefix_len() => block.addr().to_string(),
-        (_, Test::Block(block)) => block.to_string(),
-        (_, Test::Port(port)) => port.to_string(),
-        (Variable::Method, Test::Header(Pattern::Present)) => "any method".to_owned(),
-        (Variable::Path, Test::Header(pattern)) => format!("{pattern} (query included)"),
-        (Variable::Path, Test::Path(Pattern::Present)) => "any path".to_owned(),
-        (_, Test::Text(pattern) | Test::Header(pattern) | Test::Host(pattern) | Test::Path(pattern)) => {
-            match pattern {
-                Pattern::Exact(text) if text.is_empty() => "''".to_owned(),
-                pattern => pattern.to_string(),
-            }
-        }
-        (_, Test::Template(template)) => format!("{template} (template)"),
-        (_, Test::Token { issuer, subject }) => token(issuer.as_ref(), subject.as_ref()),
-        (_, Test::Word { of: Half::Issuer, pattern }) => format!("a token with {pattern} in its issuer"),
-        (_, Test::Word { of: Half::Subject, pattern }) => format!("a token with {pattern} in its subject"),
+    fn method(text: &str) -> Test {
+        Test::Header(Pattern::parse(text))
     }
-}
 
-fn token(issuer: Option<&Pattern>, subject: Option<&Pattern>) -> String {
-    match (issuer, subject) {
-        (None | Some(Pattern::Present), None | Some(Pattern::Present)) => "a token".to_owned(),
-        (Some(issuer), None | Some(Pattern::Present)) => format!("a token of issuer {issuer}"),
-        (None | Some(Pattern::Present), Some(subject)) => format!("a token of subject {subject}"),
-        (Some(issuer), Some(subject)) => format!("a token of issuer {issuer} and subject {subject}"),
+    #[test]
+    fn requests_are_said_as_people_say_them() {
+        let methods = Clause::any(Variable::Method, vec![method("GET"), method("POST")]);
+        let paths = Clause::any(Variable::Path, vec![path("/api/*")]);
+        let whole = RequestBox::of(vec![methods, paths.clone()]);
+        assert_eq!(requests(&whole, true), "GET, POST on /api/*");
+        assert_eq!(requests(&RequestBox::of(vec![paths]), true), "anything on /api/*");
+        assert_eq!(requests(&RequestBox::all(), true), "anything");
+        assert_eq!(requests(&RequestBox::all(), false), "any connection");
+        let but = Clause { variable: Variable::Path, any_of: vec![path("/a*")], none_of: vec![path("/ab")] };
+        assert_eq!(requests(&RequestBox::of(vec![but]), true), "anything on /a* but not /ab");
+        let header = Clause::any(Variable::Header("x".to_owned()), vec![method("1")]);
+        assert_eq!(requests(&RequestBox::of(vec![header]), true), "anything with header x: 1");
+    }
+
+    #[test]
+    fn long_lists_are_counted() {
+        let paths = (0..9).map(|at| path(&format!("/{at}"))).collect();
+        let whole = RequestBox::of(vec![Clause::any(Variable::Path, paths)]);
+        assert_eq!(requests(&whole, true), "anything on /0, /1, /2, /3, /4, /5 and 3 more");
+    }
+
+    #[test]
+    fn callers_are_said_as_people_say_them() {
+        let of = |text: &str| Test::Principal(Pattern::parse(text));
+        let said = |clause: Clause| callers(&[clause]);
+        let peer = |any_of| Clause::any(Variable::Peer, any_of);
+        let aliases = vec![of("cluster.local/ns/a/sa/b"), of("old/ns/a/sa/b"), of("cluster.local/ns/a/sa/c")];
+        assert_eq!(said(peer(aliases)).as_deref(), Some("sa a/b, sa a/c"));
+        assert_eq!(said(peer(vec![of("cluster.local/ns/dev/sa/*")])).as_deref(), Some("namespace dev"));
+        assert_eq!(said(peer(vec![of("*")])).as_deref(), Some("anybody with an identity"));
+        let not = Clause::none(Variable::Peer, vec![of("cluster.local/ns/a/sa/b")]);
+        assert_eq!(said(not).as_deref(), Some("anybody but sa a/b"));
+        assert_eq!(callers(&[]), None);
     }
 }

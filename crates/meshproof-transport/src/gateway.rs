@@ -14,6 +14,7 @@ use meshproof_source::Span;
 
 use crate::Evidence;
 
+pub use exposed::ExposedHost;
 pub(crate) use routes::GatewayRoutes;
 pub(crate) use servers::{Gateways, Listening, MergedServer};
 

@@ -35,7 +35,7 @@ mod waypoints;
 pub use call::{Call, Client, Target};
 pub use client_tls::written_tls;
 pub use clients::ClientClass;
-pub use gateway::{Arrival, Arriving, GatewayRefusal, RouteTarget, Taken};
+pub use gateway::{Arrival, Arriving, ExposedHost, GatewayRefusal, RouteTarget, Taken};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };

@@ -222,6 +222,7 @@ fn build_options(
     let mut build = BuildOptions::for_sources(sources);
     build.namespace = options.namespace.clone();
     build.settings = settings(options);
+    build.presumes_gateways = options.presumes_gateways;
     for file in files {
         // A rendered text is named after its folder, not after a file in it.
         if matches!(sources.get(file.source).origin, Origin::Rendered { .. }) {

@@ -69,6 +69,8 @@ pub struct Options {
     /// The pods of namespaces that are not in the input are taken to have sidecars, unless [`External::dataplane`] says
     /// otherwise; facts that hang on it say so.
     pub assumes_sidecars: bool,
+    /// Gateway objects that select no pods of the input stand for pods of their own.
+    pub presumes_gateways: bool,
     /// Threads; as many as there are processors if not given.
     pub jobs: Option<usize>,
     /// How long rendering one folder may take; a minute if not given.

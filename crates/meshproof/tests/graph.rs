@@ -111,11 +111,61 @@ fn wrong_usage() {
     assert_eq!(from_root(&["graph", "-o", "png", folder]).code, 2);
     assert_eq!(from_root(&["graph", "-o", "dot", "-o", "svg", folder]).code, 2);
     assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["graph", "-o", "dot"]).code, 3);
+    assert_eq!(from_root(&["graph", "-o", "dot", "--to", "bookinfo/nothing", folder]).code, 2);
+}
+
+#[test]
+fn set_ups_are_drawn_beside_each_other() {
     let (dev, prod) =
         (NAMESPACE.to_owned() + &pods("a", "app: a"), NAMESPACE.to_owned() + &pods("a", "app: a"));
+    let prod =
+        prod + &pods("b", "app: b").replace("spec: {containers", "spec: {serviceAccountName: b, containers");
     let project = Project::new(&[("overlays/dev/app.yaml", &dev), ("overlays/prod/app.yaml", &prod)]);
-    let told = project.run(&["graph", "-o", "dot"]);
-    assert!(told.code == 2 && told.stderr.contains("overlays/dev, overlays/prod"), "{}", told.stderr);
+    let told = project.run(&["graph", "-o", "json"]).json();
+    let nodes = told["nodes"].as_array().unwrap();
+    let of = |set_up: &str| {
+        let own = nodes.iter().filter(|node| node["setUp"] == set_up && node["kind"] == "workload");
+        own.map(|node| text(&node["label"])).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("overlays/dev"), of("overlays/prod")),
+        (vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()])
+    );
+    for edge in told["edges"].as_array().unwrap() {
+        let end = |key: &str| &nodes[edge[key].as_u64().unwrap() as usize]["setUp"];
+        assert_eq!(end("from"), end("to"), "{edge:#}");
+    }
+    let mermaid = project.run(&["graph", "-o", "mermaid"]).stdout;
+    assert!(
+        mermaid.contains("[\"overlays/dev: shop\"]") && mermaid.contains("[\"overlays/prod: shop\"]"),
+        "{mermaid}"
+    );
+    // A workload that one set-up alone has.
+    let one = project.run(&["graph", "-o", "json", "--to", "shop/b"]).json();
+    assert!(
+        one["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|node| node["setUp"].is_null() || node["setUp"] == "overlays/prod"),
+        "{one:#}"
+    );
+}
+
+#[test]
+fn a_scope_draws_only_what_it_means() {
+    let folder = "testdata/scenarios/bookinfo";
+    let draw = |more: &[&str]| from_root(&[&["graph", "-o", "json", folder], more].concat()).json();
+    let (all, to) = (draw(&[]), draw(&["--to", "bookinfo/details-v1"]));
+    let edges = |told: &Value| told["edges"].as_array().unwrap().len();
+    assert!(0 < edges(&to) && edges(&to) < edges(&all));
+    for edge in to["edges"].as_array().unwrap() {
+        assert_eq!(to["nodes"][edge["to"].as_u64().unwrap() as usize]["label"], "details-v1");
+    }
+    let from = draw(&["--from", "bookinfo/productpage"]);
+    for edge in from["edges"].as_array().unwrap() {
+        assert_eq!(from["nodes"][edge["from"].as_u64().unwrap() as usize]["label"], "productpage-v1");
+    }
 }
 
 /// A browser with the page, driven as a person would drive it (WebDriver).
@@ -262,6 +312,19 @@ fn the_page_in_a_browser() {
     browser.click("#transport-mtls");
     browser.wait(edges, &"0".into());
     browser.click("#all");
-    browser.write("#namespace", "bookinfo");
-    browser.wait(edges, &"4".into());
+    // One namespace of several: the edges that touch it, by the data of the page.
+    let out = format!("html={}", page.display());
+    assert_eq!(from_root(&["graph", "-o", &out, "testdata/scenarios/namespace-isolation/right"]).code, 0);
+    browser.command("url", &json!({ "url": format!("file://{}", page.display()) }));
+    let data = "JSON.parse(document.getElementById('data').textContent)";
+    let touching = format!(
+        "((data) => String(data.edges.filter((edge) => [edge.from, edge.to].some((id) => data.nodes[id].namespace === 'backend')).length))({data})"
+    );
+    let (all, own) = (browser.eval(&format!("String({data}.edges.length)")), browser.eval(&touching));
+    assert_ne!(all, own);
+    browser.wait(edges, &all);
+    browser.write("#namespace", "backend");
+    browser.wait(edges, &own);
+    browser.click("#all");
+    browser.wait(edges, &all);
 }

@@ -12,11 +12,11 @@ mod rows;
 
 pub use answer::{Because, TlsClients, TlsPort, TlsRow, TlsTable};
 
-use meshproof_grammar::spiffe::SpiffeId;
-use meshproof_ir::{Identity, Mesh, WorkloadId};
+use meshproof_ir::Mesh;
 use meshproof_network::Network;
 use meshproof_transport::{Callers, Transport, Wanted};
 
+use crate::asked::Asked;
 use crate::assumed;
 use crate::names::{self, Unclear};
 use crate::question::{Destination, Subject};
@@ -36,14 +36,6 @@ pub struct TlsQuestion {
     pub names: usize,
 }
 
-/// Whose calls are meant.
-enum Asked {
-    Everybody,
-    Workloads(Vec<WorkloadId>),
-    Plaintext,
-    Identity(Identity),
-}
-
 /// Answers for all ports of a mesh, or for those that are asked for.
 ///
 /// # Errors
@@ -55,15 +47,14 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
         names::in_cluster(mesh, found, question.to_cluster.as_deref(), &to.to_string())
     };
     let to = question.to.as_ref().map(workloads).transpose()?;
-    let asked = match &question.from {
-        Some(subject) => asked(mesh, subject, question.from_cluster.as_deref(), &mut notes)?,
-        None => Asked::Everybody,
-    };
+    let subject = question.from.as_ref();
+    let asked = subject.map(|subject| Asked::of(mesh, subject, question.from_cluster.as_deref(), &mut notes));
+    let asked = asked.transpose()?;
     let callers = match &asked {
-        Asked::Everybody => Callers::Everybody,
-        Asked::Workloads(ids) => Callers::Workloads(ids),
-        Asked::Plaintext => Callers::Plaintext,
-        Asked::Identity(identity) => Callers::Identity(identity),
+        None => Callers::Everybody,
+        Some(Asked::Workloads(ids)) => Callers::Workloads(ids),
+        Some(Asked::Plaintext) => Callers::Plaintext,
+        Some(Asked::Identity(identity)) => Callers::Identity(identity),
     };
     let wanted = Wanted { to: to.as_deref(), port: question.to.as_ref().and_then(|to| to.port) };
     let transport = Transport::new(mesh);
@@ -75,7 +66,7 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
         _ => None,
     };
     let identity = match &asked {
-        Asked::Identity(identity) => identity.spiffe_id(),
+        Some(Asked::Identity(identity)) => identity.spiffe_id(),
         _ => None,
     };
     let mut telling = rows::Telling {
@@ -98,48 +89,4 @@ pub fn tls(mesh: &Mesh, question: &TlsQuestion) -> Result<TlsTable, Unclear> {
     }
     rows.sort_by(|a, b| (&a.to, &a.cluster, a.port, &a.mode).cmp(&(&b.to, &b.cluster, b.port, &b.mode)));
     Ok(TlsTable { rows: fold::fold(rows), notes })
-}
-
-fn asked(
-    mesh: &Mesh,
-    subject: &Subject,
-    cluster: Option<&str>,
-    notes: &mut Vec<String>,
-) -> Result<Asked, Unclear> {
-    let of_cluster = |found| names::in_cluster(mesh, found, cluster, &subject.to_string());
-    if cluster.is_some() && matches!(subject, Subject::Identity(_) | Subject::Plaintext(_)) {
-        let hint = "name a service account or a workload:NAMESPACE/NAME".to_owned();
-        return Err(Unclear::new(format!("{subject} is of no cluster"), Some(hint)));
-    }
-    Ok(match subject {
-        Subject::Workload { namespace, name } => {
-            Asked::Workloads(of_cluster(names::workloads(mesh, namespace, name)?)?)
-        }
-        Subject::Account { namespace, account } => {
-            names::account(mesh, namespace, account)?;
-            let identities: Vec<&Identity> = mesh.accounts_named(namespace, account).collect();
-            let workloads: Vec<WorkloadId> =
-                identities.iter().flat_map(|identity| &identity.workloads).copied().collect();
-            match (identities.first(), workloads.is_empty()) {
-                (Some(identity), true) => {
-                    let text = "no workload of the input runs as";
-                    notes.push(format!("{text} {subject}; it is taken for one with a sidecar"));
-                    Asked::Identity((*identity).clone())
-                }
-                _ => Asked::Workloads(of_cluster(workloads)?),
-            }
-        }
-        Subject::Identity(principal) => match SpiffeId::parse_principal(principal) {
-            Ok(id) => Asked::Identity(Identity {
-                trust_domain: Some(id.trust_domain),
-                namespace: Some(id.namespace),
-                account: id.service_account,
-                namespaces: Vec::new(),
-                objects: Vec::new(),
-                workloads: Vec::new(),
-            }),
-            Err(error) => return Err(Unclear::new(format!("`{principal}` is no identity: {error}"), None)),
-        },
-        Subject::Plaintext(_) => Asked::Plaintext,
-    })
 }

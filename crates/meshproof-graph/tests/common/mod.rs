@@ -7,6 +7,15 @@ use meshproof_source::{Origin, SourceMap, split_documents};
 
 /// The mesh of one file.
 pub fn mesh(text: &str) -> Mesh {
+    build(text, false)
+}
+
+/// The same where gateways stand for pods that the file does not hold.
+pub fn mesh_presuming(text: &str) -> Mesh {
+    build(text, true)
+}
+
+fn build(text: &str, presumes_gateways: bool) -> Mesh {
     let mut sources = SourceMap::new();
     let mut decoded = Decoded::default();
     let id = sources.add("manifests/all.yaml", text, Origin::File);
@@ -15,7 +24,7 @@ pub fn mesh(text: &str) -> Mesh {
         let tree = parsed.tree.unwrap_or_else(|| panic!("{:?}", parsed.problems));
         decode(tree.root(), &mut decoded);
     }
-    let options = BuildOptions::for_sources(&sources);
+    let options = BuildOptions { presumes_gateways, ..BuildOptions::for_sources(&sources) };
     Mesh::build(decoded.resources.into_iter().map(Into::into).collect(), &options)
 }
 

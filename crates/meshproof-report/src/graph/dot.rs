@@ -1,5 +1,6 @@
 //! For Graphviz.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -15,16 +16,19 @@ use crate::clean::clean;
 pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     let picture = readable(picture);
     writeln!(out, "digraph mesh {{")?;
+    for note in &picture.notes {
+        writeln!(out, "  // {}", clean(note))?;
+    }
     writeln!(out, "  rankdir=LR; compound=true; fontname=\"Helvetica\";")?;
     writeln!(out, "  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\", fontsize=11];")?;
     writeln!(out, "  edge [fontname=\"Helvetica\", fontsize=9];")?;
-    let mut groups: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<Option<Cow<'_, str>>, Vec<usize>> = BTreeMap::new();
     for (at, node) in picture.nodes.iter().enumerate() {
-        groups.entry(node.namespace.as_deref()).or_default().push(at);
+        groups.entry(node.frame()).or_default().push(at);
     }
     for (number, (namespace, nodes)) in groups.into_iter().enumerate() {
         let space = if namespace.is_some() { "    " } else { "  " };
-        if let Some(namespace) = namespace {
+        if let Some(namespace) = &namespace {
             writeln!(out, "  subgraph cluster_{number} {{")?;
             writeln!(out, "    label={}; color=\"#8c959f\";", quoted(namespace))?;
         }
@@ -32,7 +36,7 @@ pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
             let node = &picture.nodes[at];
             let (_, (inside, border)) = colours(node);
             let shape = match node.kind {
-                NodeKind::Outside | NodeKind::Callers => ", shape=ellipse",
+                NodeKind::Outside | NodeKind::Callers | NodeKind::Token => ", shape=ellipse",
                 NodeKind::Gateway | NodeKind::Waypoint => ", shape=hexagon",
                 NodeKind::Workload | NodeKind::Namespace => "",
             };

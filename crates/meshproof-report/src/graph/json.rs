@@ -27,7 +27,7 @@ pub(super) fn value(picture: &Picture, sources: &SourceMap) -> Value {
     let nodes: Vec<Value> = picture.nodes.iter().enumerate().map(|(at, node)| of_node(at, node)).collect();
     let edges: Vec<Value> =
         picture.edges.iter().map(|edge| of_edge(picture, edge, sources, &positions)).collect();
-    json!({ "format": 1, "workloads": picture.workloads, "nodes": nodes, "edges": edges })
+    json!({ "format": 1, "workloads": picture.workloads, "notes": picture.notes, "nodes": nodes, "edges": edges })
 }
 
 fn of_node(at: usize, node: &PictureNode) -> Value {
@@ -35,6 +35,7 @@ fn of_node(at: usize, node: &PictureNode) -> Value {
         "id": at,
         "label": node.label,
         "namespace": node.namespace,
+        "setUp": node.set_up,
         "kind": node.kind.word(),
         "openness": node.openness.word(),
         "members": node.members,
@@ -61,6 +62,7 @@ fn of_edge(picture: &Picture, edge: &PictureEdge, sources: &SourceMap, positions
         "transport": edge.transport.word(),
         "certain": edge.certain,
         "who": told.map(|told| &told.who),
+        "tokens": told.map(|told| &told.tokens),
         "requests": told.map(|told| &told.requests),
         "except": told.map(|told| &told.except),
         "may": told.map(|told| &told.may),

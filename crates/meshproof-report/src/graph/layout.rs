@@ -1,5 +1,6 @@
 //! Where nodes stand: callers to the left of what they call, the workloads of a namespace in one box.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use meshproof_graph::Picture;
@@ -49,16 +50,16 @@ struct Group {
 /// Lays the picture out. Costs nodes times their logarithm, and edges.
 pub(super) fn layout(picture: &Picture) -> Layout {
     let mut groups: Vec<Group> = Vec::new();
-    let mut of_namespace: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut of_namespace: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
     let mut group_of: Vec<usize> = Vec::with_capacity(picture.nodes.len());
     for (at, node) in picture.nodes.iter().enumerate() {
         let next = groups.len();
-        let group = match node.namespace.as_deref() {
+        let group = match node.frame() {
             Some(namespace) => *of_namespace.entry(namespace).or_insert(next),
             None => next,
         };
         if group == next {
-            let title = node.namespace.clone();
+            let title = node.frame().map(Cow::into_owned);
             groups.push(Group { title, nodes: Vec::new(), places: Vec::new(), size: (0.0, 0.0) });
         }
         groups[group].nodes.push(at);

@@ -1,5 +1,6 @@
 //! For Mermaid, which pages of code hosts draw.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -15,20 +16,23 @@ use crate::clean::clean;
 pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     let picture = readable(picture);
     writeln!(out, "flowchart LR")?;
-    let mut groups: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+    for note in &picture.notes {
+        writeln!(out, "  %% {}", clean(note))?;
+    }
+    let mut groups: BTreeMap<Option<Cow<'_, str>>, Vec<usize>> = BTreeMap::new();
     for (at, node) in picture.nodes.iter().enumerate() {
-        groups.entry(node.namespace.as_deref()).or_default().push(at);
+        groups.entry(node.frame()).or_default().push(at);
     }
     for (number, (namespace, nodes)) in groups.into_iter().enumerate() {
         let space = if namespace.is_some() { "    " } else { "  " };
-        if let Some(namespace) = namespace {
+        if let Some(namespace) = &namespace {
             writeln!(out, "  subgraph g{number}[{}]", quoted(namespace))?;
         }
         for at in nodes {
             let node = &picture.nodes[at];
             let text = quoted(&node.label);
             let shape = match node.kind {
-                NodeKind::Outside | NodeKind::Callers => format!("([{text}])"),
+                NodeKind::Outside | NodeKind::Callers | NodeKind::Token => format!("([{text}])"),
                 NodeKind::Gateway | NodeKind::Waypoint => format!("{{{{{text}}}}}"),
                 NodeKind::Workload | NodeKind::Namespace => format!("[{text}]"),
             };

@@ -49,7 +49,7 @@ fn stroke(transport: Outcome) -> &'static str {
 /// The colours of a node, and the name of the class that has them. Groups of callers are called by nobody.
 fn colours(node: &PictureNode) -> (&'static str, (&'static str, &'static str)) {
     match node.kind {
-        NodeKind::Outside | NodeKind::Callers => (CALLERS.0, CALLERS.1),
+        NodeKind::Outside | NodeKind::Callers | NodeKind::Token => (CALLERS.0, CALLERS.1),
         _ => (node.openness.word(), fill(node.openness)),
     }
 }

@@ -23,10 +23,14 @@
   };
   const state = { search: "", namespace: "", principal: "", transports: new Set(), may: true, chosen: null };
 
+  // A frame is a namespace, of its set-up where there are several.
+  for (const node of data.nodes) {
+    if (node.setUp !== null) node.namespace = node.namespace === null ? node.setUp : `${node.setUp}: ${node.namespace}`;
+  }
   data.edges.forEach((edge, at) => {
     edge.id = at;
     const [from, to] = [data.nodes[edge.from], data.nodes[edge.to]];
-    edge.text = [from.label, to.label, from.members.join(" "), to.members.join(" "), edge.who, (edge.requests || []).join(" "),
+    edge.text = [from.label, to.label, from.members.join(" "), to.members.join(" "), edge.who, (edge.tokens || []).join(" "), (edge.requests || []).join(" "),
       edge.because.map((one) => one.object || "").join(" ")].join(" ").toLowerCase();
   });
   const transports = [...new Set(data.edges.map((edge) => edge.transport))].sort();
@@ -227,7 +231,7 @@
       if (!dense && edge.label) svgOf("text", { x: back < x2 ? x2 - 9 : x2 + 9, y: y2 - 4, "text-anchor": back < x2 ? "end" : "start", fill: STROKE[edge.transport], style: "font-size:9px" }, svg).textContent = edge.label;
     });
     for (const node of nodes) {
-      const at = area.get(node.key), callers = node.kind === "callers" || node.kind === "outside";
+      const at = area.get(node.key), callers = ["callers", "outside", "token"].includes(node.kind);
       const [inside, border] = callers ? ["#ffffff", "#57606a"] : FILL[node.openness];
       const group = svgOf("g", { class: "node" }, svg);
       const round = callers ? 16 : node.kind === "gateway" || node.kind === "waypoint" ? 0 : 6;
@@ -263,6 +267,7 @@
     panel.dataset.edge = edge.id;
     add(panel, "h2", `${named(edge.from)} → ${named(edge.to)}${edge.port ? ":" + edge.port : ""}`);
     add(panel, "div", `${edge.who}, over ${WORD[edge.transport]}`);
+    list(panel, "With a", edge.tokens);
     list(panel, "Requests", edge.requests);
     list(panel, "Except", edge.except);
     if (edge.witness) list(panel, "Shown by", [edge.witness]);
@@ -294,6 +299,7 @@
     panel.replaceChildren();
     add(panel, "h2", "Click an edge to see why");
     add(panel, "div", "A node lists its edges; a namespace opens.");
+    list(panel, "Taken for granted", data.notes);
   };
 
   const fillSelect = (id, values) => values.forEach((value) => { const option = add(find(id), "option", value); option.value = value; });

@@ -53,7 +53,7 @@ pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     for (node, area) in picture.nodes.iter().zip(&layout.nodes) {
         let (_, (inside, border)) = colours(node);
         let round = match node.kind {
-            NodeKind::Outside | NodeKind::Callers => 16.0,
+            NodeKind::Outside | NodeKind::Callers | NodeKind::Token => 16.0,
             NodeKind::Gateway | NodeKind::Waypoint => 0.0,
             NodeKind::Workload | NodeKind::Namespace => 6.0,
         };

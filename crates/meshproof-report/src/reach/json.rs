@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use meshproof_graph::{Because, ReachEdge, Target, Witness};
+use meshproof_graph::{Because, ReachEdge, Target, Through, Witness};
 use meshproof_source::{SourceMap, Span};
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ pub fn write(out: &mut dyn Write, set_ups: &[SetUp], sources: &SourceMap) -> io:
         set_up.reach.paths.iter().map(move |path| {
             let name = set_up.name.as_deref();
             let hops = path.hops.iter().filter_map(|hop| Some(places.edge(name, hop, hop.to.first()?)));
-            json!({ "setUp": name, "hops": hops.collect::<Vec<_>>() })
+            let through: Vec<Value> = path.through.iter().map(through).collect();
+            json!({ "setUp": name, "hops": hops.collect::<Vec<_>>(), "through": through })
         })
     });
     let closed = set_ups.iter().flat_map(|set_up| {
@@ -75,6 +76,7 @@ impl Places<'_> {
             "who": told.who,
             "callers": told.callers,
             "count": told.count,
+            "tokens": told.tokens,
             "to": to.name,
             "port": to.port,
             "host": to.host,
@@ -102,6 +104,17 @@ impl Places<'_> {
             json!({ "file": file, "line": position.line, "column": position.column })
         })
     }
+}
+
+fn through(through: &Through) -> Value {
+    json!({
+        "first": through.first,
+        "last": through.last,
+        "requests": through.requests,
+        "certain": through.may.is_empty(),
+        "may": through.may,
+        "shown": through.is_shown,
+    })
 }
 
 fn witness(witness: &Witness) -> Value {

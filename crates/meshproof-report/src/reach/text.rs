@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use meshproof_explain::Outcome;
-use meshproof_graph::{Because, ReachEdge, ReachPath, Target};
+use meshproof_graph::{Because, ReachEdge, ReachPath, Target, Through};
 use meshproof_source::{SourceMap, Span};
 
 use super::{SetUp, positions, shown};
@@ -149,7 +149,10 @@ impl Page<'_> {
         stations.extend(path.hops.iter().map(|hop| heading(&hop.to, false)));
         let line = self.style.glyphs(stations.join(" → "));
         writeln!(self.out, "{}", self.style.bold(&line))?;
-        for hop in &path.hops {
+        for (at, hop) in path.hops.iter().enumerate() {
+            if let Some(through) = path.through.iter().find(|through| through.first == at) {
+                self.through(path, through)?;
+            }
             let (word, works) = transport(hop.told.transport);
             let space = " ".repeat(INDENT);
             let to = heading(&hop.to, false);
@@ -162,6 +165,22 @@ impl Page<'_> {
             }
         }
         writeln!(self.out)
+    }
+
+    /// What gets through several hops.
+    fn through(&mut self, path: &ReachPath, through: &Through) -> io::Result<()> {
+        let Some(last) = path.hops.get(through.last) else { return Ok(()) };
+        let requests = clean(&through.requests.join("; ")).into_owned();
+        let line = format!("as far as {}: {requests}", heading(&last.to, false));
+        let lines = wrap(&line, self.style.width.saturating_sub(INDENT + 2).max(30));
+        for (at, line) in lines.iter().enumerate() {
+            let space = " ".repeat(if at == 0 { INDENT } else { INDENT + 2 });
+            writeln!(self.out, "{space}{line}")?;
+        }
+        for doubt in &through.may {
+            self.below(&format!("perhaps: {doubt}"), None)?;
+        }
+        Ok(())
     }
 
     fn closing(&mut self, set_up: &SetUp) -> io::Result<()> {

@@ -11,10 +11,19 @@ use crate::Transport;
 /// Stands for the star of a name that nothing narrows.
 const SOMETHING: &str = "something";
 
+/// A name that a gateway answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposedHost {
+    /// As it is written: a name, one with a star in front, or a star.
+    pub written: String,
+    /// A name that fits it.
+    pub example: String,
+}
+
 impl Transport<'_> {
     /// Names to ask for on a port of a gateway's pods: those that its servers and the VirtualServices for it have in
-    /// common, sorted; of names with a star one that fits it.
-    pub fn exposed_hosts(&self, gateway: WorkloadId, port: u16) -> Vec<String> {
+    /// common, sorted.
+    pub fn exposed_hosts(&self, gateway: WorkloadId, port: u16) -> Vec<ExposedHost> {
         let mesh = self.mesh;
         let gateways = self.gateways.of_pods(mesh, gateway);
         let listening = Listening::new(mesh, gateway, &gateways);
@@ -28,10 +37,13 @@ impl Transport<'_> {
             let own = server.hosts.iter().map(|host| host.rsplit('/').next().unwrap_or(host));
             names.extend(own.map(str::to_owned));
         }
-        let concrete = |name: String| match name.strip_prefix('*') {
-            Some(rest) => format!("{SOMETHING}{}", if rest.is_empty() { ".example" } else { rest }),
-            None => name,
+        let exposed = |written: String| {
+            let example = match written.strip_prefix('*') {
+                Some(rest) => format!("{SOMETHING}{}", if rest.is_empty() { ".example" } else { rest }),
+                None => written.clone(),
+            };
+            ExposedHost { written, example }
         };
-        names.into_iter().map(concrete).collect()
+        names.into_iter().map(exposed).collect()
     }
 }

@@ -8,6 +8,7 @@ use meshproof::config::Dataplane;
 use meshproof::{ClusterInput, Render};
 use meshproof_diagnostics::Level;
 use meshproof_explain::{Destination, Subject, Way};
+use meshproof_graph::{Bearer, Scope};
 
 /// Reads Istio authorization manifests and proves what is wrong with them.
 #[derive(Debug, Parser)]
@@ -208,18 +209,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
     pub to: Destination,
 
-    /// The cluster of the client (a NAME of --cluster)
-    #[arg(long, value_name = "NAME")]
-    pub from_cluster: Option<String>,
-
-    /// The cluster of the workload (a NAME of --cluster)
-    #[arg(long, value_name = "NAME")]
-    pub to_cluster: Option<String>,
-
-    /// What pods have in front of them when their Namespace object is not in the input [default: a sidecar, and the output
-    /// says so]
-    #[arg(long, value_enum, value_name = "PROXY")]
-    pub assume: Option<Assume>,
+    #[command(flatten)]
+    pub ask: AskArgs,
 
     /// The Service through which it is called: HOST or HOST:PORT [default: one that leads to the port]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = Way::service, conflicts_with = "direct")]
@@ -294,6 +285,9 @@ pub(crate) struct GraphArgs {
     #[command(flatten)]
     pub read: ReadArgs,
 
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+
     /// How to draw: dot, mermaid, json, svg or html; `html=graph.html` writes to a file. May be repeated
     #[arg(short, long, required = true, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_as::<super::graph::Format>)]
     pub output: Vec<super::output::Output<super::graph::Format>>,
@@ -308,13 +302,8 @@ pub(crate) struct ReachArgs {
     #[command(flatten)]
     pub read: ReadArgs,
 
-    /// What this client reaches: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id or `plaintext`
-    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Subject>)]
-    pub from: Option<Subject>,
-
-    /// Who reaches this workload, or one port of its pods: NAMESPACE/NAME or NAMESPACE/NAME:PORT
-    #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
-    pub to: Option<Destination>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
 
     /// Over several hops: whoever is reached may call on, and gateways and waypoints send on where their routes lead
     #[arg(long)]
@@ -351,18 +340,8 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
     pub to: Option<Destination>,
 
-    /// The cluster of the client (a NAME of --cluster)
-    #[arg(long, value_name = "NAME", requires = "from")]
-    pub from_cluster: Option<String>,
-
-    /// The cluster of the workload (a NAME of --cluster)
-    #[arg(long, value_name = "NAME", requires = "to")]
-    pub to_cluster: Option<String>,
-
-    /// What pods have in front of them when their Namespace object is not in the input [default: a sidecar, and the output
-    /// says so]
-    #[arg(long, value_enum, value_name = "PROXY")]
-    pub assume: Option<Assume>,
+    #[command(flatten)]
+    pub ask: AskArgs,
 
     /// How to report: text or json; `json=tls.json` writes to a file. May be repeated
     #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = super::output::parse_output)]
@@ -375,6 +354,55 @@ pub(crate) struct TlsArgs {
     /// Name every client, and everything that decides
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// What every question about calls is told beside its ends, `--from` and `--to`.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The cluster of the client (a NAME of --cluster)
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub from_cluster: Option<String>,
+
+    /// The cluster of the workload (a NAME of --cluster)
+    #[arg(long, value_name = "NAME", requires = "to")]
+    pub to_cluster: Option<String>,
+
+    /// What pods have in front of them when their Namespace object is not in the input [default: a sidecar, and the output
+    /// says so]
+    #[arg(long, value_enum, value_name = "PROXY")]
+    pub assume: Option<Assume>,
+}
+
+/// Which part of the graph is meant.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    /// What this client reaches: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id or `plaintext`
+    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Subject>)]
+    pub from: Option<Subject>,
+
+    /// Who reaches this workload, or one port of its pods: NAMESPACE/NAME or NAMESPACE/NAME:PORT
+    #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
+    pub to: Option<Destination>,
+
+    /// Only what asks for a token that one of ISSUER (and of SUBJECT) meets
+    #[arg(long, value_name = "ISSUER[/SUBJECT]", value_parser = str::parse::<Bearer>)]
+    pub token: Option<Bearer>,
+
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+impl ScopeArgs {
+    /// As the graph takes it.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            from: self.from.clone(),
+            from_cluster: self.ask.from_cluster.clone(),
+            to: self.to.clone(),
+            to_cluster: self.ask.to_cluster.clone(),
+            token: self.token.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

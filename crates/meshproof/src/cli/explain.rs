@@ -25,7 +25,7 @@ fn answer(args: &ExplainArgs) -> Result<u8, String> {
     }
     let question = question(args)?;
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
-    let options = read::assuming(options, args.assume);
+    let options = read::assuming(options, args.ask.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
         return Ok(nothing(&outcome));
@@ -58,8 +58,8 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
     Ok(Question {
         from: args.from.clone(),
         to: args.to.clone(),
-        from_cluster: args.from_cluster.clone(),
-        to_cluster: args.to_cluster.clone(),
+        from_cluster: args.ask.from_cluster.clone(),
+        to_cluster: args.ask.to_cluster.clone(),
         way: if args.direct { Way::Direct } else { args.service.clone().unwrap_or_default() },
         speaks: if args.tcp { Layer::Tcp } else { Layer::Http },
         http,

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::str::FromStr;
 
-use meshproof::Session;
-use meshproof_graph::Graph;
+use meshproof::{Outcome, Session};
+use meshproof_explain::Unclear;
+use meshproof_graph::{Graph, Picture, Scope};
 use meshproof_report::{Style, graph as report};
 
 use super::args::{Color, GraphArgs};
@@ -47,21 +48,12 @@ pub(crate) fn run(args: &GraphArgs) -> u8 {
 fn draw(args: &GraphArgs) -> Result<u8, String> {
     output::one_on_stdout(&args.output)?;
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
+    let options = read::presuming(options, args.scope.ask.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
-    let [mesh] = outcome.meshes.as_slice() else {
-        if outcome.meshes.is_empty() {
-            return Ok(nothing(&outcome));
-        }
-        let names: Vec<String> = tls::folders(&outcome).into_iter().flatten().collect();
-        return Err(format!(
-            "the input holds {} set-ups (overlays or environments), and a picture shows one; pass the folder of the one you \
-             mean: {}",
-            outcome.meshes.len(),
-            names.join(", ")
-        ));
-    };
-    let graph = Graph::new(mesh);
-    let picture = graph.picture(graph.edges.len() <= WITNESSES);
+    if outcome.meshes.is_empty() {
+        return Ok(nothing(&outcome));
+    }
+    let picture = picture(&outcome, &args.scope.scope()).map_err(|unclear| unclear.to_string())?;
     let one = |out: &mut dyn Write, format: Format, _: Style| match format {
         Format::Dot => report::write_dot(out, &picture),
         Format::Mermaid => report::write_mermaid(out, &picture),
@@ -73,8 +65,27 @@ fn draw(args: &GraphArgs) -> Result<u8, String> {
     if let Some(what) = &outcome.incomplete {
         output::complain(&format!("not everything was read: {what}"));
     }
-    // Giving a large graph back piece by piece would take longer than the picture.
-    std::mem::forget(graph);
     std::mem::forget((picture, outcome));
     Ok(CLEAN)
+}
+
+/// One picture of every set-up of the input that knows the names.
+fn picture(outcome: &Outcome, scope: &Scope) -> Result<Picture, Unclear> {
+    let mut pictures: Vec<(Option<String>, Picture)> = Vec::new();
+    let mut unclear: Option<Unclear> = None;
+    for (mesh, name) in outcome.meshes.iter().zip(tls::folders(outcome)) {
+        let graph = Graph::new(mesh);
+        match graph.picture(scope, graph.edges.len() <= WITNESSES) {
+            Ok(picture) => pictures.push((name, picture)),
+            Err(problem) => {
+                unclear.get_or_insert(problem);
+            }
+        }
+        // Giving a large graph back piece by piece would take longer than the picture.
+        std::mem::forget(graph);
+    }
+    match unclear {
+        Some(unclear) if pictures.is_empty() => Err(unclear),
+        _ => Ok(Picture::joined(pictures)),
+    }
 }

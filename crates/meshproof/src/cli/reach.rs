@@ -25,17 +25,17 @@ fn tell(args: &ReachArgs) -> Result<u8, String> {
     if let Some(other) = outputs.iter().find(|output| !matches!(output.format, Format::Text | Format::Json)) {
         return Err(format!("reach has no format `{}`; use text or json", other.format.name()));
     }
-    if args.transitive && args.from.is_none() && args.to.is_none() {
+    if args.transitive && args.scope.from.is_none() && args.scope.to.is_none() {
         return Err("say from where or to where: --transitive goes with --from or --to".to_owned());
     }
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
+    let options = read::presuming(options, args.scope.ask.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
         return Ok(nothing(&outcome));
     }
     let question = ReachQuestion {
-        from: args.from.clone(),
-        to: args.to.clone(),
+        scope: args.scope.scope(),
         transitive: args.transitive,
         names: if args.verbose { usize::MAX } else { NAMED },
     };

@@ -47,6 +47,11 @@ pub(crate) fn assuming(mut options: Options, assume: Option<Assume>) -> Options 
     options
 }
 
+/// The same for questions about everything, where gateways stand for their pods too.
+pub(crate) fn presuming(options: Options, assume: Option<Assume>) -> Options {
+    Options { presumes_gateways: true, ..assuming(options, assume) }
+}
+
 fn config_file(args: &ReadArgs) -> Option<PathBuf> {
     args.config.clone().or_else(|| Config::find(Path::new("."))).or_else(|| {
         let first = args.paths.iter().find(|path| path.as_os_str() != "-")?;

@@ -31,7 +31,7 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
         return Err(format!("the table has no format `{}`; use text or json", other.format.name()));
     }
     let options = read::options(&args.read).map_err(|error| error.to_string())?;
-    let options = read::assuming(options, args.assume);
+    let options = read::assuming(options, args.ask.assume);
     let outcome = Session::new(options).load(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
     if outcome.meshes.is_empty() {
         return Ok(nothing(&outcome));
@@ -44,9 +44,9 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
     };
     let question = TlsQuestion {
         from: args.from.clone(),
-        from_cluster: args.from_cluster.clone(),
+        from_cluster: args.ask.from_cluster.clone(),
         to: args.to.clone(),
-        to_cluster: args.to_cluster.clone(),
+        to_cluster: args.ask.to_cluster.clone(),
         names,
     };
     let set_ups = ask(&outcome, &question).map_err(|unclear| unclear.to_string())?;

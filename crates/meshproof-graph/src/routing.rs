@@ -1,0 +1,479 @@
+//! Which requests a route of a gateway sends on, and what it makes of their paths, as boxes.
+
+use std::sync::Arc;
+
+use meshproof_grammar::pattern::Pattern;
+use meshproof_ir::WorkloadId;
+use meshproof_resources::{HttpMatch, RouteMatch, RouteRule, StringMatch, VirtualService};
+use meshproof_space::{Clause, RequestBox, Test, Variable};
+
+/// Boxes of one match that are kept.
+const MOST_BOXES: usize = 64;
+
+/// Where a proxy sends on to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lead {
+    /// A port of pods.
+    pub to: (WorkloadId, u16),
+    /// What gets there.
+    pub routing: Arc<Routing>,
+}
+
+/// What a route does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Routing {
+    /// Requests that it takes, each with the change of their paths; together all of them.
+    pub ways: Vec<Way>,
+    /// Why it may take fewer, or make others of them.
+    pub doubt: Option<String>,
+}
+
+/// Requests whose paths are changed alike.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Way {
+    pub takes: RequestBox,
+    pub rewrite: Rewrite,
+}
+
+/// What becomes of a path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    #[default]
+    Same,
+    /// One beginning becomes another.
+    Start { from: String, to: String },
+    /// It becomes this.
+    Whole(String),
+}
+
+impl Routing {
+    /// Everything is sent on as it is.
+    pub fn all() -> Arc<Routing> {
+        Arc::new(Routing { ways: vec![Way::default()], doubt: None })
+    }
+
+    /// The HTTP route of a VirtualService at this place in its list, for requests of these names; nothing where earlier routes
+    /// take all of them. `written`: a name, with a star in front or alone.
+    pub fn of_virtual_service(service: &VirtualService, at: usize, written: &str) -> Option<Routing> {
+        let route = service.http.get(at)?;
+        let mut routing = Routing::default();
+        let mut earlier: Vec<RequestBox> = Vec::new();
+        for one in service.http.items.iter().take(at).flat_map(|route| route.matches.iter()) {
+            let (requests, is_exact) = of_match(one);
+            match is_exact {
+                true if requests.clauses.is_empty() => return None,
+                true => earlier.push(requests),
+                false => routing.doubt = Some("an earlier route may take some of it".to_owned()),
+            }
+        }
+        if service.http.items.iter().take(at).any(|route| route.matches.is_empty()) {
+            return None;
+        }
+        let everything = (RequestBox::all(), true, None);
+        let matches: Vec<(RequestBox, bool, Option<&StringMatch>)> = match route.matches.is_empty() {
+            true => vec![everything],
+            false => route
+                .matches
+                .iter()
+                .map(|one| {
+                    let (requests, is_exact) = of_match(one);
+                    (requests, is_exact, one.uri.as_ref())
+                })
+                .collect(),
+        };
+        for (mut takes, is_exact, uri) in matches {
+            if !is_exact {
+                routing.doubt = Some("the route has conditions that are not followed".to_owned());
+            }
+            takes.clauses.extend(of_host(written));
+            rooted(&mut takes);
+            let mut left = vec![takes];
+            for requests in &earlier {
+                left = left.iter().flat_map(|takes| without(takes, requests)).collect();
+                if left.len() > MOST_BOXES {
+                    routing.doubt = Some("earlier routes have many conditions".to_owned());
+                    left.truncate(MOST_BOXES);
+                }
+            }
+            let rewrite = match (&route.rewrite_uri, uri) {
+                (None, _) => Rewrite::Same,
+                (Some(to), Some(StringMatch::Exact(_))) => Rewrite::Whole(to.value.clone()),
+                (Some(to), Some(StringMatch::Prefix(from))) => {
+                    Rewrite::Start { from: from.value.clone(), to: to.value.clone() }
+                }
+                (Some(to), None) => Rewrite::Start { from: "/".to_owned(), to: to.value.clone() },
+                (Some(_), Some(StringMatch::Regex(_))) => Rewrite::Same,
+            };
+            routing.ways.extend(left.into_iter().map(|takes| Way { takes, rewrite: rewrite.clone() }));
+        }
+        if route.rewrite_authority.is_some() {
+            routing.doubt = Some("the route changes the host".to_owned());
+        }
+        Some(routing)
+    }
+
+    /// A rule of an HTTPRoute or GRPCRoute, for requests of these names.
+    pub fn of_route_rule(rule: &RouteRule, others: &[&RouteRule], hosts: &[String]) -> Routing {
+        let mut routing = Routing::default();
+        let matches: Vec<RequestBox> = match rule.matches.is_empty() {
+            true => vec![RequestBox::all()],
+            false => rule.matches.iter().map(|one| of_route_match(one, &mut routing.doubt)).collect(),
+        };
+        for takes in matches {
+            let named: Vec<Option<Clause>> = match hosts.is_empty() {
+                true => vec![None],
+                false => hosts.iter().map(|host| of_host(host)).collect(),
+            };
+            for host in named {
+                let mut takes = takes.clone();
+                // The longer path wins, whichever rule it stands in.
+                for other in others.iter().flat_map(|other| other.matches.iter()) {
+                    let other = of_route_match(other, &mut None);
+                    if let [clause] = other.clauses.as_slice()
+                        && other.clauses != takes.clauses
+                        && is_narrower(clause, &takes)
+                    {
+                        leave_out(&mut takes, clause);
+                    }
+                }
+                takes.clauses.extend(host);
+                rooted(&mut takes);
+                routing.ways.push(Way { takes, rewrite: Rewrite::Same });
+            }
+        }
+        let changes = |kind: &str| matches!(kind, "URLRewrite" | "RequestHeaderModifier" | "ExtensionRef");
+        let kinds = rule.filters.iter().filter_map(|filter| filter.kind.as_ref());
+        if let Some(kind) = kinds.map(|kind| kind.value.as_str()).find(|kind| changes(kind)) {
+            routing.doubt = Some(format!("the route changes requests ({kind})"));
+        }
+        routing
+    }
+}
+
+impl Rewrite {
+    /// A path behind the proxy.
+    pub fn apply(&self, target: &str) -> String {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let path = match self {
+            Rewrite::Same => path.to_owned(),
+            Rewrite::Start { from, to } => match path.strip_prefix(from.as_str()) {
+                Some(rest) => format!("{to}{rest}"),
+                None => path.to_owned(),
+            },
+            Rewrite::Whole(to) => to.clone(),
+        };
+        query.map_or(path.clone(), |query| format!("{path}?{query}"))
+    }
+
+    /// The requests in front of the proxy that lie in a box behind it; nothing where none do. False: they may be fewer.
+    pub fn before(&self, behind: &RequestBox) -> Option<(RequestBox, bool)> {
+        let mut clauses = Vec::with_capacity(behind.clauses.len());
+        let mut is_exact = true;
+        for clause in &behind.clauses {
+            if clause.variable != Variable::Path || *self == Rewrite::Same {
+                clauses.push(clause.clone());
+                continue;
+            }
+            let mut own = Clause { variable: Variable::Path, any_of: Vec::new(), none_of: Vec::new() };
+            let mut is_met = clause.any_of.is_empty();
+            for test in &clause.any_of {
+                match self.test_before(test) {
+                    Before::Always => is_met = true,
+                    Before::Never => {}
+                    Before::Test(test) => own.any_of.push(test),
+                    Before::Unknown => (is_exact, is_met) = (false, true),
+                }
+            }
+            if is_met {
+                own.any_of.clear();
+            } else if own.any_of.is_empty() {
+                return None;
+            }
+            for test in &clause.none_of {
+                match self.test_before(test) {
+                    Before::Always => return None,
+                    Before::Never => {}
+                    Before::Test(test) => own.none_of.push(test),
+                    Before::Unknown => is_exact = false,
+                }
+            }
+            if !own.any_of.is_empty() || !own.none_of.is_empty() {
+                clauses.push(own);
+            }
+        }
+        Some((RequestBox::of(clauses), is_exact))
+    }
+
+    fn test_before(&self, test: &Test) -> Before {
+        let (Rewrite::Start { .. } | Rewrite::Whole(_), Test::Path(pattern)) = (self, test) else {
+            return Before::Unknown;
+        };
+        match (self, pattern) {
+            (Rewrite::Whole(path), pattern) => match pattern.matches(path) {
+                true => Before::Always,
+                false => Before::Never,
+            },
+            (_, Pattern::Present) => Before::Always,
+            (Rewrite::Start { from, to }, Pattern::Exact(path)) => match path.strip_prefix(to.as_str()) {
+                Some(rest) => Before::Test(Test::Path(Pattern::Exact(format!("{from}{rest}")))),
+                None => Before::Never,
+            },
+            (Rewrite::Start { from, to }, Pattern::Prefix(start)) => match start.strip_prefix(to.as_str()) {
+                Some(rest) => Before::Test(Test::Path(Pattern::Prefix(format!("{from}{rest}")))),
+                None if to.starts_with(start.as_str()) => Before::Always,
+                None => Before::Never,
+            },
+            _ => Before::Unknown,
+        }
+    }
+}
+
+/// A test behind a rewrite, as it reads in front of it.
+enum Before {
+    Always,
+    Never,
+    Test(Test),
+    Unknown,
+}
+
+/// The requests of a match, and whether they are all of it.
+fn of_match(one: &HttpMatch) -> (RequestBox, bool) {
+    let mut is_exact = !one.ignore_uri_case
+        && one.scheme.is_none()
+        && one.query_params.is_empty()
+        && one.port.is_none()
+        && one.gateways.is_empty();
+    let mut clauses = Vec::new();
+    let mut add = |variable: Variable, text: Option<&StringMatch>, test: fn(Pattern) -> Test, not: bool| {
+        let Some(pattern) = text.map_or(Some(Pattern::Present), pattern) else {
+            is_exact = false;
+            return;
+        };
+        if variable == Variable::Path && pattern == Pattern::Prefix("/".to_owned()) {
+            return;
+        }
+        let tests = vec![test(pattern)];
+        clauses.push(if not { Clause::none(variable, tests) } else { Clause::any(variable, tests) });
+    };
+    if one.uri.is_some() {
+        add(Variable::Path, one.uri.as_ref(), Test::Path, false);
+    }
+    if one.method.is_some() {
+        add(Variable::Method, one.method.as_ref(), Test::Header, false);
+    }
+    if one.authority.is_some() {
+        add(Variable::Authority, one.authority.as_ref(), Test::Host, false);
+    }
+    let header = |name: &str| Variable::Header(name.to_ascii_lowercase());
+    for (name, value) in &one.headers {
+        add(header(&name.value), value.as_ref(), Test::Header, false);
+    }
+    for (name, value) in &one.without_headers {
+        add(header(&name.value), value.as_ref(), Test::Header, true);
+    }
+    (RequestBox::of(clauses), is_exact)
+}
+
+fn pattern(text: &StringMatch) -> Option<Pattern> {
+    match text {
+        StringMatch::Exact(text) => Some(Pattern::Exact(text.value.clone())),
+        StringMatch::Prefix(text) => Some(Pattern::Prefix(text.value.clone())),
+        StringMatch::Regex(_) => None,
+    }
+}
+
+fn of_route_match(one: &RouteMatch, doubt: &mut Option<String>) -> RequestBox {
+    let mut clauses = Vec::new();
+    let path = |pattern| Test::Path(pattern);
+    if let Some(path_match) = &one.path {
+        let value = path_match.value.as_ref().map_or("/", |value| value.value.as_str());
+        let kind = path_match.kind.as_ref().map_or("PathPrefix", |kind| kind.value.as_str());
+        let whole = value.trim_end_matches('/');
+        match kind {
+            "PathPrefix" if whole.is_empty() => {}
+            "PathPrefix" => clauses.push(Clause::any(
+                Variable::Path,
+                vec![path(Pattern::Exact(whole.to_owned())), path(Pattern::Prefix(format!("{whole}/")))],
+            )),
+            "Exact" => {
+                clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Exact(value.to_owned()))]));
+            }
+            _ => *doubt = Some("the route matches paths by a regular expression".to_owned()),
+        }
+    }
+    if let Some(method) = &one.method {
+        let test = Test::Header(Pattern::Exact(method.value.clone()));
+        clauses.push(Clause::any(Variable::Method, vec![test]));
+    }
+    match (&one.grpc_service, &one.grpc_method) {
+        (Some(service), Some(method)) => {
+            let whole = format!("/{}/{}", service.value, method.value);
+            clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Exact(whole))]));
+        }
+        (Some(service), None) => {
+            let start = format!("/{}/", service.value);
+            clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Prefix(start))]));
+        }
+        (None, Some(method)) => {
+            let end = format!("/{}", method.value);
+            clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Suffix(end))]));
+        }
+        (None, None) => {}
+    }
+    for header in &one.headers {
+        let is_exact = header.kind.as_ref().is_none_or(|kind| kind.value == "Exact");
+        match (&header.name, &header.value) {
+            (Some(name), Some(value)) if is_exact => {
+                let test = Test::Header(Pattern::Exact(value.value.clone()));
+                clauses.push(Clause::any(Variable::Header(name.value.to_ascii_lowercase()), vec![test]));
+            }
+            _ => *doubt = Some("the route matches headers by a regular expression".to_owned()),
+        }
+    }
+    if !one.query_params.is_empty() {
+        *doubt = Some("the route looks at query parameters".to_owned());
+    }
+    RequestBox::of(clauses)
+}
+
+/// Every path that a route takes begins with a slash, so that `OPTIONS *` has none (Envoy: the prefix `/`).
+fn rooted(takes: &mut RequestBox) {
+    let root = || vec![Test::Path(Pattern::Prefix("/".to_owned()))];
+    match takes.clauses.iter_mut().find(|clause| clause.variable == Variable::Path) {
+        Some(clause) if clause.any_of.is_empty() => clause.any_of = root(),
+        Some(_) => {}
+        None => takes.clauses.push(Clause::any(Variable::Path, root())),
+    }
+}
+
+/// Requests without the words that every path fits.
+pub(crate) fn said_by_route(requests: &RequestBox) -> RequestBox {
+    let root = [Test::Path(Pattern::Prefix("/".to_owned()))];
+    let of = |clause: &Clause| match clause.any_of == root {
+        true => Clause { any_of: Vec::new(), ..clause.clone() },
+        false => clause.clone(),
+    };
+    let clauses = requests.clauses.iter().map(of);
+    RequestBox::of(clauses.filter(|clause| !clause.any_of.is_empty() || !clause.none_of.is_empty()).collect())
+}
+
+/// The test of a name that a route is for; none where it is for all.
+fn of_host(written: &str) -> Option<Clause> {
+    let pattern = match written.strip_prefix('*') {
+        Some("") => return None,
+        Some(rest) => Pattern::Suffix(rest.to_owned()),
+        None => Pattern::Exact(written.to_owned()),
+    };
+    Some(Clause::any(Variable::Authority, vec![Test::Host(pattern)]))
+}
+
+/// The requests of a box that do not lie in another one: for each of its clauses those that do not meet it.
+fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox> {
+    let one = |clause: &Clause| {
+        let mut left = takes.clone();
+        leave_out(&mut left, clause);
+        left
+    };
+    let mut left: Vec<RequestBox> = other.clauses.iter().map(one).collect();
+    left.dedup();
+    // Some clause that none of them meets leaves them all.
+    match left.contains(takes) {
+        true => vec![takes.clone()],
+        false => left,
+    }
+}
+
+/// Takes requests that meet the clause out of a box.
+fn leave_out(takes: &mut RequestBox, clause: &Clause) {
+    let clause = Clause {
+        variable: clause.variable.clone(),
+        any_of: clause.none_of.clone(),
+        none_of: clause.any_of.clone(),
+    };
+    let own = takes.clauses.iter_mut().find(|own| own.variable == clause.variable);
+    match own {
+        Some(own) if clause.any_of.is_empty() => {
+            let wanted = &own.any_of;
+            let meets = |test: &Test| wanted.is_empty() || wanted.iter().any(|own| may_meet(own, test));
+            let refused: Vec<Test> = clause.none_of.into_iter().filter(meets).collect();
+            own.none_of.extend(refused);
+        }
+        _ => takes.clauses.push(clause),
+    }
+}
+
+/// Whether a clause on paths asks for longer ones than the box does.
+fn is_narrower(clause: &Clause, than: &RequestBox) -> bool {
+    let Some(own) = than.clauses.iter().find(|own| own.variable == clause.variable) else {
+        return clause.variable == Variable::Path;
+    };
+    let longest = |tests: &[Test]| tests.iter().map(length).max().unwrap_or(0);
+    clause.variable == Variable::Path && longest(&clause.any_of) > longest(&own.any_of)
+}
+
+fn length(test: &Test) -> usize {
+    match test {
+        // An exact path wins over every beginning.
+        Test::Path(Pattern::Exact(text)) => text.len() + 2,
+        Test::Path(Pattern::Prefix(text)) => text.len(),
+        _ => 0,
+    }
+}
+
+/// Whether some value passes both tests; true where that is not obvious.
+pub(crate) fn may_meet(one: &Test, other: &Test) -> bool {
+    let pattern = |test: &Test| match test {
+        Test::Path(pattern) | Test::Header(pattern) => Some(pattern.clone()),
+        _ => None,
+    };
+    match (pattern(one), pattern(other)) {
+        (Some(Pattern::Exact(text)), Some(pattern)) | (Some(pattern), Some(Pattern::Exact(text))) => {
+            pattern.matches(&text)
+        }
+        (Some(Pattern::Prefix(one)), Some(Pattern::Prefix(other))) => {
+            one.starts_with(&other) || other.starts_with(&one)
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Test {
+        Test::Path(Pattern::parse(text))
+    }
+
+    #[test]
+    fn a_box_behind_a_rewrite_is_found_in_front_of_it() {
+        let start = Rewrite::Start { from: "/api/".to_owned(), to: "/".to_owned() };
+        let behind = |any: &[&str], none: &[&str]| {
+            RequestBox::of(vec![Clause {
+                variable: Variable::Path,
+                any_of: any.iter().map(|text| path(text)).collect(),
+                none_of: none.iter().map(|text| path(text)).collect(),
+            }])
+        };
+        let found = start.before(&behind(&["/users*", "/x"], &["/users/admin"]));
+        assert_eq!(found, Some((behind(&["/api/users*", "/api/x"], &["/api/users/admin"]), true)));
+        assert_eq!(start.before(&behind(&["/*"], &[])), Some((behind(&["/api/*"], &[]), true)));
+        let longer = Rewrite::Start { from: "/".to_owned(), to: "/v1/".to_owned() };
+        assert_eq!(longer.before(&behind(&["/v2/*"], &[])), None);
+        assert_eq!(longer.before(&behind(&["/v*"], &[])), Some((RequestBox::of(vec![]), true)));
+        assert_eq!(longer.before(&behind(&[], &["/v1/*"])), Some((behind(&[], &["/*"]), true)));
+        let whole = Rewrite::Whole("/one".to_owned());
+        assert_eq!(whole.before(&behind(&["/two"], &[])), None);
+        assert_eq!(whole.before(&behind(&["/o*"], &["/two"])), Some((RequestBox::of(vec![]), true)));
+        assert!(start.before(&behind(&["*.html"], &[])).is_some_and(|(_, is_exact)| !is_exact));
+    }
+
+    #[test]
+    fn rewrites_keep_queries() {
+        let start = Rewrite::Start { from: "/api".to_owned(), to: String::new() };
+        assert_eq!(start.apply("/api/users?q=/api"), "/users?q=/api");
+        assert_eq!(Rewrite::Whole("/".to_owned()).apply("/a?b"), "/?b");
+        assert_eq!(Rewrite::Same.apply("/a"), "/a");
+    }
+}

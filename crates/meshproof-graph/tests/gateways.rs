@@ -1,0 +1,317 @@
+//! Gateways: random routes and policies against requests that are followed one by one, pods that the input does not hold,
+//! and which routes listeners of the Gateway API admit.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use common::{find, injected, mesh, mesh_presuming, namespace, peer_authentication, pod, policy, service};
+use fastrand::Rng;
+use meshproof_authz::{
+    Context, Decision, Engine, HttpRequest, Peer, Policy, Request, Token, context_of, evaluate,
+    gateway_context_of, policy_of,
+};
+use meshproof_explain::Subject;
+use meshproof_graph::{Graph, Reach, ReachPath, ReachQuestion, Scope};
+use meshproof_ir::{ClusterId, Mesh, WorkloadId};
+
+/// The last one is named by nothing.
+const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
+const STARTS: [&str; 5] = ["/", "/a", "/a/", "/b", "/v1/"];
+const HOST: &str = "shop.example";
+
+/// Every path that anything here tells apart, and one more.
+fn paths() -> Vec<String> {
+    let mut paths = vec!["/".to_owned(), "/zzz".to_owned()];
+    for start in STARTS {
+        for rest in ["", "x", "a", "a/", "a/x", "b", "b/x", "v1/", "v1/x", "v1/a"] {
+            paths.push(format!("{start}{rest}").replace("//", "/"));
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// A route of the test: what it matches, where it goes, what it makes of the path.
+struct Rule {
+    start: Option<&'static str>,
+    is_exact: bool,
+    method: Option<&'static str>,
+    to: &'static str,
+    rewrite: Option<&'static str>,
+}
+
+impl Rule {
+    fn random(rng: &mut Rng) -> Rule {
+        Rule {
+            start: (rng.u8(0..4) > 0).then(|| *rng.choice(&STARTS).unwrap()),
+            is_exact: rng.u8(0..4) == 0,
+            method: (rng.u8(0..4) == 0).then(|| *rng.choice(&METHODS[..2]).unwrap()),
+            to: *rng.choice(&["one", "two"]).unwrap(),
+            rewrite: (rng.u8(0..3) == 0).then(|| *rng.choice(&["/", "/v1/", "/b"]).unwrap()),
+        }
+    }
+
+    fn takes(&self, method: &str, path: &str) -> bool {
+        let path = self
+            .start
+            .is_none_or(|start| if self.is_exact { path == start } else { path.starts_with(start) });
+        path && self.method.is_none_or(|own| own == method)
+    }
+
+    fn sends(&self, path: &str) -> String {
+        match (self.rewrite, self.start) {
+            (None, _) => path.to_owned(),
+            (Some(to), Some(_)) if self.is_exact => to.to_owned(),
+            (Some(to), start) => format!("{to}{}", &path[start.unwrap_or("/").len()..]),
+        }
+    }
+
+    fn text(&self) -> String {
+        let kind = if self.is_exact { "exact" } else { "prefix" };
+        let mut parts: Vec<String> =
+            self.start.iter().map(|start| format!("uri: {{{kind}: \"{start}\"}}")).collect();
+        parts.extend(self.method.map(|method| format!("method: {{exact: {method}}}")));
+        let matches =
+            if parts.is_empty() { String::new() } else { format!("match: [{{{}}}], ", parts.join(", ")) };
+        let rewrite = self.rewrite.map_or_else(String::new, |to| format!("rewrite: {{uri: \"{to}\"}}, "));
+        format!(
+            "{{{matches}{rewrite}route: [{{destination: {{host: {}.shop.svc.cluster.local, port: {{number: 80}}}}}}]}}",
+            self.to
+        )
+    }
+}
+
+fn operation(rng: &mut Rng) -> String {
+    let name = if rng.u8(0..4) == 0 { "notPaths" } else { "paths" };
+    let paths = ["/a*", "/b*", "/v1/*", "/a/x", "/", "/v1/a", "/*"];
+    let own: Vec<&str> = rng.choose_multiple(&paths, 2).into_iter().copied().collect();
+    let method = match rng.u8(0..3) {
+        0 => format!(", methods: [{}]", rng.choice(&METHODS[..2]).unwrap()),
+        _ => String::new(),
+    };
+    format!("to: [{{operation: {{{name}: [\"{}\", \"{}\"]{method}}}}}]", own[0], own[1])
+}
+
+fn policies(rng: &mut Rng, text: &mut String) {
+    for at in 0..rng.usize(0..4) {
+        let (of, selector) = *rng
+            .choice(&[("istio-system", "istio: ingressgateway"), ("shop", "app: one"), ("shop", "app: two")])
+            .unwrap();
+        let action = *rng.choice(&["ALLOW", "ALLOW", "DENY"]).unwrap();
+        let from = match rng.u8(0..4) {
+            0 if of == "shop" => "from: [{source: {principals: [cluster.local/ns/istio-system/sa/gw]}}], ",
+            1 if of == "shop" => "from: [{source: {namespaces: [shop]}}], ",
+            _ => "",
+        };
+        let spec = format!(
+            "selector: {{matchLabels: {{{selector}}}}}, action: {action}, rules: [{{{from}{}}}]",
+            operation(rng)
+        );
+        text.push_str(&policy(of, &format!("p{at}"), &spec));
+    }
+}
+
+const FRONT: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: istio-system}\n\
+    spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [\"*\"]}]}\n---\n";
+
+fn routes(rules: &[String]) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: front, namespace: shop}}\n\
+         spec: {{hosts: [{HOST}], gateways: [istio-system/front], http: [{}]}}\n---\n",
+        rules.join(", ")
+    )
+}
+
+fn servers() -> String {
+    let mut text = namespace("istio-system", "")
+        + &injected("shop")
+        + &peer_authentication("istio-system", "m", "mtls: {mode: STRICT}");
+    for name in ["one", "two"] {
+        text.push_str(&(pod("shop", name, name, "") + &service("shop", name, "http", "")));
+    }
+    text
+}
+
+fn gateway_pods() -> String {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: gw, namespace: istio-system}\nspec:\n  selector: {matchLabels: {istio: ingressgateway}}\n  \
+        template:\n    metadata: {labels: {istio: ingressgateway}, annotations: {inject.istio.io/templates: gateway}}\n    \
+        spec: {serviceAccountName: gw, containers: [{name: istio-proxy, image: auto, ports: [{containerPort: 8080}]}]}\n---\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: gw, namespace: istio-system}\nspec: {selector: {istio: ingressgateway}, ports: [{name: http2, port: 80, targetPort: 8080}]}\n---\n";
+    deployment.to_owned() + service
+}
+
+fn attached<'m>(mesh: &'m Mesh, id: WorkloadId) -> Vec<Policy<'m>> {
+    mesh.workload(id).policies.iter().filter_map(|own| policy_of(mesh, own.policy)).collect()
+}
+
+fn passes(
+    policies: &[Policy<'_>],
+    context: &Context,
+    peer: Peer,
+    (method, path): (&str, &str),
+    port: u16,
+) -> bool {
+    let http = HttpRequest {
+        method: method.to_owned(),
+        target: path.to_owned(),
+        headers: vec![("Host".to_owned(), HOST.to_owned())],
+        token: Token::None,
+    };
+    let request = Request {
+        peer,
+        sni: None,
+        source: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        proxied_source: None,
+        destination: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), port),
+        metadata: std::collections::BTreeMap::new(),
+        http: Some(http),
+    };
+    evaluate(policies, &request, context).decision == Decision::Allow
+}
+
+fn from_outside(graph: &Graph<'_>, to: &str) -> Reach {
+    let scope =
+        Scope { from: Some(Subject::Plaintext(None)), to: Some(to.parse().unwrap()), ..Scope::default() };
+    graph.reach(&ReachQuestion { scope, transitive: true, names: 3 }).unwrap()
+}
+
+/// The way through the gateway.
+fn through(reach: &Reach) -> Option<&ReachPath> {
+    reach.paths.iter().find(|path| path.hops.len() == 2)
+}
+
+fn worlds() -> u64 {
+    std::env::var("MESHPROOF_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+#[test]
+fn what_gets_through_gateways_is_what_gets_through_when_it_is_followed() {
+    let (mut open, mut closed, mut shown) = (0, 0, 0);
+    for seed in 0..worlds() {
+        let mut rng = Rng::with_seed(seed);
+        let rules: Vec<Rule> = (0..rng.usize(1..4)).map(|_| Rule::random(&mut rng)).collect();
+        let written: Vec<String> = rules.iter().map(Rule::text).collect();
+        let mut text = servers() + &gateway_pods() + FRONT + &routes(&written);
+        policies(&mut rng, &mut text);
+        let mesh = mesh(&text);
+        let graph = Graph::new(&mesh);
+        let gateway = attached(&mesh, find(&mesh, "istio-system/gw"));
+        let outside = gateway_context_of(&mesh, ClusterId(0), Engine::EnvoyHttp);
+        let inside = context_of(&mesh, ClusterId(0), Engine::EnvoyHttp);
+        for name in ["one", "two"] {
+            let server = attached(&mesh, find(&mesh, &format!("shop/{name}")));
+            let gets_through = |method: &str, path: &str| {
+                let rule =
+                    rules.iter().find(|rule| rule.takes(method, path)).filter(|rule| rule.to == name)?;
+                let peer = Peer::workload("cluster.local/ns/istio-system/sa/gw");
+                let sent = rule.sends(path);
+                let passes = passes(&gateway, &outside, Peer::Anonymous, (method, path), 8080)
+                    && passes(&server, &inside, peer, (method, &sent), 8080);
+                passes.then_some(sent)
+            };
+            let expected =
+                METHODS.iter().any(|method| paths().iter().any(|path| gets_through(method, path).is_some()));
+            let reach = from_outside(&graph, &format!("shop/{name}:8080"));
+            let found = through(&reach);
+            let doubts: Vec<&String> =
+                found.iter().flat_map(|path| &path.through).flat_map(|one| &one.may).collect();
+            assert!(
+                found.is_some() == expected || !expected && !doubts.is_empty(),
+                "seed {seed}: {name}, expected {expected}\n{found:#?}\n{text}"
+            );
+            if let Some(path) = found.filter(|path| path.through[0].is_shown) {
+                let request = |at: usize| path.hops[at].told.witness.clone().unwrap();
+                let (method, sent) = (request(0).method.unwrap(), request(0).path.unwrap());
+                let behind = gets_through(&method, &sent);
+                assert_eq!(
+                    behind,
+                    request(1).path,
+                    "seed {seed}: {method} {sent} to {name}\n{path:#?}\n{text}"
+                );
+                shown += 1;
+            }
+            *(if expected { &mut open } else { &mut closed }) += 1;
+        }
+    }
+    assert!(
+        open > 20 && closed > 20 && shown * 10 > open * 8,
+        "{open} open, {shown} of them shown, {closed} closed"
+    );
+}
+
+#[test]
+fn pods_of_gateways_that_the_input_does_not_hold_are_taken_to_be_there() {
+    let route = routes(&[
+        "{route: [{destination: {host: one.shop.svc.cluster.local, port: {number: 80}}}]}".to_owned()
+    ]);
+    let ask = |more: &str| {
+        let mesh = mesh_presuming(&(servers() + FRONT + &route + more));
+        let graph = Graph::new(&mesh);
+        let reach = from_outside(&graph, "shop/one:8080");
+        let name = |hop: &meshproof_graph::ReachEdge| hop.to[0].name.clone();
+        through(&reach).map(|path| {
+            let doubts = path.hops.iter().map(|hop| hop.told.may.join("; ")).collect::<Vec<_>>();
+            (path.hops.iter().map(name).collect::<Vec<_>>().join(" > "), doubts)
+        })
+    };
+    let (way, doubts) = ask("").unwrap();
+    assert_eq!(way, "istio-system/istio-ingressgateway > shop/one");
+    let reason =
+        "the pods of Gateway front are not in the input; they are taken to run in namespace istio-system";
+    assert!(doubts.iter().all(|doubt| doubt.contains(reason)), "{doubts:?}");
+    // A Service in front of them tells their namespace and name, and policies there count.
+    let edge = "apiVersion: v1\nkind: Service\nmetadata: {name: edge, namespace: edge}\nspec: {selector: {app: istio-ingressgateway}, ports: [{name: http2, port: 80, targetPort: 8080}]}\n---\n";
+    assert_eq!(ask(edge).unwrap().0, "edge/edge > shop/one");
+    let closed = policy("edge", "none", "selector: {matchLabels: {istio: ingressgateway}}");
+    assert_eq!(ask(&(edge.to_owned() + &closed)), None);
+    // Its account may be the one that nobody else runs as, and no other.
+    let named = |principal: &str| {
+        let spec = format!(
+            "selector: {{matchLabels: {{app: one}}}}, rules: [{{from: [{{source: {{principals: [{principal}]}}}}]}}]"
+        );
+        policy("shop", "p", &spec)
+    };
+    assert!(ask(&named("cluster.local/ns/istio-system/sa/istio-ingressgateway")).is_some());
+    assert_eq!(ask(&named("cluster.local/ns/shop/sa/two")), None);
+    // Nothing is taken to be there where pods are.
+    let mesh = mesh_presuming(&(servers() + FRONT + &route + &gateway_pods()));
+    assert!(mesh.workloads_with_ids().all(|(id, _)| !mesh.is_presumed(id)));
+}
+
+/// A Gateway with two listeners, and a route in another namespace.
+fn gateway_api(listener: &str, parent: &str, hostnames: &str, rule: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: edge, namespace: edge}}\n\
+         spec: {{gatewayClassName: istio, listeners: [{{name: a, port: 80, protocol: HTTP, {listener}}}, {{name: b, port: 81, protocol: HTTP}}]}}\n---\n\
+         apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: shop}}\n\
+         spec: {{parentRefs: [{{name: edge, namespace: edge{parent}}}], {hostnames}rules: [{{{rule}backendRefs: [{{name: one, port: 80}}]}}]}}\n---\n"
+    )
+}
+
+#[test]
+fn listeners_of_the_gateway_api_admit_some_routes() {
+    let ask = |listener: &str, parent: &str, hostnames: &str, rule: &str| {
+        let text = servers() + &injected("edge") + &gateway_api(listener, parent, hostnames, rule);
+        let mesh = mesh(&text);
+        let graph = Graph::new(&mesh);
+        let reach = from_outside(&graph, "shop/one:8080");
+        through(&reach).map(|path| (path.hops[0].to[0].port, path.through[0].requests.join("; ")))
+    };
+    let all = "allowedRoutes: {namespaces: {from: All}}";
+    let anything = Some((80, "anything".to_owned()));
+    assert_eq!(ask(all, "", "", ""), anything);
+    // The other namespace is not admitted by default.
+    assert_eq!(ask("", "", "", ""), None);
+    assert_eq!(ask(all, ", sectionName: a", "", ""), anything);
+    assert_eq!(ask(all, ", sectionName: b", "", ""), None);
+    let host = format!("hostname: \"*.shop.example\", {all}");
+    let said = ask(&host, "", "hostnames: [a.shop.example, other.example], ", "").unwrap().1;
+    assert_eq!(said, "anything at host a.shop.example");
+    assert_eq!(ask(&host, "", "hostnames: [other.example], ", ""), None);
+    let said = ask(all, "", "", "matches: [{path: {type: PathPrefix, value: /api}}], ").unwrap().1;
+    assert_eq!(said, "anything on /api, /api/*");
+}
