@@ -42,7 +42,11 @@ impl Effect {
             });
         };
         match delivery {
-            Delivery::Mutual(layer) => arrives(Outcome::Mtls, Some(*layer == Layer::Http)),
+            // An account that the input does not tell is an identity all the same.
+            Delivery::Mutual(layer) => {
+                let effect = arrives(Outcome::Mtls, Some(*layer == Layer::Http));
+                effect.map(|effect| Effect { identified: true, ..effect })
+            }
             Delivery::Plaintext(layer) => arrives(Outcome::Plaintext, Some(*layer == Layer::Http)),
             Delivery::Unopened => arrives(Outcome::Tls, Some(false)),
             Delivery::Application => arrives(Outcome::Plaintext, None),

@@ -40,7 +40,10 @@ impl fmt::Display for Projection {
 
 fn piece(clause: &Clause) -> String {
     let listed = |tests: &[Test]| {
-        tests.iter().map(|test| words::value(&clause.variable, test)).collect::<Vec<String>>().join(" or ")
+        let mut said: Vec<String> = tests.iter().map(|test| words::value(&clause.variable, test)).collect();
+        // One account of several trust domains is called by one name.
+        said.dedup();
+        said.join(" or ")
     };
     let wanted = if clause.any_of.is_empty() { "any".to_owned() } else { listed(&clause.any_of) };
     if clause.none_of.is_empty() { wanted } else { format!("{wanted} except {}", listed(&clause.none_of)) }

@@ -82,7 +82,14 @@ fn condition(clause: &Clause) -> String {
         Variable::Header(name) => format!("with header {name}: {values}"),
         Variable::Claim(path) => format!("with claim {}: {values}", path.join(".")),
         Variable::Metadata { filter, key, .. } => format!("with metadata {filter}[{key}]: {values}"),
+        Variable::Peer if clause.any_of.is_empty() => match clause.none_of.as_slice() {
+            [Test::Principal(Pattern::Present)] => "without an identity".to_owned(),
+            others => format!("from anybody but {}", said(&clause.variable, others)),
+        },
         Variable::Peer => format!("from {values}"),
+        Variable::Token if clause.any_of.is_empty() => {
+            format!("without a token of {}", said(&clause.variable, &clause.none_of))
+        }
         Variable::Token => format!("with a token of {values}"),
         Variable::Method | Variable::Path => values,
     }

@@ -314,16 +314,16 @@ fn the_page_in_a_browser() {
     browser.click("#all");
     // One namespace of several: the edges that touch it, by the data of the page.
     let out = format!("html={}", page.display());
-    assert_eq!(from_root(&["graph", "-o", &out, "testdata/scenarios/namespace-isolation/right"]).code, 0);
+    assert_eq!(from_root(&["graph", "-o", &out, "testdata/scenarios/dgraph"]).code, 0);
     browser.command("url", &json!({ "url": format!("file://{}", page.display()) }));
     let data = "JSON.parse(document.getElementById('data').textContent)";
     let touching = format!(
-        "((data) => String(data.edges.filter((edge) => [edge.from, edge.to].some((id) => data.nodes[id].namespace === 'backend')).length))({data})"
+        "((data) => String(data.edges.filter((edge) => [edge.from, edge.to].some((id) => data.nodes[id].namespace === 'pydgraph-allow')).length))({data})"
     );
     let (all, own) = (browser.eval(&format!("String({data}.edges.length)")), browser.eval(&touching));
     assert_ne!(all, own);
     browser.wait(edges, &all);
-    browser.write("#namespace", "backend");
+    browser.write("#namespace", "pydgraph-allow");
     browser.wait(edges, &own);
     browser.click("#all");
     browser.wait(edges, &all);

@@ -125,7 +125,7 @@ fn boxes_are_said_in_words() {
             "{rules: [{from: [{source: {namespaces: [a]}}], to: [{operation: {methods: [GET, POST], paths: ['/api/*']}}]}]}\n\
              {action: DENY, rules: [{from: [{source: {namespaces: ['a*']}}], to: [{operation: {paths: ['/api/x', '/y']}}]}]}"
         ),
-        ["GET or POST on /api/* from namespace a except anything on /api/x or /y"]
+        ["GET, POST on /api/* from namespace a except anything on /api/x, /y"]
     );
     assert_eq!(
         said(
@@ -137,6 +137,6 @@ fn boxes_are_said_in_words() {
         said(
             "{rules: [{from: [{source: {notPrincipals: ['*']}}], when: [{key: 'request.headers[x]', notValues: [v]}]}]}"
         ),
-        ["anything, not from any identity, not with header x v"]
+        ["anything without an identity with header x: anything but v"]
     );
 }

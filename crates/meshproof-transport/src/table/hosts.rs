@@ -432,10 +432,8 @@ pub(super) fn receptions(outcome: Outcome, behind: &[Place]) -> Vec<(Place, Rece
         behind.binary_search(&place).ok().filter(|_| told.insert(place))?;
         let reception = Reception {
             sends: Some(endpoint.wire),
-            // An account that the input does not tell is an identity all the same.
-            identified: matches!(endpoint.result, Fact::Known(Delivery::Mutual(_), _))
-                || endpoint.identity.is_some(),
             result: endpoint.result,
+            identified: endpoint.identity.is_some(),
             through: None,
             client: evidence.iter().cloned().chain(endpoint.evidence).collect(),
             server: endpoint.server,
