@@ -50,7 +50,7 @@ impl Rule {
             start: (rng.u8(0..4) > 0).then(|| *rng.choice(&STARTS).unwrap()),
             is_exact: rng.u8(0..4) == 0,
             method: (rng.u8(0..4) == 0).then(|| *rng.choice(&METHODS[..2]).unwrap()),
-            to: *rng.choice(&["one", "two"]).unwrap(),
+            to: rng.choice(&["one", "two"]).unwrap(),
             rewrite: (rng.u8(0..3) == 0).then(|| *rng.choice(&["/", "/v1/", "/b"]).unwrap()),
         }
     }

@@ -27,6 +27,8 @@ struct Gateway {
     labels: TextMap,
 }
 
+/// The cluster and the pairs of a selector.
+type Asked<'a> = (ClusterId, Vec<(&'a str, &'a str)>);
 /// Where its pods are taken to run, under which name.
 type Home = (NamespaceId, String);
 
@@ -130,7 +132,7 @@ fn without_pods(found: &[Pods<'_>], resources: &[Resource], placement: &Placemen
         let labels = LabelSet::new(&pods.labels);
         served.extend(index.members_matching(pods.cluster.0, &labels, usize::MAX, &mut 0));
     }
-    let mut known: HashSet<(ClusterId, Vec<(&str, &str)>), RandomState> = HashSet::default();
+    let mut known: HashSet<Asked<'_>, RandomState> = HashSet::default();
     let mut gateways = Vec::new();
     for id in ids.iter().filter(|id| !served.contains(&id.0)) {
         let Some(selector) = of_gateway(id) else { continue };
