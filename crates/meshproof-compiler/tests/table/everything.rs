@@ -232,6 +232,10 @@ pub fn context(rng: &mut Rng) -> Context {
         let answer = *rng.choice(&answers).unwrap();
         context.providers.insert(name.to_owned(), Provider { kind, fail_open: rng.bool(), answer });
     }
+    // A look ahead, which changes no world.
+    if rng.clone().u8(0..4) == 0 {
+        context.semantics.space_delimited_claims.extend(["iss", "sub"].map(str::to_owned));
+    }
     context
 }
 
@@ -309,7 +313,7 @@ fn token(rng: &mut Rng) -> Token {
         json!("a b"),
         json!("a\nb"),
     ];
-    for (key, usual) in [("iss", ["i", "j", "xi", ""]), ("sub", ["s", "t", "xs", "sx"])] {
+    for (key, usual) in [("iss", ["i", "j i", "xi", ""]), ("sub", ["s", "t", "xs", "sx"])] {
         match rng.u8(0..8) {
             0 => {}
             // A verifier takes no token whose issuer or subject is no text.

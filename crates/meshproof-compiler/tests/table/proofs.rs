@@ -27,6 +27,19 @@ fn compiled_tables_are_proven() {
     assert!(values > 10_000, "{values}");
 }
 
+#[test]
+fn a_server_name_that_grpc_does_not_see_is_no_difference() {
+    for value in ["a*", "A.b", "*", ""] {
+        let policies = Policies::spec(&format!(
+            "{{action: DENY, rules: [{{when: [{{key: connection.sni, values: ['{value}']}}]}}]}}"
+        ));
+        let context = Context::new(Engine::Grpc);
+        let bytes = table(&policies.list(), &context, ReportOrder::Name).unwrap();
+        let proof = verify(&bytes, &policies.list(), &context, ReportOrder::Name);
+        assert!(proof.is_ok(), "{value:?}: {}", proof.unwrap_err());
+    }
+}
+
 /// A forged table that passes for proven decides as the policies do.
 #[test]
 fn what_is_proven_is_equal() {
