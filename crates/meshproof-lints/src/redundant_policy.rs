@@ -104,6 +104,5 @@ fn is_equivalent(ctx: &Context<'_>, policy: &Policy<'_>, other: ResourceId) -> b
 
 fn is_same(own: &Read<'_>, other: &Read<'_>, chain: &Chain) -> bool {
     let (own, other) = (std::slice::from_ref(own), std::slice::from_ref(other));
-    let comparison = Comparison::new((own, chain), (other, chain), &Domain::default());
-    comparison.gained() == Ok(None) && comparison.lost() == Ok(None)
+    Comparison::new((own, chain), (other, chain), &Domain::default()).is_same() == Ok(true)
 }

@@ -4,10 +4,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::bits::Bits;
+use crate::comparison::Comparison;
 use crate::cover::{Cover, Point};
 use crate::held::{Diagram, Made};
 use crate::limit::Limit;
 use crate::nodes::NONE;
+use crate::space::Outcome;
 use crate::universe::Universe;
 use crate::vocabulary::CubeId;
 
@@ -58,6 +60,33 @@ impl Universe {
         *state = State::Made(diagram.into_made());
         cover.touched = touched.into_iter().map(|at| places[at]).collect();
         Ok(point)
+    }
+}
+
+/// Boxes that fit into a diagram for certain.
+const FEW_BOXES: usize = 64;
+
+impl Comparison<'_> {
+    /// Whether the same requests pass on both sides: by the sets themselves where the boxes are few, else by a search for a
+    /// request each way.
+    ///
+    /// # Errors
+    /// The sides read requests differently, a rule has too many alternatives, or neither engine knows.
+    pub fn is_same(&self) -> Result<bool, Limit> {
+        let points = self.universe.iter().flat_map(|universe| &universe.points);
+        let boxes: usize = points.flat_map(|point| point.cubes.iter().flatten()).map(Vec::len).sum();
+        if boxes <= FEW_BOXES
+            && let Ok(same) = self.is_held_same()
+        {
+            return Ok(same);
+        }
+        Ok(self.gained()?.is_none() && self.lost()?.is_none())
+    }
+
+    fn is_held_same(&self) -> Result<bool, Limit> {
+        let mut diagram = self.diagram()?;
+        let old = diagram.of_outcome_at(0, Outcome::Allowed)?;
+        Ok(old == diagram.of_outcome_at(1, Outcome::Allowed)?)
     }
 }
 

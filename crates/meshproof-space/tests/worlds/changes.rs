@@ -44,6 +44,7 @@ fn compare(world: &World, context: &Context, pool: &Pool, rounds: usize, seed: u
         let shown =
             |gained: bool| (0..passed.len()).find(|at| passed[*at] != gained && passes[*at] == gained);
         for (answer, shown) in [(comparison.gained(), shown(true)), (comparison.lost(), shown(false))] {
+            assert!(answer.as_ref().is_ok_and(Option::is_none) || comparison.is_same() != Ok(true));
             match answer {
                 Ok(None) => {
                     assert!(shown.is_none(), "{:?}\n{old}\n=====\n{new}", sample.requests[shown.unwrap()]);

@@ -79,6 +79,7 @@ fn check_change(old: &World, new: &World) {
     let lost = formulas.exists(&was.and_not(&is));
     assert_eq!(comparison.gained().unwrap().is_some(), gained, "{}", text());
     assert_eq!(comparison.lost().unwrap().is_some(), lost, "{}", text());
+    assert_eq!(comparison.is_same(), Ok(!gained && !lost), "{}", text());
     let mut diagram = comparison.diagram().unwrap();
     let [was, is] = [0, 1].map(|side| diagram.of_outcome_at(side, Outcome::Allowed).unwrap());
     assert_eq!((diagram.includes(was, is), diagram.includes(is, was)), (!gained, !lost), "{}", text());
