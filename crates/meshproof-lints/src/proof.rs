@@ -197,3 +197,37 @@ pub(crate) fn certain<'p>(attached: impl Iterator<Item = &'p Attachment>) -> Opt
     }
     (ids.len() <= MANY).then_some(ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use meshproof_diagnostics::{Category, Label};
+    use meshproof_source::{SourceId, Span};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_shown_that_policies_do_not_confirm() {
+        let witness = Witness {
+            from: "a/b".to_owned(),
+            to: "c/d".to_owned(),
+            port: None,
+            transport: None,
+            method: None,
+            path: None,
+            decision: Decision::Deny,
+            because: Vec::new(),
+        };
+        let told = |level, told| {
+            let label = Label::new(Span::new(SourceId(0), 0, 1), "here");
+            let finding = Finding::new("deny-all-gap", level, Category::Outage, "nobody".to_owned(), label);
+            let finding = confirmed(finding, told, witness.clone());
+            (finding.level, finding.witness.is_some(), finding.message == "nobody")
+        };
+        for level in [Level::Error, Level::Warning, Level::Info] {
+            assert_eq!(told(level, Some(Decision::Deny)), (level, true, true));
+            assert_eq!(told(level, Some(Decision::Allow)), (Level::Info, false, false));
+        }
+        assert_eq!(told(Level::Error, None), (Level::Warning, false, false));
+        assert_eq!(told(Level::Info, None), (Level::Info, false, false));
+    }
+}

@@ -1,7 +1,8 @@
 //! Requests that the request space found, as people read them.
 
 use meshproof_authz::{
-    Attribute, By, Decider, Engine, Evaluation, Peer, Request, RuleVerdict, Token, attributes_of, evaluate,
+    Attribute, By, Context as Chain, Decider, Engine, Evaluation, Peer, Request, RuleVerdict, Token, View,
+    attributes_of, evaluate,
 };
 use meshproof_diagnostics::{Decision, Witness};
 use meshproof_grammar::spiffe::SCHEME;
@@ -112,7 +113,7 @@ pub(crate) fn witness(
         _ => Decision::Deny,
     };
     let asked: Vec<Attribute> = rules.iter().flat_map(|rule| attributes_of(rule)).collect();
-    let mut because = details(request, &asked);
+    let mut because = details(request, &at.chain, &asked);
     because.extend(reasons);
     if let (By::AllowNoneMatched, Engine::EnvoyHttp) = (&evaluation.by, at.chain.engine) {
         because.push("no ALLOW rule matches".to_owned());
@@ -120,7 +121,11 @@ pub(crate) fn witness(
     let from = caller(&request.peer, at);
     let transport = if from == "plaintext" { "plaintext" } else { "mtls" };
     let http = request.http.as_ref();
-    let path = |target: &str| target.split_once('?').map_or(target, |(path, _)| path).to_owned();
+    let asks_query = asked.iter().any(|asked| matches!(asked, Attribute::Header(name) if name == ":path"));
+    let path = |target: &str| match target.split_once('?') {
+        Some((path, _)) if !asks_query => path.to_owned(),
+        _ => target.to_owned(),
+    };
     Witness {
         from,
         to: match point.spot {
@@ -155,7 +160,7 @@ fn caller(peer: &Peer, at: &At<'_>) -> String {
 }
 
 /// Properties of the request that the rules look at and a witness has no place for.
-fn details(request: &Request, asked: &[Attribute]) -> Vec<String> {
+fn details(request: &Request, chain: &Chain, asked: &[Attribute]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |attribute: Attribute, text: String| {
         if asked.contains(&attribute) {
@@ -163,18 +168,13 @@ fn details(request: &Request, asked: &[Attribute]) -> Vec<String> {
         }
     };
     say(Attribute::SourceIp, format!("it comes from {}", request.source));
-    let forwarded = request
-        .http
-        .as_ref()
-        .and_then(|http| http.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for")));
-    let address = request.proxied_source.unwrap_or(request.source).to_string();
-    let address = forwarded.map_or(address, |(_, value)| value.clone());
+    let address = View::new(request, chain).map_or(request.source, |view| view.remote);
     say(Attribute::RemoteIp, format!("the client's address is {address}"));
     if let Some(name) = &request.sni {
         say(Attribute::Sni, format!("the TLS handshake names {name}"));
     }
     let Some(http) = &request.http else { return lines };
-    let mut headers: Vec<&str> = Vec::new();
+    let mut headers: Vec<(&str, Vec<&str>)> = Vec::new();
     for (name, value) in &http.headers {
         let is_host = name.eq_ignore_ascii_case("host");
         let wanted = asked.iter().any(|attribute| match attribute {
@@ -182,11 +182,15 @@ fn details(request: &Request, asked: &[Attribute]) -> Vec<String> {
             Attribute::Header(header) => !is_host && header.eq_ignore_ascii_case(name),
             _ => false,
         });
-        if wanted && !headers.contains(&name.as_str()) {
-            headers.push(name);
-            lines.push(format!("its header `{name}` is `{value}`"));
+        match headers.iter_mut().find(|(known, _)| known == name) {
+            _ if !wanted => {}
+            Some((_, values)) => values.push(value),
+            None => headers.push((name, vec![value])),
         }
     }
+    lines.extend(
+        headers.iter().map(|(name, values)| format!("its header `{name}` is `{}`", values.join("`, then `"))),
+    );
     let of_token =
         |attribute: &Attribute| matches!(attribute, Attribute::RequestPrincipal | Attribute::Claim(_));
     let asks_token = asked.iter().any(of_token);
