@@ -33,6 +33,8 @@ const COLUMN_GAP: f64 = 70.0;
 const GROUP_GAP: f64 = 110.0;
 const PADDING: f64 = 16.0;
 const TITLE: f64 = 24.0;
+/// Room for lines that go around the right side of the last column.
+const LOOP: f64 = 28.0;
 /// A column that is higher goes on beside itself.
 const MOST_HEIGHT: f64 = 760.0;
 /// More layers than this do not fit on a page.
@@ -84,7 +86,7 @@ pub(super) fn layout(picture: &Picture) -> Layout {
     let mut out = Layout {
         nodes: vec![Area::default(); picture.nodes.len()],
         boxes: Vec::new(),
-        width: size.0 + PADDING * 2.0,
+        width: size.0 + PADDING * 2.0 + LOOP,
         height: size.1 + PADDING * 2.0,
     };
     for (group, (x, y)) in groups.iter().zip(places) {

@@ -77,10 +77,12 @@ struct Line {
     label: String,
     /// What there is to tell, in lines of text.
     title: String,
-    /// How far it stands from the middle, where others lie beside it: -1, 0, 1.
+    /// How far it stands from the middle, where others lie beside it.
     shift: f64,
 }
 
+/// How far lines in opposite directions stand from the middle.
+const OPPOSITE: f64 = 0.6;
 /// Ports that are named at one line.
 const PORTS: usize = 3;
 
@@ -98,7 +100,12 @@ fn lines(picture: &Picture) -> Vec<Line> {
     let line =
         |((from, to, transport, certain), edges): ((usize, usize, Outcome, bool), Vec<&PictureEdge>)| {
             let nth = drawn.entry((from, to)).or_default();
-            let shift = *nth as f64 - (beside[&(from, to)] as f64 - 1.0) / 2.0;
+            let answered = match beside.contains_key(&(to, from)) {
+                true if from < to => -OPPOSITE,
+                true => OPPOSITE,
+                false => 0.0,
+            };
+            let shift = *nth as f64 - (beside[&(from, to)] as f64 - 1.0) / 2.0 + answered;
             *nth += 1;
             let title: Vec<String> = edges.iter().take(8).map(|edge| sentence(picture, edge)).collect();
             Line { from, to, transport, certain, label: label(&edges), title: title.join("\n"), shift }

@@ -179,7 +179,7 @@
       }
       if (group.title !== null) boxes.push({ title: group.title, x: x + 16, y: y + 16, w: sizes.get(group.key)[0], h: sizes.get(group.key)[1] });
     }
-    return { area, boxes, width: w + 32, height: h + 32 };
+    return { area, boxes, width: w + 60, height: h + 32 };
   };
 
   // From the side of the caller that is nearer to what it calls; around the right side where one stands above the other.
@@ -202,7 +202,10 @@
     const { area, boxes, width, height } = layout(nodes, lines);
     const stage = find("stage");
     stage.replaceChildren();
-    const svg = svgOf("svg", { width: Math.max(200, width), height: Math.max(100, height), role: "img" }, stage);
+    const [across, down] = [Math.max(200, width), Math.max(100, height)];
+    const svg = svgOf("svg", { width: across, height: down, viewBox: `0 0 ${across} ${down}`, role: "img" }, stage);
+    // What is a little too wide is made to fit.
+    if (across <= stage.clientWidth * 1.8) Object.assign(svg.style, { maxWidth: "100%", height: "auto" });
     const defs = svgOf("defs", {}, svg);
     for (const [name, color] of Object.entries(STROKE)) {
       const marker = svgOf("marker", { id: "m-" + name, viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 7, markerHeight: 7, orient: "auto" }, defs);
@@ -212,12 +215,13 @@
       svgOf("rect", { x: box.x, y: box.y, width: box.w, height: box.h, rx: 8, fill: "#f6f8fa", stroke: "#d0d7de" }, svg);
       svgOf("text", { x: box.x + 12, y: box.y + 20, "font-weight": "bold", fill: "#57606a" }, svg).textContent = box.title;
     }
-    const parallel = new Map(), beside = new Map(), dense = lines.length > 120;
+    const parallel = new Map(), beside = new Map(), labels = new Map(), dense = lines.length > 120;
     lines.forEach((edge) => { const pair = edge.from + " " + edge.to; beside.set(pair, (beside.get(pair) || 0) + 1); });
     lines.forEach((edge, at) => {
       const pair = edge.from + " " + edge.to, nth = parallel.get(pair) || 0;
       parallel.set(pair, nth + 1);
-      const shift = (nth - (beside.get(pair) - 1) / 2) * 8;
+      const answered = !beside.has(edge.to + " " + edge.from) ? 0 : String(edge.from) < String(edge.to) ? -0.6 : 0.6;
+      const shift = (nth - (beside.get(pair) - 1) / 2 + answered) * 8;
       const [a, b] = [area.get(edge.from), area.get(edge.to)];
       const [x1, x2, out, back] = route(a, b), [y1, y2] = [a.y + a.h / 2 + shift, b.y + b.h / 2 + shift];
       const d = `M${x1} ${y1}C${out} ${y1} ${back} ${y2} ${x2} ${y2}`;
@@ -228,7 +232,15 @@
       hit.id = edge.id !== undefined ? "edge-" + edge.id : "bundle-" + at;
       hit.addEventListener("click", () => { document.querySelectorAll(".chosen").forEach((old) => old.classList.remove("chosen")); line.classList.add("chosen"); edge.parts ? showList(title(edge), edge.parts) : showEdge(edge); });
       svgOf("title", {}, hit).textContent = edge.parts ? title(edge) : sentence(edge);
-      if (!dense && edge.label) svgOf("text", { x: back < x2 ? x2 - 9 : x2 + 9, y: y2 - 4, "text-anchor": back < x2 ? "end" : "start", fill: STROKE[edge.transport], style: "font-size:9px" }, svg).textContent = edge.label;
+      // One label for all lines that say the same at one side of a node; those of the two sides would meet between columns.
+      const left = back < x2, side = edge.to + (left ? " left" : " right");
+      if (!labels.has(side)) labels.set(side, []);
+      const said = labels.get(side);
+      if (!dense && edge.label && said.length < 3 && !said.includes(edge.label)) {
+        const y = left ? y2 - 4 - 10 * said.length : y2 + 11 + 10 * said.length;
+        said.push(edge.label);
+        svgOf("text", { x: left ? x2 - 9 : x2 + 9, y, "text-anchor": left ? "end" : "start", fill: STROKE[edge.transport], style: "font-size:9px" }, svg).textContent = edge.label;
+      }
     });
     for (const node of nodes) {
       const at = area.get(node.key), callers = ["callers", "outside", "token"].includes(node.kind);

@@ -1,11 +1,12 @@
 //! A still picture.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use meshproof_graph::{NodeKind, Picture};
 
 use super::layout::{Area, layout};
-use super::{OPENNESS, TRANSPORTS, colours, fill, lines, readable, stroke, xml};
+use super::{Line, OPENNESS, TRANSPORTS, colours, fill, lines, readable, stroke, xml};
 
 const LEGEND: f64 = 56.0;
 
@@ -80,6 +81,7 @@ fn edges(out: &mut dyn Write, picture: &Picture, nodes: &[Area]) -> io::Result<(
     let lines = lines(picture);
     let dense = lines.len() > 120;
     let opacity = if dense { 0.45 } else { 0.85 };
+    let mut labels = Labels::default();
     for edge in &lines {
         let (from, to) = (nodes[edge.from], nodes[edge.to]);
         let shift = edge.shift * 8.0;
@@ -103,18 +105,47 @@ fn edges(out: &mut dyn Write, picture: &Picture, nodes: &[Area]) -> io::Result<(
             title(&edge.title)
         )?;
         if !dense && !edge.label.is_empty() {
-            writeln!(
-                out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\" font-size=\"9\" fill=\"{}\">{}</text>",
-                if route.back < end.0 { end.0 - 9.0 } else { end.0 + 9.0 },
-                end.1 - 4.0,
-                if route.back < end.0 { "end" } else { "start" },
-                stroke(edge.transport),
-                xml(&edge.label)
-            )?;
+            labels.add(edge, &route);
         }
     }
+    labels.write(out)?;
     Ok(())
+}
+
+/// Labels at the ends of lines: one for all lines that say the same at one side of a node, others above or below it.
+#[derive(Default)]
+struct Labels {
+    /// By node and side: how many there are, and what was said.
+    at: BTreeMap<(usize, bool), Vec<String>>,
+    written: Vec<String>,
+}
+
+/// Labels at one side of a node; further ones are told by the lines themselves.
+const STACKED: usize = 3;
+
+impl Labels {
+    fn add(&mut self, edge: &Line, route: &Route) {
+        let is_left = route.back < route.end.0;
+        let known = self.at.entry((edge.to, is_left)).or_default();
+        if known.len() == STACKED || known.contains(&edge.label) {
+            return;
+        }
+        let step = known.len() as f64 * 10.0;
+        known.push(edge.label.clone());
+        // Those of the two sides would meet between columns.
+        let y = if is_left { route.end.1 - 4.0 - step } else { route.end.1 + 11.0 + step };
+        let (x, anchor) = if is_left { (route.end.0 - 9.0, "end") } else { (route.end.0 + 9.0, "start") };
+        self.written.push(format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"9\" fill=\"{}\">{}</text>",
+            stroke(edge.transport),
+            xml(&edge.label)
+        ));
+    }
+
+    /// Over the lines.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.written.iter().try_for_each(|label| writeln!(out, "{label}"))
+    }
 }
 
 /// The way of an edge: from the side of the caller that is nearer to what it calls.
