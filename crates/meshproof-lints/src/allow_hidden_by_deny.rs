@@ -86,7 +86,9 @@ fn told(
     let place = point.policies.iter().position(|id| *id == rule.0)?;
     let holds =
         |evaluation: &Evaluation| evaluation.decision == Decision::Deny && matches(evaluation, place, rule.1);
-    let request = with_known_caller(ctx, at, request, |_, evaluation| holds(evaluation));
+    let request = with_known_caller(ctx, at, request, |request, decider| {
+        decider.matches(place, rule.1, request) && decider.decision(request) == Decision::Deny
+    });
     let evaluation = evaluate(&at.policies, &request, &at.chain);
     holds(&evaluation).then_some(())?;
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];

@@ -189,7 +189,8 @@ fn finding(
             && rule(evaluation, Action::Deny) == Some(deny)
             && rule(evaluation, Action::Allow) == Some(allow)
     };
-    let request = with_known_caller(ctx, &at, first.request, |_, evaluation| holds(evaluation));
+    let request =
+        with_known_caller(ctx, &at, first.request, |request, decider| holds(&decider.evaluate(request)));
     let near = together(ctx, deny.0, allow.0) >= Level::Warning;
     let level = match near && is_settled(ctx, workload) {
         true => Level::Error,

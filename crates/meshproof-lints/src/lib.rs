@@ -94,4 +94,4 @@ mod witnesses;
 mod written_calls;
 
 pub use context::{Context, World};
-pub use registry::{LINTS, Lint, drop_repeated, lint, run};
+pub use registry::{LINTS, Lint, drop_repeated, lint, run, run_wanted};

@@ -71,7 +71,7 @@ fn finding(
         let matched = (0..policy.rules.len()).any(|rule| matches(evaluation, place, rule));
         evaluation.decision == Decision::Allow && !matched
     };
-    let request = with_known_caller(ctx, at, *request, |_, evaluation| passes(evaluation));
+    let request = with_known_caller(ctx, at, *request, |request, decider| passes(&decider.evaluate(request)));
     passes(&evaluate(&at.policies, &request, &at.chain)).then_some(())?;
     let message = format!(
         "{} is called a default deny and is none: what its rules do not match passes, since no ALLOW policy applies",

@@ -8,6 +8,7 @@ use meshproof_diagnostics::{Category, Confidence, Finding, Label};
 use meshproof_ir::ResourceId;
 use meshproof_resources::Action;
 use meshproof_space::{Comparison, Domain};
+use rayon::prelude::*;
 
 use crate::Context;
 use crate::policies::Policy;
@@ -21,7 +22,8 @@ const COMPARED: usize = 16;
 
 /// Runs the lint.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
-    let policies = ctx.policies.iter().filter(|policy| is_redundant(ctx, policy));
+    let policies: Vec<&Policy<'_>> = ctx.policies.iter().collect();
+    let policies = policies.par_iter().filter(|policy| is_redundant(ctx, policy));
     policies.filter_map(|policy| finding(ctx, policy)).collect()
 }
 

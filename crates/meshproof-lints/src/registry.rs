@@ -218,9 +218,16 @@ pub fn lint(id: &str) -> Option<&'static Lint> {
 
 /// Asks every lint. The order of the findings is that of the lints, then that of the input.
 pub fn run(ctx: &Context<'_>) -> Vec<Finding> {
+    run_wanted(ctx, |_| true)
+}
+
+/// As [`run`], for the lints whose ids are wanted. The others are not run, and what only they would look at is not
+/// worked out.
+pub fn run_wanted(ctx: &Context<'_>, wanted: impl Fn(&str) -> bool + Sync) -> Vec<Finding> {
     use rayon::prelude::*;
+    let lints = LINTS.par_iter().filter(|lint| wanted(lint.id));
     let mut findings: Vec<Finding> =
-        LINTS.par_iter().filter_map(|lint| lint.check).map(|check| check(ctx)).flatten_iter().collect();
+        lints.filter_map(|lint| lint.check).map(|check| check(ctx)).flatten_iter().collect();
     drop_repeated(&mut findings);
     findings
 }

@@ -156,7 +156,9 @@ fn slipping(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<meshproof_
         let mut found = (0..probes.len()).filter_map(|probe| space.find_in(Outcome::Allowed, probe).ok()?);
         found.find(|request| slips(&evaluate(&at.policies, request, &at.chain))).map(|request| *request)
     })?;
-    let request = with_known_caller(ctx, &at, request, |_, evaluation| slips(evaluation));
+    let request = with_known_caller(ctx, &at, request, |request, decider| {
+        !decider.matches(place, rule.1, request) && decider.decision(request) == Decision::Allow
+    });
     let evaluation = evaluate(&at.policies, &request, &at.chain);
     let mut reasons = vec![format!("{} does not match", rule_name(ctx, rule))];
     let by = first_matching(point, &evaluation, &cover.by);

@@ -64,8 +64,8 @@ fn nearest(ctx: &Context<'_>, rule: RuleAt, point: usize, chain: usize) -> Optio
         })
     })?;
     let before = failing(&evaluate(&at.policies, &request, &at.chain), place, rule.1)?;
-    let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
-        failing(evaluation, place, rule.1).as_ref() == Some(&before)
+    let request = with_known_caller(ctx, &at, *request, |request, decider| {
+        failing(&decider.evaluate(request), place, rule.1).as_ref() == Some(&before)
     });
     let reasons = vec![format!("{} fails at `{}`", rule_name(ctx, rule), before.join("` and `"))];
     Some(witness(ctx, point, &at, &request, &[written], reasons))

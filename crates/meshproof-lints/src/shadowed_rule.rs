@@ -11,8 +11,7 @@ use crate::redundant_policy::is_redundant;
 use crate::restriction_without_effect::defeated;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
 use crate::shown::{
-    first_matching, matches, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller,
-    witness,
+    first_matching, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness,
 };
 
 const ID: &str = "shadowed-rule";
@@ -108,8 +107,8 @@ pub(crate) fn shown(
         passing.or_else(|| space.find_match(id).ok().flatten())
     })?;
     let decision = evaluate(&at.policies, &request, &at.chain).decision;
-    let request = with_known_caller(ctx, &at, *request, |_, evaluation| {
-        evaluation.decision == decision && matches(evaluation, place, rule.1)
+    let request = with_known_caller(ctx, &at, *request, |request, decider| {
+        decider.matches(place, rule.1, request) && decider.decision(request) == decision
     });
     let evaluation = evaluate(&at.policies, &request, &at.chain);
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];

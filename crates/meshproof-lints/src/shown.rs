@@ -76,7 +76,7 @@ pub(crate) fn with_known_caller(
     ctx: &Context<'_>,
     at: &At<'_>,
     request: Request,
-    holds: impl Fn(&Request, &Evaluation) -> bool,
+    holds: impl Fn(&Request, &Decider<'_>) -> bool,
 ) -> Request {
     if request.peer == Peer::Anonymous {
         return request;
@@ -90,7 +90,7 @@ pub(crate) fn with_known_caller(
             _ => Peer::workload(&name),
         };
         let tried = Request { peer, ..request.clone() };
-        if holds(&tried, &decider.evaluate(&tried)) {
+        if holds(&tried, &decider) {
             return tried;
         }
     }

@@ -56,7 +56,8 @@ fn finding(ctx: &Context<'_>, policy: &Policy<'_>, point: &Point, at: &At<'_>) -
         })?;
         refused(&evaluate(&at.policies, &request, &at.chain), rule).then_some((rule, request))
     })?;
-    let request = with_known_caller(ctx, at, *request, |_, evaluation| refused(evaluation, rule));
+    let request =
+        with_known_caller(ctx, at, *request, |request, decider| refused(&decider.evaluate(request), rule));
     let settings = ctx.mesh.settings_of(point.cluster);
     let named = policy.spec.provider.as_ref();
     let name = named.map_or("", |name| name.value.as_str());

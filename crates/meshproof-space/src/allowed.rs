@@ -1,6 +1,8 @@
 //! What passes, box by box, as a reader wants to see it: what each ALLOW box still asks, a request of it that passes, and
 //! what is refused of it.
 
+use std::rc::Rc;
+
 use foldhash::{HashMap, HashMapExt};
 use meshproof_authz::Request;
 
@@ -178,7 +180,8 @@ impl Universe {
             let own = own.cloned().unwrap_or_else(|| Column::free(column.variable));
             let own = cover.prepared.add(own);
             let values = cover.prepared.against(own, &alive)?;
-            let accepted = |accepting: &Option<Bits>| accepting.as_ref().is_none_or(|it| it.contains(place));
+            let accepted =
+                |accepting: &Option<Rc<Bits>>| accepting.as_ref().is_none_or(|it| it.contains(place));
             if !values.iter().all(|(_, accepting)| accepted(accepting)) {
                 asks.clauses.extend(self.vocabulary.clauses(column));
             }

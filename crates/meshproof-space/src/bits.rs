@@ -53,8 +53,27 @@ impl Bits {
         Bits(self.0.iter().zip(&other.0).map(|(a, b)| a & !b).collect())
     }
 
+    /// How many numbers are in both.
+    pub fn shared(&self, other: &Bits) -> usize {
+        self.0.iter().zip(&other.0).map(|(a, b)| (a & b).count_ones() as usize).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// The first number that is in both.
+    pub fn first_shared(&self, other: &Bits) -> Option<usize> {
+        let shared = self.0.iter().zip(&other.0).map(|(a, b)| a & b);
+        let mut found = shared.enumerate().filter(|(_, word)| *word != 0);
+        found.next().map(|(at, word)| at * 64 + word.trailing_zeros() as usize)
+    }
+
     pub fn meets(&self, other: &Bits) -> bool {
-        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+        // Several words at a time, which the compiler turns into wide instructions.
+        let pairs = self.0.chunks(8).zip(other.0.chunks(8));
+        let any = |(a, b): (&[u64], &[u64])| a.iter().zip(b).fold(0, |all, (a, b)| all | (a & b)) != 0;
+        pairs.into_iter().any(any)
     }
 
     pub fn is_subset(&self, other: &Bits) -> bool {

@@ -52,16 +52,15 @@ impl<'a> Cover<'a> {
                 return Ok(None);
             }
         }
-        let own: HashMap<VariableId, PreparedId> =
-            target.iter().map(|column| (self.prepared.column(*column).variable, *column)).collect();
-        let mut todo: Vec<(VariableId, PreparedId)> = own.iter().map(|(at, column)| (*at, *column)).collect();
-        for at in 0..self.prepared.free.len() {
-            let (variable, free) = self.prepared.free[at];
-            if !own.contains_key(&variable) {
-                todo.push((variable, free));
+        // What is asked of each variable: by the target, else nothing.
+        let mut todo: Todo = self.prepared.free.clone();
+        for column in target {
+            let variable = self.prepared.column(*column).variable;
+            match todo.binary_search_by_key(&variable, |known| known.0) {
+                Ok(at) => todo[at].1 = *column,
+                Err(at) => todo.insert(at, (variable, *column)),
             }
         }
-        todo.sort_unstable();
         let mut search = Search { cover: self, steps: 0, dead: HashSet::new(), chosen: Vec::new() };
         let escaped = search.go(todo, alive, 0)?;
         Ok(escaped.then(|| search.chosen.into_iter().collect()))
@@ -98,6 +97,13 @@ struct Search<'s, 'a> {
 
 /// A value with the boxes that it leaves alive.
 type Choice = (Value, Bits);
+/// What can be chosen for a variable.
+enum Step {
+    /// One value is enough to try.
+    Only(Value),
+    /// Several, or none at all.
+    Choices(Vec<Choice>),
+}
 /// The variables that are left, with what the target asks of them.
 type Todo = Vec<(VariableId, PreparedId)>;
 
@@ -105,19 +111,22 @@ impl Search<'_, '_> {
     fn go(&mut self, mut todo: Todo, mut alive: Bits, depth: usize) -> Result<bool, Limit> {
         let start = self.chosen.len();
         loop {
+            if alive.is_empty() {
+                return self.at_will(&todo, &alive, start);
+            }
             if self.is_covered(&todo, &alive) {
                 self.chosen.truncate(start);
                 return Ok(false);
             }
-            let Some((at, mut choices)) = self.next(&todo, &alive)? else { return Ok(true) };
-            let (variable, _) = todo.swap_remove(at);
-            if choices.len() == 1
-                && let Some((value, left)) = choices.pop()
-            {
-                self.chosen.push((variable, value));
-                alive = left;
-                continue;
-            }
+            let Some(at) = self.next(&todo, &alive)? else { return Ok(true) };
+            let (variable, column) = todo.swap_remove(at);
+            let choices = match self.choices(variable, column, &mut alive)? {
+                Step::Only(value) => {
+                    self.chosen.push((variable, value));
+                    continue;
+                }
+                Step::Choices(choices) => choices,
+            };
             todo.sort_unstable();
             if choices.is_empty() || self.dead.contains(&(todo.clone(), alive.clone())) {
                 self.chosen.truncate(start);
@@ -140,24 +149,36 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Whether a living box asks nothing more.
-    fn is_covered(&mut self, todo: &Todo, alive: &Bits) -> bool {
-        let mut free = alive.clone();
-        for (variable, _) in todo {
-            if let Some(of_variable) = self.cover.prepared.index.free(*variable) {
-                free.keep(of_variable);
+    /// No box is left, so any values do. `start` is where the values of this branch begin.
+    fn at_will(&mut self, todo: &Todo, nothing: &Bits, start: usize) -> Result<bool, Limit> {
+        for (variable, column) in todo {
+            match self.cover.prepared.against(*column, nothing)?.first() {
+                Some((value, _)) => self.chosen.push((*variable, value.clone())),
+                None => {
+                    self.chosen.truncate(start);
+                    return Ok(false);
+                }
             }
         }
-        let Some(first) = free.iter().next() else { return false };
-        if !self.cover.touched.iter().any(|at| free.contains(*at)) {
-            self.cover.touched.push(first);
+        Ok(true)
+    }
+
+    /// Whether a living box asks nothing more.
+    fn is_covered(&mut self, todo: &Todo, alive: &Bits) -> bool {
+        let cover = &mut *self.cover;
+        let free = cover.prepared.index.free_of_all(todo.iter().map(|(variable, _)| *variable));
+        if !free.meets(alive) {
+            return false;
+        }
+        if !cover.touched.iter().any(|at| alive.contains(*at) && free.contains(*at)) {
+            cover.touched.extend(alive.first_shared(&free));
         }
         true
     }
 
-    /// The place in `todo` of the variable to choose next, with its choices, the most promising first: one without
-    /// refused tests and with a single value goes first. Nothing when no variable is left.
-    fn next(&mut self, todo: &Todo, alive: &Bits) -> Result<Option<(usize, Vec<Choice>)>, Limit> {
+    /// The place in `todo` of the variable to choose next: one without refused tests and with a single value goes first.
+    /// Nothing when no variable is left.
+    fn next(&mut self, todo: &Todo, alive: &Bits) -> Result<Option<usize>, Limit> {
         let mut best: Option<(usize, usize)> = None;
         for (at, (variable, column)) in todo.iter().enumerate() {
             let prepared = &mut self.cover.prepared;
@@ -180,20 +201,21 @@ impl Search<'_, '_> {
         if self.steps > MOST_STEPS {
             return Err(Limit::Steps);
         }
-        let (variable, column) = todo[at];
-        Ok(Some((at, self.choices(variable, column, alive)?)))
+        Ok(Some(at))
     }
 
-    fn choices(
-        &mut self,
-        variable: VariableId,
-        column: PreparedId,
-        alive: &Bits,
-    ) -> Result<Vec<Choice>, Limit> {
+    /// The values to choose from, the most promising first. Where there is no choice, `alive` is what the value leaves.
+    fn choices(&mut self, variable: VariableId, column: PreparedId, alive: &mut Bits) -> Result<Step, Limit> {
         let prepared = &mut self.cover.prepared;
         let candidates: Rc<Choices> = prepared.against(column, alive)?;
+        if let [(value, accepting)] = candidates.as_slice() {
+            if let Some(accepting) = accepting {
+                alive.keep(accepting);
+            }
+            return Ok(Step::Only(value.clone()));
+        }
         let floor = prepared.index.free(variable).map(|free| alive.and(free));
-        let mut choices: Vec<Choice> = Vec::new();
+        let mut choices: Vec<Choice> = Vec::with_capacity(candidates.len());
         for (value, accepting) in candidates.iter() {
             let left = match accepting {
                 Some(accepting) => alive.and(accepting),
@@ -201,11 +223,19 @@ impl Search<'_, '_> {
             };
             // Boxes that ask nothing of the variable stay whatever the value.
             if floor.as_ref().is_none_or(|floor| left == *floor) {
-                return Ok(vec![(value.clone(), left)]);
+                *alive = left;
+                return Ok(Step::Only(value.clone()));
             }
             choices.push((value.clone(), left));
         }
-        Ok(minimal(choices))
+        let mut choices = minimal(choices);
+        if choices.len() == 1
+            && let Some((value, left)) = choices.pop()
+        {
+            *alive = left;
+            return Ok(Step::Only(value));
+        }
+        Ok(Step::Choices(choices))
     }
 }
 

@@ -73,6 +73,9 @@ pub(crate) fn any_case(text: &str) -> impl Iterator<Item = Atom> {
 
 /// Whether the sequence takes the whole text: the set of places where it may stand, character by character.
 fn takes(atoms: &[Atom], text: &[u8]) -> bool {
+    if atoms.len() < 128 {
+        return takes_few(atoms, text);
+    }
     let mut places = vec![false; atoms.len() + 1];
     places[0] = true;
     settle(atoms, &mut places);
@@ -93,6 +96,46 @@ fn takes(atoms: &[Atom], text: &[u8]) -> bool {
         places = next;
     }
     places[atoms.len()]
+}
+
+/// The same with the places as bits.
+fn takes_few(atoms: &[Atom], text: &[u8]) -> bool {
+    let place = |at: usize| 1u128 << at;
+    // As `settle`.
+    let settled = |mut places: u128| {
+        let mut open = places;
+        while open != 0 {
+            let at = open.trailing_zeros() as usize;
+            open &= open - 1;
+            let next = match atoms.get(at) {
+                Some(Atom::Many(_)) => place(at + 1),
+                Some(Atom::Open(ahead)) => place(at + 1) | place(at + ahead),
+                Some(Atom::Close(back)) => place(at + 1) | at.checked_sub(*back).map_or(0, place),
+                Some(Atom::One(_)) | None => 0,
+            };
+            open |= next & !places;
+            places |= next;
+        }
+        places
+    };
+    let mut places: u128 = settled(1);
+    for byte in text {
+        let (mut next, mut rest) = (0u128, places);
+        while rest != 0 {
+            let at = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            match atoms.get(at) {
+                Some(Atom::One(bytes)) if bytes.has(*byte) => next |= place(at + 1),
+                Some(Atom::Many(bytes)) if bytes.has(*byte) => next |= place(at),
+                _ => {}
+            }
+        }
+        if next == 0 {
+            return false;
+        }
+        places = settled(next);
+    }
+    places & place(atoms.len()) != 0
 }
 
 /// A repetition may be passed over, and what is repeated as a whole may start again.

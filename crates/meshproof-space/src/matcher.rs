@@ -10,7 +10,8 @@ use crate::vocabulary::TestId;
 /// Look-up tables over the tests of one variable. A product is found by its most selective part and asked in full.
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
-    exact: HashMap<(usize, Box<str>), Vec<TestId>>,
+    /// Part by part.
+    exact: Vec<Texts>,
     prefix: Affixes,
     suffix: Affixes,
     blocks: Blocks,
@@ -18,13 +19,11 @@ pub(crate) struct Matcher {
     others: Vec<TestId>,
 }
 
-/// Texts by their length, so that only as many look-ups are needed as there are lengths.
+type Texts = HashMap<Box<str>, Vec<TestId>>;
+
+/// Texts by part and length, so that only as many look-ups are needed as there are lengths.
 #[derive(Debug, Default)]
-struct Affixes {
-    texts: HashMap<(usize, Box<str>), Vec<TestId>>,
-    /// Part and length.
-    lengths: Vec<(usize, usize)>,
-}
+struct Affixes(Vec<(usize, usize, Texts)>);
 
 /// Ranges that start at a multiple of their size, as blocks of addresses and single ports do.
 #[derive(Debug, Default)]
@@ -61,18 +60,19 @@ impl Blocks {
 
 impl Affixes {
     fn insert(&mut self, part: usize, text: &str, test: TestId) {
-        let length = (part, text.len());
-        if !self.lengths.contains(&length) {
-            self.lengths.push(length);
-        }
-        self.texts.entry((part, text.into())).or_default().push(test);
+        let known = self.0.iter().position(|(of, length, _)| (*of, *length) == (part, text.len()));
+        let at = known.unwrap_or_else(|| {
+            self.0.push((part, text.len(), HashMap::new()));
+            self.0.len() - 1
+        });
+        self.0[at].2.entry(text.into()).or_default().push(test);
     }
 }
 
 impl Matcher {
     pub fn new<'a>(tests: impl Iterator<Item = (TestId, &'a Shape)>) -> Matcher {
         let mut matcher = Matcher {
-            exact: HashMap::new(),
+            exact: Vec::new(),
             prefix: Affixes::default(),
             suffix: Affixes::default(),
             blocks: Blocks::default(),
@@ -111,7 +111,10 @@ impl Matcher {
         let chosen = form.iter().enumerate().rev().min_by_key(|(_, part)| rank(part));
         match chosen {
             Some((at, Part::Exact(text))) => {
-                self.exact.entry((at, text.as_ref().into())).or_default().push(id);
+                if self.exact.len() <= at {
+                    self.exact.resize_with(at + 1, HashMap::new);
+                }
+                self.exact[at].entry(text.as_ref().into()).or_default().push(id);
             }
             Some((at, Part::Prefix(text))) => self.prefix.insert(at, text, id),
             Some((at, Part::Suffix(text))) => self.suffix.insert(at, text, id),
@@ -138,16 +141,13 @@ impl Matcher {
 
     fn look_up(&self, part: usize, text: &str, candidates: &mut Vec<TestId>) {
         let mut add = |found: Option<&Vec<TestId>>| candidates.extend(found.into_iter().flatten());
-        add(self.exact.get(&(part, text.into())));
-        for (_, length) in self.prefix.lengths.iter().filter(|(of, _)| *of == part) {
-            if let Some(start) = text.get(..*length) {
-                add(self.prefix.texts.get(&(part, start.into())));
-            }
+        add(self.exact.get(part).and_then(|texts| texts.get(text)));
+        for (_, length, texts) in self.prefix.0.iter().filter(|(of, ..)| *of == part) {
+            add(text.get(..*length).and_then(|start| texts.get(start)));
         }
-        for (_, length) in self.suffix.lengths.iter().filter(|(of, _)| *of == part) {
-            if let Some(end) = text.len().checked_sub(*length).and_then(|at| text.get(at..)) {
-                add(self.suffix.texts.get(&(part, end.into())));
-            }
+        for (_, length, texts) in self.suffix.0.iter().filter(|(of, ..)| *of == part) {
+            let end = text.len().checked_sub(*length).and_then(|at| text.get(at..));
+            add(end.and_then(|end| texts.get(end)));
         }
     }
 }

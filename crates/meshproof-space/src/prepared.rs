@@ -1,5 +1,6 @@
 //! What a target asks of one variable, with the values to try and the boxes that accept them, worked out once.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use foldhash::{HashMap, HashMapExt};
@@ -15,8 +16,10 @@ use crate::vocabulary::{Column, ColumnId, VariableId, Vocabulary};
 /// The place of a prepared column.
 pub(crate) type PreparedId = usize;
 
-/// Values, each with the boxes that accept it; nothing when no box looks at the variable. The fewest boxes first.
-pub(crate) type Choices = Vec<(Value, Option<Bits>)>;
+/// A value with the boxes that accept it; nothing when no box looks at the variable.
+pub(crate) type Candidate = (Value, Option<Rc<Bits>>);
+/// Values to try, those that the fewest boxes accept first.
+pub(crate) type Choices = Vec<Candidate>;
 
 /// Bytes that remembered choices may take.
 const ROOM: usize = 128 << 20;
@@ -30,15 +33,17 @@ pub(crate) struct Prepared<'a> {
     pub free: Vec<(VariableId, PreparedId)>,
     vocabulary: &'a Vocabulary,
     values: Values,
-    columns: Vec<Entry>,
+    columns: Vec<Entry<'a>>,
     ids: HashMap<Column, PreparedId>,
-    /// Columns of boxes in the kinds of requests.
+    /// Columns of boxes as they are.
+    own: Vec<Option<PreparedId>>,
+    /// Columns of boxes joined with what a kind of requests asks.
     of_kind: HashMap<(ColumnId, usize), PreparedId>,
     room: usize,
 }
 
-struct Entry {
-    column: Column,
+struct Entry<'a> {
+    column: Cow<'a, Column>,
     /// What to try while no living box refuses a test of the variable. Of many numbers only the one that the fewest boxes
     /// accept.
     plain: Option<Rc<Choices>>,
@@ -51,14 +56,14 @@ impl<'a> Prepared<'a> {
             index,
             free: Vec::new(),
             vocabulary,
-            values: Values::new(),
+            values: Values::default(),
             columns: Vec::new(),
             ids: HashMap::new(),
+            own: vec![None; vocabulary.columns().len()],
             of_kind: HashMap::new(),
             room: ROOM,
         };
-        let mut variables: Vec<VariableId> = prepared.index.variables().collect();
-        variables.sort_unstable();
+        let variables: Vec<VariableId> = prepared.index.variables().collect();
         for variable in variables {
             let id = prepared.add(Column::free(variable));
             prepared.free.push((variable, id));
@@ -70,19 +75,31 @@ impl<'a> Prepared<'a> {
         if let Some(id) = self.ids.get(&column) {
             return *id;
         }
-        self.columns.push(Entry { column: column.clone(), plain: None, takes_nothing: None });
-        self.ids.insert(column, self.columns.len() - 1);
+        let id = self.push(Cow::Owned(column.clone()));
+        self.ids.insert(column, id);
+        id
+    }
+
+    fn push(&mut self, column: Cow<'a, Column>) -> PreparedId {
+        self.columns.push(Entry { column, plain: None, takes_nothing: None });
         self.columns.len() - 1
     }
 
     /// A column of a box, joined with what a kind of requests asks of its variable.
     pub fn add_of_kind(&mut self, column: ColumnId, kind: usize, of_kind: Option<&Column>) -> PreparedId {
+        let vocabulary = self.vocabulary;
+        let Some(more) = of_kind else {
+            if let Some(id) = self.own[column] {
+                return id;
+            }
+            let id = self.push(Cow::Borrowed(vocabulary.column(column)));
+            self.own[column] = Some(id);
+            return id;
+        };
         if let Some(id) = self.of_kind.get(&(column, kind)) {
             return *id;
         }
-        let own = self.vocabulary.column(column);
-        let joined = of_kind.map_or_else(|| own.clone(), |more| own.and(more));
-        let id = self.add(joined);
+        let id = self.add(vocabulary.column(column).and(more));
         self.of_kind.insert((column, kind), id);
         id
     }
@@ -96,9 +113,16 @@ impl<'a> Prepared<'a> {
         if let Some(known) = self.columns[id].takes_nothing {
             return Ok(known);
         }
-        let nothing = Bits::none(self.index.cubes.len());
-        let against = Against { vocabulary: self.vocabulary, index: &self.index, alive: &nothing };
-        let found = self.values.of(&self.columns[id].column, against)?.is_empty();
+        let variable = self.columns[id].column.variable;
+        let found = match self.vocabulary.kinds[variable] {
+            // What is found is tried later.
+            Kind::Parts { .. } | Kind::Lines(_) => self.remembered(id, usize::MAX)?.is_empty(),
+            Kind::Numbers(_) | Kind::Words(_) => {
+                let nothing = Bits::none(self.index.cubes.len());
+                let against = Against { vocabulary: self.vocabulary, index: &self.index, alive: &nothing };
+                self.values.of(&self.columns[id].column, against)?.is_empty()
+            }
+        };
         self.columns[id].takes_nothing = Some(found);
         Ok(found)
     }
@@ -118,7 +142,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Some value that the column takes, with the boxes that accept it; nothing when there is none.
-    pub fn some(&mut self, id: PreparedId) -> Result<Option<(Value, Option<Bits>)>, Limit> {
+    pub fn some(&mut self, id: PreparedId) -> Result<Option<Candidate>, Limit> {
         let nothing = Bits::none(self.index.cubes.len());
         Ok(self.against(id, &nothing)?.first().cloned())
     }
@@ -141,7 +165,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Whether only living boxes that ask nothing of the variable accept the value.
-    fn is_least(&self, variable: VariableId, (_, accepting): &(Value, Option<Bits>), alive: &Bits) -> bool {
+    fn is_least(&self, variable: VariableId, (_, accepting): &Candidate, alive: &Bits) -> bool {
         match (accepting, self.index.free(variable)) {
             (Some(accepting), Some(free)) => alive.and(accepting).is_subset(free),
             _ => true,
@@ -175,11 +199,11 @@ impl<'a> Prepared<'a> {
         let values = self.values.of(column, against)?;
         let mut choices: Choices = Vec::with_capacity(values.len());
         for value in values {
-            let accepting = self.index.accepting(column.variable, &value, self.vocabulary).cloned();
+            let accepting = self.index.accepting(column.variable, &value, self.vocabulary);
             choices.push((value, accepting));
         }
         if choices.len() > 1 {
-            choices.sort_by_cached_key(|(_, accepting)| accepting.as_ref().map_or(0, Bits::len));
+            choices.sort_by_cached_key(|(_, accepting)| accepting.as_ref().map_or(0, |boxes| boxes.len()));
         }
         Ok(choices)
     }

@@ -4,8 +4,6 @@
 //! harder to escape. Wanted tests of living boxes therefore need no values of their own; only what the target asks and
 //! what living boxes refuse leads to candidates, and numbers, of which there are finitely many, to all their borders.
 
-use foldhash::{HashMap, HashMapExt};
-
 use crate::bits::Bits;
 use crate::index::Index;
 use crate::kind::{Kind, Shape};
@@ -30,54 +28,29 @@ pub(crate) struct Against<'a> {
     pub alive: &'a Bits,
 }
 
-/// Candidates, and those that were found before.
+/// Candidates, and texts that were found before.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
-    /// What columns take when nothing they meet is refused.
-    plain: HashMap<Column, Vec<Value>>,
     /// Texts by what was asked of them.
     texts: words::Memo,
 }
 
 impl Values {
-    pub fn new() -> Values {
-        Values { plain: HashMap::new(), texts: words::Memo::default() }
-    }
-
     /// The values to try, none at all when the column takes none.
     ///
     /// # Errors
     /// A limit was hit.
     pub fn of(&mut self, column: &Column, against: Against<'_>) -> Result<Vec<Value>, Limit> {
         let Against { vocabulary, index, alive } = against;
-        if let Kind::Numbers(ranges) = &vocabulary.kinds[column.variable] {
-            return Ok(numbers(ranges, column, against));
-        }
         let refused = index.live_refused(column.variable, alive, vocabulary);
-        let found = match &vocabulary.kinds[column.variable] {
-            Kind::Numbers(_) => Vec::new(),
-            Kind::Words(words) => return words::values(words, column, &refused, against, &mut self.texts),
-            _ if refused.is_empty() => {
-                if let Some(known) = self.plain.get(column) {
-                    return Ok(known.clone());
-                }
-                let found = simple(column, &refused, against)?;
-                self.plain.insert(column.clone(), found.clone());
-                found
+        match &vocabulary.kinds[column.variable] {
+            Kind::Numbers(ranges) => Ok(numbers(ranges, column, against)),
+            Kind::Words(words) => words::values(words, column, &refused, against, &mut self.texts),
+            Kind::Parts { domains, together } => {
+                parts::values(domains, *together, column, &refused, vocabulary)
             }
-            _ => simple(column, &refused, against)?,
-        };
-        Ok(found)
-    }
-}
-
-fn simple(column: &Column, refused: &[TestId], against: Against<'_>) -> Result<Vec<Value>, Limit> {
-    match &against.vocabulary.kinds[column.variable] {
-        Kind::Parts { domains, together } => {
-            parts::values(domains, *together, column, refused, against.vocabulary)
+            Kind::Lines(domain) => lines::values(domain, column, &refused, against),
         }
-        Kind::Lines(domain) => lines::values(domain, column, refused, against),
-        Kind::Numbers(_) | Kind::Words(_) => Ok(Vec::new()),
     }
 }
 

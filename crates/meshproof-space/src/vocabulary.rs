@@ -225,6 +225,11 @@ impl Vocabulary {
         &self.columns[id]
     }
 
+    /// Every column.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
     pub fn cube(&self, id: CubeId) -> &Cube {
         &self.cubes[id]
     }

@@ -21,6 +21,8 @@ use crate::units::Unit;
 pub(crate) struct Material<'a> {
     pub options: &'a Options,
     pub depth: Depth,
+    /// Whether a lint is to be run.
+    pub wanted: &'a (dyn Fn(&str) -> bool + Sync),
     pub sources: &'a SourceMap,
     pub files: &'a [File],
     pub units: &'a [Unit],
@@ -32,7 +34,7 @@ pub(crate) struct Material<'a> {
 
 /// Builds the meshes and asks the lints about each, when they are wanted.
 pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
-    let Material { options, depth, sources, files, units, world, unrendered, resources } = material;
+    let Material { options, depth, wanted, sources, files, units, world, unrendered, resources } = material;
     if resources.is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -66,7 +68,8 @@ pub(crate) fn analyse(material: Material<'_>) -> (Vec<Mesh>, Vec<Finding>) {
             let findings = match depth {
                 Depth::Meshes => Vec::new(),
                 Depth::Findings => {
-                    meshproof_lints::run(&meshproof_lints::Context::new(&mesh, sources, &of_mesh))
+                    let ctx = meshproof_lints::Context::new(&mesh, sources, &of_mesh);
+                    meshproof_lints::run_wanted(&ctx, wanted)
                 }
             };
             (mesh, findings)

@@ -10,6 +10,7 @@ use meshproof_resources::Resource;
 use meshproof_source::{Source, SourceId, SourceMap, split_documents};
 use rayon::prelude::*;
 
+use crate::config::LevelSetting;
 use crate::document::{self, Job, skipped};
 use crate::gather::{File, gather};
 use crate::lints;
@@ -92,9 +93,14 @@ pub(crate) fn run(options: &Options, inputs: &[Input], depth: Depth) -> Result<O
     surroundings.operator_namespaces.extend(chart_namespaces(&plan.units, &read.resources, &sources));
     let world = world(options, &skipped, &findings, surroundings);
     let incomplete = world.incomplete.clone();
+    // A lint that is allowed costs nothing, unless a comment names it: then it is told whether the comment is of use.
+    let mut suppressions = read.suppressions;
+    let named: HashSet<String> = suppressions.iter().map(|written| written.lint.clone()).collect();
+    let wanted = |lint: &str| options.levels.get(lint) != Some(LevelSetting::Allow) || named.contains(lint);
     let material = Material {
         options,
         depth,
+        wanted: &wanted,
         sources: &sources,
         files: &plan.files,
         units: &plan.units,
@@ -106,8 +112,8 @@ pub(crate) fn run(options: &Options, inputs: &[Input], depth: Depth) -> Result<O
     findings.extend(of_meshes);
     meshproof_lints::drop_repeated(&mut findings);
     let traced = provenance::trace(options, &mut findings, &plan.units, &sources);
-    let mut suppressions = read.suppressions;
-    suppressions.extend(traced.suppressions);
+    // Of a lint that did not run nobody knows whether a comment in a template is of use.
+    suppressions.extend(traced.suppressions.into_iter().filter(|written| wanted(&written.lint)));
     let (mut kept, mut suppressed) = suppress::apply(&suppressions, findings, &traced.written);
     kept.extend(traced.findings);
     let mut findings: Vec<Finding> =

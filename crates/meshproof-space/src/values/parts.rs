@@ -28,10 +28,13 @@ pub(super) fn values(
         let forms: Vec<&[Part]> = list.iter().flat_map(|test| forms(*test, vocabulary)).collect();
         demands = met(&demands, &forms)?;
     }
-    let mut known: HashSet<Demands> = demands.iter().cloned().collect();
     let mut more: Vec<Vec<Part>> =
         refused.iter().flat_map(|test| forms(*test, vocabulary)).map(<[Part]>::to_vec).collect();
     more.extend(odd_point(domains));
+    let mut known: HashSet<Demands> = HashSet::new();
+    if !more.is_empty() {
+        known.extend(demands.iter().cloned());
+    }
     for form in &more {
         for at in 0..demands.len() {
             let joined = and(&demands[at], form).filter(|joined| !known.contains(joined));
@@ -74,6 +77,9 @@ fn odd_point(domains: &[TextDomain]) -> Option<Vec<Part>> {
 fn met(demands: &[Demands], forms: &[&[Part]]) -> Result<Vec<Demands>, Limit> {
     let mut known: HashSet<Demands> = HashSet::new();
     let mut joined = Vec::new();
+    if let ([demand], [form]) = (demands, forms) {
+        return Ok(and(demand, form).into_iter().collect());
+    }
     for demand in demands {
         for form in forms {
             if let Some(both) = and(demand, form)
