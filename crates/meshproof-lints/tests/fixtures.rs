@@ -73,6 +73,21 @@ fn every_fixture_gives_what_its_comments_say() {
 }
 
 #[test]
+fn a_lint_alone_finds_what_it_finds_beside_the_others() {
+    for (lint, path) in fixtures() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let files = [(path.display().to_string(), &text)];
+        let all = support::short(&support::analyse(&files, &world(&text)));
+        let alone = support::short(&support::analyse_for(&files, &world(&text), |id| id == lint));
+        let own = |id: &&String| id.split(['@', '?', '.']).next() == Some(&lint);
+        assert_eq!(alone.iter().filter(own).count(), alone.len(), "{lint} speaks for another: {alone:?}");
+        let missing: Vec<&String> = all.iter().filter(own).filter(|id| !alone.contains(id)).collect();
+        assert!(missing.is_empty(), "{lint} needs another lint for {missing:?} in {}", path.display());
+        assert!(support::analyse_for(&files, &world(&text), |_| false).findings.is_empty());
+    }
+}
+
+#[test]
 fn errors_about_access_carry_a_proof_and_advice() {
     for (lint, path) in fixtures() {
         let text = std::fs::read_to_string(&path).unwrap();

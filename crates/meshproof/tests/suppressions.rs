@@ -82,3 +82,36 @@ fn allowing_a_lint_on_the_command_line_does_not_make_its_suppressions_unused() {
     let text = format!("# meshproof: allow invalid-object — kept\n{REFUSED}");
     assert_eq!(Project::new(&[("a.yaml", &text)]).check(&["-A", "invalid-object"]).findings(), [""; 0]);
 }
+
+/// A workload that an ALLOW policy without rules closes.
+const CLOSED: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: web, image: web, ports: [{containerPort: 8080}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata:
+  name: closed
+  namespace: shop
+spec:
+  rules:
+  - to: [{operation: {methods: [GET]}}]
+  - to: [{operation: {methods: [GET], paths: [/a]}}]
+";
+
+#[test]
+fn a_comment_about_a_lint_that_is_allowed_still_shows_whether_it_is_of_use() {
+    let named = CLOSED.replace("  - to: [{operation: {methods: [GET], p", "  # meshproof: allow shadowed-rule — kept\n  - to: [{operation: {methods: [GET], p");
+    let all = ["-A", "all", "-W", "unused-suppression", "-W", "shadowed-rule"];
+    assert_eq!(Project::new(&[("a.yaml", CLOSED)]).check(&all).findings(), ["shadowed-rule a.yaml:14"]);
+    let allowed = ["-A", "all", "-W", "unused-suppression"];
+    assert_eq!(Project::new(&[("a.yaml", CLOSED)]).check(&allowed).findings(), [""; 0]);
+    assert_eq!(Project::new(&[("a.yaml", &named)]).check(&allowed).findings(), [""; 0]);
+    let wrong = named.replace("  - to: [{operation: {methods: [GET]}}]\n", "");
+    assert_eq!(
+        Project::new(&[("a.yaml", &wrong)]).check(&allowed).findings(),
+        ["unused-suppression a.yaml:13"]
+    );
+}

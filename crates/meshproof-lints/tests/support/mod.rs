@@ -4,7 +4,7 @@
 
 use meshproof_diagnostics::Finding;
 use meshproof_ir::{BuildOptions, Mesh, ResourceInput};
-use meshproof_lints::{Context, World, run};
+use meshproof_lints::{Context, World, run_wanted};
 use meshproof_resources::{Decoded, decode};
 use meshproof_source::{Origin, SourceMap, split_documents};
 
@@ -18,6 +18,15 @@ pub struct Analysed {
 
 /// Runs every lint over texts, each with a file name.
 pub fn analyse<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)], world: &World) -> Analysed {
+    analyse_for(files, world, |_| true)
+}
+
+/// As [`analyse`], for the lints that are wanted.
+pub fn analyse_for<N: AsRef<str>, T: AsRef<str>>(
+    files: &[(N, T)],
+    world: &World,
+    wanted: impl Fn(&str) -> bool + Sync,
+) -> Analysed {
     let mut sources = SourceMap::new();
     let mut inputs: Vec<ResourceInput> = Vec::new();
     for (name, text) in files {
@@ -39,7 +48,7 @@ pub fn analyse<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)], world: &World) ->
     let mesh = Mesh::build(inputs, &BuildOptions::for_sources(&sources));
     let start = std::time::Instant::now();
     let ctx = Context::new(&mesh, &sources, world);
-    let findings = run(&ctx);
+    let findings = run_wanted(&ctx, wanted);
     let took = start.elapsed();
     Analysed { sources, mesh, findings, took }
 }
