@@ -73,9 +73,11 @@ pub(crate) fn any_case(text: &str) -> impl Iterator<Item = Atom> {
 
 /// Whether the sequence takes the whole text: the set of places where it may stand, character by character.
 fn takes(atoms: &[Atom], text: &[u8]) -> bool {
-    if atoms.len() < 128 {
-        return takes_few(atoms, text);
-    }
+    // The end is a place too.
+    if atoms.len() < 128 { takes_few(atoms, text) } else { takes_many(atoms, text) }
+}
+
+fn takes_many(atoms: &[Atom], text: &[u8]) -> bool {
     let mut places = vec![false; atoms.len() + 1];
     places[0] = true;
     settle(atoms, &mut places);
@@ -385,5 +387,39 @@ impl Search<'_> {
         }
         bytes.reverse();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+
+    use super::*;
+
+    fn atoms(rng: &mut Rng) -> Vec<Atom> {
+        let set = |rng: &mut Rng| Bytes::of(rng.choice([&b"a"[..], b"b", b"ab"]).unwrap_or(b"a"));
+        let mut atoms: Vec<Atom> = (0..rng.usize(0..5))
+            .map(|_| if rng.bool() { Atom::One(set(rng)) } else { Atom::Many(set(rng)) })
+            .collect();
+        if rng.bool() {
+            // What is repeated as a whole stands between its ends.
+            let inside = atoms.len();
+            atoms.insert(0, Atom::Open(inside + 2));
+            atoms.push(Atom::Close(inside + 1));
+        }
+        atoms
+    }
+
+    #[test]
+    fn places_as_bits_are_the_same_places() {
+        let mut rng = Rng::with_seed(7);
+        let mut taken = 0;
+        for _ in 0..20_000 {
+            let atoms = atoms(&mut rng);
+            let text: Vec<u8> = (0..rng.usize(0..7)).map(|_| if rng.bool() { b'a' } else { b'b' }).collect();
+            assert_eq!(takes_few(&atoms, &text), takes_many(&atoms, &text), "{atoms:?} {text:?}");
+            taken += usize::from(takes_few(&atoms, &text));
+        }
+        assert!(taken > 1000, "{taken}");
     }
 }

@@ -103,7 +103,10 @@ spec:
 
 #[test]
 fn a_comment_about_a_lint_that_is_allowed_still_shows_whether_it_is_of_use() {
-    let named = CLOSED.replace("  - to: [{operation: {methods: [GET], p", "  # meshproof: allow shadowed-rule — kept\n  - to: [{operation: {methods: [GET], p");
+    let named = CLOSED.replace(
+        "  - to: [{operation: {methods: [GET], p",
+        "  # meshproof: allow shadowed-rule — kept\n  - to: [{operation: {methods: [GET], p",
+    );
     let all = ["-A", "all", "-W", "unused-suppression", "-W", "shadowed-rule"];
     assert_eq!(Project::new(&[("a.yaml", CLOSED)]).check(&all).findings(), ["shadowed-rule a.yaml:14"]);
     let allowed = ["-A", "all", "-W", "unused-suppression"];
