@@ -258,7 +258,7 @@ fn sets_of_foreign_names() {
     let domain = Domain { foreign: true, ..Domain::default() };
     for (fields, seed) in [(&SOURCES, 50), (&GLOBS, 51)] {
         let world = World { from: Some(fields), to: None, when: &[], actions: DECIDING };
-        run(&world, &[http()], &domain, &Pool::peers(true), 10, seed);
+        run(&world, &[http()], &domain, &Pool::peers(true), 6, seed);
     }
 }
 
