@@ -58,9 +58,8 @@ pub(crate) fn views(
     domain: &Domain,
 ) -> Views {
     let header = Variable::Header(NAME.to_owned());
-    let (Some(of_header), Some(of_remote)) = (tests(&header), tests(&Variable::RemoteIp)) else {
-        return Views::Apart;
-    };
+    let Some(of_header) = tests(&header) else { return Views::Apart };
+    let Some(of_remote) = tests(&Variable::RemoteIp) else { return Views::Apart };
     let Some(entry) = entry(context).filter(|_| !remote_is_source(context, domain.proxy_protocol)) else {
         return Views::Apart;
     };
