@@ -134,6 +134,7 @@ impl Graph<'_> {
             }
             if before == answer.edges.len() && parties.is_none() && question.scope.token.is_none() && is_goal
             {
+                answer.notes.extend(doubtful(place, &here));
                 answer.closed.extend(here);
             }
         }
@@ -231,6 +232,19 @@ impl Graph<'_> {
         told.count = Some(1);
         told
     }
+}
+
+/// Why it is not certain that nobody reaches a place.
+fn doubtful(place: &Place, here: &[Target]) -> Option<String> {
+    let (doubt, first) = (place.doubts.first()?, here.first()?);
+    let others = match here.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} equal ones"),
+    };
+    Some(format!(
+        "that nobody reaches {}:{}{others} hangs on what is not known: {doubt}",
+        first.name, first.port
+    ))
 }
 
 /// The caller is called as the question calls it.

@@ -186,3 +186,111 @@ fn names_that_do_not_exist_are_errors_with_a_suggestion() {
     assert_eq!(from_root(&["reach", "--transitive", &folder]).code, 2);
     assert_eq!(Project::new(&[("README.md", "nothing here\n")]).run(&["reach"]).code, 3);
 }
+
+#[test]
+fn clusters_are_told_apart() {
+    let cluster = |name: &str| format!("{name}={SCENARIOS}/two-clusters/{name}");
+    let ask = |more: &[&str]| {
+        let both = [
+            "reach",
+            "--render",
+            "never",
+            "-o",
+            "json",
+            "--cluster",
+            &cluster("gke"),
+            "--cluster",
+            &cluster("aks"),
+        ];
+        from_root(&[&both, more].concat())
+    };
+    let everything = ask(&[]).json();
+    let edge =
+        everything["edges"].as_array().unwrap().iter().find(|edge| edge["cluster"] == "gke").unwrap().clone();
+    let name = text(&edge["to"]);
+    let near = ask(&["--to", &name, "--to-cluster", "gke"]).json();
+    let edges = near["edges"].as_array().unwrap();
+    assert!(!edges.is_empty() && edges.iter().all(|edge| edge["cluster"] == "gke"), "{near:#}");
+    let nowhere = ask(&["--to", &name, "--to-cluster", "eks"]);
+    assert!(nowhere.code == 2 && nowhere.stderr.contains("the input has"), "{}", nowhere.stderr);
+    assert_eq!(ask(&["--to-cluster", "gke"]).code, 2);
+}
+
+#[test]
+fn missing_namespaces_are_assumed_and_the_assumption_is_told() {
+    let all = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: a, image: a, ports: [{containerPort: 8080}]}]}\n---\n\
+        apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: none, namespace: shop}\nspec: {}\n";
+    let project = Project::new(&[("a.yaml", all)]);
+    let ask =
+        |more: &[&str]| project.run(&[&["reach", "--to", "shop/web", "-o", "json"], more].concat()).json();
+    let with_sidecars = ask(&[]);
+    assert_eq!(with_sidecars["closed"].as_array().unwrap().len(), 1, "{with_sidecars:#}");
+    assert!(text(&with_sidecars["notes"][0]).contains("--assume says otherwise"), "{with_sidecars:#}");
+    let without = ask(&["--assume", "none"]);
+    let edge = &without["edges"][0];
+    assert_eq!((&edge["transport"], &edge["certain"]), (&"plaintext".into(), &true.into()), "{without:#}");
+    let unknown = ask(&["--assume", "unknown"]);
+    let note = text(&unknown["notes"][0]);
+    assert!(
+        note.starts_with("that nobody reaches shop/web:8080 hangs on what is not known: "),
+        "{unknown:#}"
+    );
+}
+
+#[test]
+fn holders_of_tokens_are_callers() {
+    let more = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt, namespace: shop}\nspec: {selector: {matchLabels: {app: web}}, jwtRules: [{issuer: https://issuer.example, jwksUri: https://issuer.example/keys}]}\n---\n\
+        apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users, namespace: shop}\nspec: {selector: {matchLabels: {app: web}}, rules: [{from: [{source: {requestPrincipals: [\"https://issuer.example/*\"]}}], to: [{operation: {paths: [/me]}}]}]}\n";
+    let project = chain(more);
+    let ask = |token: &str| project.run(&["reach", "--token", token, "-o", "json"]).json();
+    let told = ask("https://issuer.example/alice");
+    let edges = told["edges"].as_array().unwrap();
+    assert!(!edges.is_empty(), "{told:#}");
+    for edge in edges {
+        assert_eq!(
+            (&edge["to"], &edge["tokens"][0]),
+            (&"shop/web".into(), &"token of https://issuer.example".into())
+        );
+        assert_eq!(edge["requests"][0], "anything on /me");
+        assert_eq!(edge["witness"]["claims"]["iss"], "https://issuer.example", "{edge:#}");
+    }
+    assert_eq!(ask("https://other.example")["edges"], serde_json::json!([]));
+    let graph = project.run(&["graph", "-o", "json", "--token", "https://issuer.example"]).json();
+    let nodes = graph["nodes"].as_array().unwrap();
+    let kinds: Vec<String> =
+        nodes.iter().map(|node| format!("{}: {}", text(&node["kind"]), text(&node["label"]))).collect();
+    assert_eq!(kinds, ["workload: web", "token: token of https://issuer.example"]);
+}
+
+#[test]
+fn what_gets_through_a_gateway_is_told() {
+    let more = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: edge, namespace: istio-system}\nspec: {selector: {matchLabels: {istio: ingressgateway}}, rules: [{to: [{operation: {paths: [\"/shop/*\", /health]}}]}]}\n---\n\
+        apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no, namespace: shop}\nspec: {selector: {matchLabels: {app: web}}, action: DENY, rules: [{to: [{operation: {paths: [\"/shop/admin*\"]}}]}]}\n";
+    let told = chain(more)
+        .run(&["reach", "--transitive", "--from", "plaintext", "--to", "shop/web:8080", "-o", "json"])
+        .json();
+    let through = &told["paths"][0]["through"][0];
+    assert_eq!(
+        (&through["first"], &through["last"], &through["certain"]),
+        (&0.into(), &1.into(), &true.into())
+    );
+    assert_eq!(
+        through["requests"],
+        serde_json::json!(["anything on /shop/*, /health but not /shop/admin* at host shop.example"])
+    );
+    let path = |at: usize| text(&told["paths"][0]["hops"][at]["witness"]["path"]);
+    assert_eq!(path(0), path(1));
+    // Nothing gets through where the two have nothing in common.
+    let closed = more.replace("paths: [\"/shop/*\", /health]", "paths: [\"/shop/admin/*\"]");
+    let told = chain(&closed).run(&[
+        "reach",
+        "--transitive",
+        "--from",
+        "plaintext",
+        "--to",
+        "shop/web:8080",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(stations(&told.json()), [] as [&str; 0]);
+}
