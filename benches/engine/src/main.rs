@@ -43,6 +43,60 @@ fn percentiles(times: &[u64], clock: u64) -> String {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => figures(),
+        ["compile", count, file] => {
+            let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
+            let bytes = made(&rules);
+            println!("{}", bytes.len());
+            std::fs::write(file, bytes).expect("written");
+        }
+        ["count", count, file] => {
+            let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
+            counted(&rules, &std::fs::read(file).expect("a table"));
+        }
+        _ => println!("engine-bench [compile RULES FILE | count RULES FILE]"),
+    }
+}
+
+fn made(rules: &Rules) -> Vec<u8> {
+    table(&Decodes::new(rules).policies(), &context(), ReportOrder::Name).expect("a table")
+}
+
+/// What callgrind counts, by the names of the functions.
+fn counted(rules: &Rules, bytes: &[u8]) {
+    let table = opened(bytes);
+    let cases = rules.cases(REQUESTS, &mut Rng::with_seed(2));
+    let mut context = Context::for_table(&table);
+    for case in &cases {
+        prepared(&table, case, &mut context);
+        black_box(decided(&table, case, &context));
+        black_box(scanned(rules, case));
+    }
+}
+
+#[inline(never)]
+fn opened(bytes: &[u8]) -> Table<'_> {
+    Table::open(bytes).expect("opens")
+}
+
+#[inline(never)]
+fn prepared(table: &Table<'_>, case: &Case, context: &mut Context) {
+    table.prepare(&connection(case, &[case.name.as_bytes()]), context);
+}
+
+#[inline(never)]
+fn decided(table: &Table<'_>, case: &Case, context: &Context) -> bool {
+    table.decide(context, case).is_allowed()
+}
+
+#[inline(never)]
+fn scanned(rules: &Rules, case: &Case) -> bool {
+    scan::allows(rules, case)
+}
+
+fn figures() {
     let clock = clock();
     println!("the clock costs {clock} ns, which is taken off; p50 / p99 in ns per request\n");
     println!(

@@ -111,7 +111,6 @@ struct Spread<'a, 't, const N: usize> {
 }
 
 impl<'t, const N: usize> Gather<'t> for Spread<'_, 't, N> {
-    #[inline(always)]
     fn add(&mut self, side: Side, set: RowSet<'t>) {
         if side == Side::Refused {
             self.refused.get_mut(self.refusals).into_iter().for_each(|to| *to = set);
@@ -149,7 +148,6 @@ impl<'t, const N: usize> Spread<'_, 't, N> {
     }
 
     /// Adds what is left to a context.
-    #[inline(always)]
     fn add_to(&self, context: &mut Context) {
         for (at, touched) in self.touched.iter().enumerate().take(N / GROUP_WORDS) {
             let before = context.words_left();
@@ -191,6 +189,7 @@ impl Table<'_> {
         match count {
             0..=16 => self.narrow_all::<16>(rest, 0, &source, context),
             17..=64 => self.narrow_all::<64>(rest, 0, &source, context),
+            65..=192 => self.narrow_all::<192>(rest, 0, &source, context),
             _ => {
                 (0..count)
                     .step_by(512)
@@ -201,7 +200,6 @@ impl Table<'_> {
     }
 
     /// The rows of a window that the first attribute leaves; it is that of the names of the peer where there is one.
-    #[inline(always)]
     fn spread<const N: usize>(&self, from: usize, source: &impl Source, context: &mut Context) {
         let sets = &self.store.sets;
         let mut spread = Spread::<N> {
@@ -232,7 +230,6 @@ impl Table<'_> {
     }
 
     /// Asks the other attributes of the connection about the words from `start` on.
-    #[inline(always)]
     fn narrow_all<const N: usize>(
         &self,
         rest: &[Dimension<'_>],
@@ -241,8 +238,9 @@ impl Table<'_> {
         context: &mut Context,
     ) {
         let mut left = Survivors::<N>::load(context.live(), start);
+        let mut room = left.room();
         for dimension in rest {
-            if !left.narrow(self, context.live(), dimension, source) {
+            if !room.narrow(self, context.live(), dimension, source) {
                 break;
             }
         }

@@ -220,7 +220,6 @@ impl<'t> Table<'t> {
     }
 
     /// The first rules that match.
-    #[inline(always)]
     fn hits(&self, context: &Context, request: &impl RequestAttributes, asked: Asked) -> Hits {
         let source = OfRequest { request, joins_headers: self.joins_headers };
         let live = context.live();
@@ -230,6 +229,7 @@ impl<'t> Table<'t> {
             0 => {}
             1..=16 => self.settle::<16>(live, 0, &source, asked, &mut hits),
             17..=64 => self.settle::<64>(live, 0, &source, asked, &mut hits),
+            65..=192 => self.settle::<192>(live, 0, &source, asked, &mut hits),
             _ => {
                 for start in (0..count).step_by(512) {
                     self.settle::<512>(live, start, &source, asked, &mut hits);
@@ -240,7 +240,6 @@ impl<'t> Table<'t> {
     }
 
     /// Asks the attributes about the words from `start` on, and keeps the first rules of those that are left.
-    #[inline(always)]
     fn settle<const N: usize>(
         &self,
         live: Live<'_>,
@@ -253,14 +252,15 @@ impl<'t> Table<'t> {
         if self.custom_end != 0 {
             left.keep(asked.from, asked.end);
         }
+        let mut room = left.room();
         let first = self.driver.filter(|_| live.masks.len() > FEW);
         if let Some(driver) = first.and_then(|at| self.request.get(at))
-            && !left.narrow(self, live, driver, source)
+            && !room.narrow(self, live, driver, source)
         {
             return;
         }
         for (at, dimension) in self.request.iter().enumerate() {
-            if first != Some(at) && !left.narrow(self, live, dimension, source) {
+            if first != Some(at) && !room.narrow(self, live, dimension, source) {
                 return;
             }
         }

@@ -30,7 +30,6 @@ pub(crate) struct Dimension<'t> {
 
 impl<'t> Dimension<'t> {
     /// Visits the sets that a connection leads to.
-    #[inline(always)]
     pub fn of_connection(&self, store: &Store<'t>, connection: &Connection<'_>, to: &mut impl Gather<'t>) {
         match self.attribute {
             Attribute::Peer => {
@@ -52,7 +51,6 @@ impl<'t> Dimension<'t> {
     }
 
     /// Visits the sets that a request leads to.
-    #[inline(always)]
     pub fn of_request(
         &self,
         store: &Store<'t>,
@@ -91,7 +89,6 @@ impl<'t> Dimension<'t> {
         self.name.split_once('\0').unwrap_or((self.name, ""))
     }
 
-    #[inline(always)]
     fn optional(&self, store: &Store<'t>, text: Option<&[u8]>, to: &mut impl Gather<'t>) {
         if let Some(text) = text {
             self.text(store, text, to);
@@ -99,7 +96,6 @@ impl<'t> Dimension<'t> {
     }
 
     /// A text that is there.
-    #[inline(always)]
     fn text(&self, store: &Store<'t>, text: &[u8], to: &mut impl Gather<'t>) {
         for index in &self.indexes {
             let part = if index.view == View::Path { without_query(text) } else { text };
@@ -107,7 +103,6 @@ impl<'t> Dimension<'t> {
         }
     }
 
-    #[inline(always)]
     fn record(&self, store: &Store<'t>, find: impl Fn(&Index<'t>) -> Option<u32>, to: &mut impl Gather<'t>) {
         if let Some(record) = self.indexes.first().and_then(find) {
             store.entry(record, Value::default(), to);
@@ -116,7 +111,6 @@ impl<'t> Dimension<'t> {
 
     /// A name of the peer. Names of workloads are looked up whole and in parts. Of every other name there is what it is
     /// as a whole, and tests of its parts, test by test.
-    #[inline(always)]
     fn peer(&self, store: &Store<'t>, name: &[u8], to: &mut impl Gather<'t>) {
         let whole = self.indexes.first().filter(|index| index.view == View::Whole);
         let principal = name.strip_prefix(SCHEME);

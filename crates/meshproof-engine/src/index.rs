@@ -103,7 +103,6 @@ impl<'t> Store<'t> {
     }
 
     /// Visits the sets that a text of the view leads to. `value` is what its tests look at.
-    #[inline(always)]
     pub fn look_up(&self, index: &Index<'t>, text: &[u8], value: Value<'_>, to: &mut impl Gather<'t>) {
         if !self.look_up_whole(index, text, value, to) {
             self.look_beside(index, text, value, to);
@@ -111,7 +110,6 @@ impl<'t> Store<'t> {
     }
 
     /// Visits the sets that the text as a whole leads to. Tells whether nothing else of the view can match.
-    #[inline(always)]
     pub fn look_up_whole(
         &self,
         index: &Index<'t>,
@@ -126,7 +124,6 @@ impl<'t> Store<'t> {
     }
 
     /// Visits the sets that the text leads to by how it begins and ends, and by being there.
-    #[inline(always)]
     pub fn look_beside(&self, index: &Index<'t>, text: &[u8], value: Value<'_>, to: &mut impl Gather<'t>) {
         for affixes in [&index.prefixes, &index.suffixes] {
             if let Some(record) = affixes.longest(text, &self.entries) {
@@ -142,14 +139,12 @@ impl<'t> Store<'t> {
     }
 
     /// Visits the sets of an entry.
-    #[inline(always)]
     pub fn entry(&self, entry: u32, value: Value<'_>, to: &mut impl Gather<'t>) {
         let (_, record) = self.entries.text(entry);
         self.visit(record, value, to);
     }
 
     /// Visits the sets that stand behind the text of an entry, and tells whether they are complete.
-    #[inline(always)]
     pub fn visit(&self, record: usize, value: Value<'_>, to: &mut impl Gather<'t>) -> bool {
         let mut reader = Reader::new(self.entries.bytes, record);
         loop {
@@ -178,7 +173,6 @@ impl<'t> Store<'t> {
         }
     }
 
-    #[inline(always)]
     fn visit_counted(
         &self,
         reader: &mut Reader<'t>,
@@ -206,7 +200,6 @@ impl<'t> Store<'t> {
     }
 
     /// Visits the sets of a test if the value passes it.
-    #[inline(always)]
     pub fn test(&self, test: u32, value: Value<'_>, to: &mut impl Gather<'t>) {
         let placed = self.tests.get(test, &self.sets);
         let sets = [placed.wanted, placed.refused];

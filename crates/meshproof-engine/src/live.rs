@@ -60,13 +60,20 @@ pub(crate) struct Survivors<const N: usize> {
     count: usize,
     words: [u32; N],
     masks: [u64; N],
+    /// Room for what the sets of a value come to: rows that want it, and that refuse it.
+    wanted: [u64; N],
+    refused: [u64; N],
 }
+
+/// Up to so many words it is worth the while to see first whether a row looks at an attribute at all.
+const FEW: usize = 32;
 
 impl<const N: usize> Survivors<N> {
     /// The words from the place `start` on.
     #[inline(always)]
     pub fn load(live: Live<'_>, start: usize) -> Survivors<N> {
-        let mut loaded = Survivors { start, count: 0, words: [0; N], masks: [0; N] };
+        let mut loaded =
+            Survivors { start, count: 0, words: [0; N], masks: [0; N], wanted: [0; N], refused: [0; N] };
         let masks = live.masks.get(start..).unwrap_or_default();
         loaded.count = masks.len().min(N);
         loaded.masks.iter_mut().zip(masks).for_each(|(to, mask)| *to = *mask);
@@ -89,9 +96,31 @@ impl<const N: usize> Survivors<N> {
         }
     }
 
-    /// Keeps the rows that the attribute satisfies, and tells whether any is left. Nothing is looked up when no row looks
-    /// at it.
-    #[inline(always)]
+    /// The words that are there, to be narrowed: code that is the same however many there may be.
+    pub fn room(&mut self) -> Room<'_> {
+        let Survivors { start, count, words, masks, wanted, refused } = self;
+        Room {
+            start: *start,
+            words: words.get(..*count).unwrap_or_default(),
+            masks: masks.get_mut(..*count).unwrap_or_default(),
+            wanted: wanted.get_mut(..*count).unwrap_or_default(),
+            refused: refused.get_mut(..*count).unwrap_or_default(),
+        }
+    }
+}
+
+/// The words of [`Survivors`].
+pub(crate) struct Room<'a> {
+    start: usize,
+    words: &'a [u32],
+    masks: &'a mut [u64],
+    wanted: &'a mut [u64],
+    refused: &'a mut [u64],
+}
+
+impl Room<'_> {
+    /// Keeps the rows that the attribute satisfies, and tells whether any is left. Where words are few, nothing is looked
+    /// up when no row looks at it.
     pub fn narrow(
         &mut self,
         table: &Table<'_>,
@@ -99,35 +128,47 @@ impl<const N: usize> Survivors<N> {
         dimension: &Dimension<'_>,
         source: &impl Source,
     ) -> bool {
-        let Survivors { start, count, words, masks } = self;
+        let Room { start, words, masks, wanted, refused } = self;
         let sets = &table.store.sets;
-        let columns = |word: u32| {
-            let block = sets.block(word);
-            (block.at(dimension.wanting), dimension.refusing.map_or(0, |column| block.at(column)))
+        let (columns, stride) = (sets.columns, sets.stride);
+        let wanting = |word: u32| columns.at(place(word).wrapping_mul(stride).wrapping_add(dimension.wanting));
+        let refusing = |word: u32| {
+            let at = |column: usize| columns.at(place(word).wrapping_mul(stride).wrapping_add(column));
+            dimension.refusing.map_or(0, at)
         };
-        let (mut any, mut looking) = (0, 0);
-        for (word, mask) in words.iter().zip(masks.iter()).take(*count) {
-            if *mask != 0 {
-                let (wanting, refusing) = columns(*word);
+        if words.len() <= FEW {
+            let (mut any, mut looking) = (0, 0);
+            for (word, mask) in words.iter().zip(masks.iter()).filter(|(_, mask)| **mask != 0) {
                 any |= mask;
-                looking |= mask & (wanting | refusing);
+                looking |= mask & (wanting(*word) | refusing(*word));
+            }
+            if looking == 0 {
+                return any != 0;
             }
         }
-        if looking == 0 {
-            return any != 0;
+        wanted.fill(0);
+        if dimension.refusing.is_some() {
+            refused.fill(0);
         }
-        let mut sums =
-            Sums { live, start: *start, count: *count, words, masks, sets, wanted: [0; N], refused: [0; N] };
+        let mut sums = Sums {
+            live,
+            start: *start,
+            words,
+            masks: &**masks,
+            sets,
+            wanted: &mut **wanted,
+            refused: &mut **refused,
+        };
         source.visit(dimension, &table.store, &mut sums);
-        let Sums { wanted, refused, .. } = sums;
         let mut left = 0;
-        let satisfied = wanted.iter().zip(&refused);
-        for ((word, mask), (wanted, refused)) in
-            words.iter().zip(masks.iter_mut()).zip(satisfied).take(*count)
-        {
+        if dimension.refusing.is_some() {
+            for (mask, refused) in masks.iter_mut().zip(refused.iter()) {
+                *mask &= !refused;
+            }
+        }
+        for ((word, mask), wanted) in words.iter().zip(masks.iter_mut()).zip(wanted.iter()) {
             if *mask != 0 {
-                let (wanting, _) = columns(*word);
-                *mask &= (wanted | !wanting) & !refused;
+                *mask &= wanted | !wanting(*word);
                 left |= *mask;
             }
         }
@@ -136,48 +177,45 @@ impl<const N: usize> Survivors<N> {
 }
 
 /// What the sets of a value come to, for the words in question.
-struct Sums<'a, 't, const N: usize> {
+struct Sums<'a, 't> {
     live: Live<'a>,
     start: usize,
-    count: usize,
-    words: &'a [u32; N],
-    masks: &'a [u64; N],
+    words: &'a [u32],
+    masks: &'a [u64],
     sets: &'a Sets<'t>,
-    wanted: [u64; N],
-    refused: [u64; N],
+    wanted: &'a mut [u64],
+    refused: &'a mut [u64],
 }
 
-impl<const N: usize> Sums<'_, '_, N> {
+impl Sums<'_, '_> {
     /// The place of a word here.
     #[inline(always)]
     fn place_of(&self, word: u32) -> Option<usize> {
-        self.live.place_of(word).map(|at| at.wrapping_sub(self.start)).filter(|at| *at < self.count)
+        self.live.place_of(word).map(|at| at.wrapping_sub(self.start))
     }
 }
 
-impl<'t, const N: usize> Gather<'t> for Sums<'_, 't, N> {
-    #[inline(always)]
+impl<'t> Gather<'t> for Sums<'_, 't> {
     fn add(&mut self, side: Side, set: RowSet<'t>) {
         match set {
             RowSet::Rows(bytes) => {
                 for row in Rows::of(bytes) {
                     if let Some(at) = self.place_of(row / 64) {
-                        let sums = if side == Side::Wanted { &mut self.wanted } else { &mut self.refused };
+                        let sums = if side == Side::Wanted { &mut *self.wanted } else { &mut *self.refused };
                         sums.get_mut(at).into_iter().for_each(|sum| *sum |= bit(row));
                     }
                 }
             }
             RowSet::Column(column) => {
-                let sums = if side == Side::Wanted { &mut self.wanted } else { &mut self.refused };
-                for ((word, mask), sum) in self.words.iter().zip(self.masks).zip(sums).take(self.count) {
-                    if *mask != 0 {
-                        *sum |= self.sets.block(*word).at(column);
-                    }
+                let sums = if side == Side::Wanted { &mut *self.wanted } else { &mut *self.refused };
+                let (columns, stride) = (self.sets.columns, self.sets.stride);
+                for (word, sum) in self.words.iter().zip(sums) {
+                    *sum |= columns.at(place(*word).wrapping_mul(stride).wrapping_add(column));
                 }
             }
             RowSet::Groups(groups, rows) => {
-                let sums = if side == Side::Wanted { &mut self.wanted } else { &mut self.refused };
-                for ((word, mask), sum) in self.words.iter().zip(self.masks).zip(sums).take(self.count) {
+                let sums = if side == Side::Wanted { &mut *self.wanted } else { &mut *self.refused };
+                for ((word, mask), sum) in self.words.iter().zip(self.masks).zip(sums) {
                     let group = Group(groups.at(place(*word) / GROUP_WORDS));
                     let bit = word % GROUP_WORDS as u32;
                     if *mask != 0 && group.bits() >> bit & 1 != 0 {
@@ -188,7 +226,6 @@ impl<'t, const N: usize> Gather<'t> for Sums<'_, 't, N> {
         }
     }
 
-    #[inline(always)]
     fn cares(&self, set: RowSet<'t>) -> bool {
         match set {
             RowSet::Rows(bytes) => Rows::of(bytes).any(|row| {

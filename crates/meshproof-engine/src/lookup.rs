@@ -74,7 +74,6 @@ pub fn start(hash: u64, count: u32) -> u32 {
 
 impl<'t> Slots<'t> {
     /// The entry of the text, by the place of what it leads to.
-    #[inline(always)]
     pub fn find(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
         let count = self.slots.len();
         if count == 0 || text.len() > LONGEST {
@@ -129,7 +128,6 @@ impl<'t> Affixes<'t> {
     }
 
     /// The longest known affix of the text, by the place of what it leads to.
-    #[inline(always)]
     pub fn longest(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
         if self.lengths.len() <= FILTER {
             return None;

@@ -92,7 +92,7 @@ impl<'t> Sets<'t> {
     }
 
     /// The words from `from` up to `end` that the set reaches, each with its rows; a word may come several times.
-    #[inline(always)]
+    #[inline]
     pub fn each(&self, set: RowSet<'t>, from: usize, end: usize, mut visit: impl FnMut(usize, u64)) {
         match set {
             RowSet::Rows(bytes) => {
