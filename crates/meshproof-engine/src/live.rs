@@ -131,7 +131,8 @@ impl Room<'_> {
         let Room { start, words, masks, wanted, refused } = self;
         let sets = &table.store.sets;
         let (columns, stride) = (sets.columns, sets.stride);
-        let wanting = |word: u32| columns.at(place(word).wrapping_mul(stride).wrapping_add(dimension.wanting));
+        let wanting =
+            |word: u32| columns.at(place(word).wrapping_mul(stride).wrapping_add(dimension.wanting));
         let refusing = |word: u32| {
             let at = |column: usize| columns.at(place(word).wrapping_mul(stride).wrapping_add(column));
             dimension.refusing.map_or(0, at)
