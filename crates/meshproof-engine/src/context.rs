@@ -61,6 +61,9 @@ impl Context {
     /// Drops the words that nothing is left of.
     fn compact(&mut self) {
         let (groups, masks) = self.live.split_at_mut(self.groups);
+        if masks.iter().all(|mask| *mask != 0) {
+            return;
+        }
         let (mut from, mut to) = (0, 0);
         for group in groups {
             let (mut bits, before) = (Group(*group).bits(), to);
@@ -149,7 +152,9 @@ impl<'t, const N: usize> Spread<'_, 't, N> {
 
     /// Adds what is left to a context.
     fn add_to(&self, context: &mut Context) {
-        for (at, touched) in self.touched.iter().enumerate().take(N / GROUP_WORDS) {
+        // The last window reaches behind the last group.
+        let groups = context.groups.saturating_sub(self.from / GROUP_WORDS).min(N / GROUP_WORDS);
+        for (at, touched) in self.touched.iter().enumerate().take(groups) {
             let before = context.words_left();
             let (mut bits, mut rest) = (0u32, *touched);
             while rest != 0 {
@@ -161,9 +166,7 @@ impl<'t, const N: usize> Spread<'_, 't, N> {
                     context.live.push(mask);
                 }
             }
-            // The last window reaches behind the last group.
-            let group = self.from / GROUP_WORDS + at;
-            if let Some(group) = context.live.get_mut(group).filter(|_| group < context.groups) {
+            if let Some(group) = context.live.get_mut(self.from / GROUP_WORDS + at) {
                 *group = u64::from(bits) | (before as u64) << 32;
             }
         }
@@ -176,10 +179,10 @@ impl Table<'_> {
         context.reset(self);
         let source = OfConnection(connection);
         let words = self.store.sets.words;
-        if words <= 64 {
-            self.spread::<64>(0, &source, context);
-        } else {
-            (0..words).step_by(512).for_each(|from| self.spread::<512>(from, &source, context));
+        match words {
+            0..=64 => self.spread::<64>(0, &source, context),
+            65..=256 => self.spread::<256>(0, &source, context),
+            _ => (0..words).step_by(512).for_each(|from| self.spread::<512>(from, &source, context)),
         }
         let rest = self.connection.get(1..).unwrap_or_default();
         if rest.is_empty() {

@@ -77,7 +77,19 @@ impl<const N: usize> Survivors<N> {
         let masks = live.masks.get(start..).unwrap_or_default();
         loaded.count = masks.len().min(N);
         loaded.masks.iter_mut().zip(masks).for_each(|(to, mask)| *to = *mask);
-        loaded.words.iter_mut().zip(live.words().skip(start)).for_each(|(to, word)| *to = word);
+        if start > 0 {
+            loaded.words.iter_mut().zip(live.words().skip(start)).for_each(|(to, word)| *to = word);
+            return loaded;
+        }
+        let mut words = loaded.words.iter_mut();
+        for (at, group) in live.groups.iter().enumerate() {
+            for word in Bits(Group(*group).bits(), at) {
+                match words.next() {
+                    Some(to) => *to = word,
+                    None => return loaded,
+                }
+            }
+        }
         loaded
     }
 
