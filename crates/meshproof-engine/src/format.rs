@@ -91,8 +91,12 @@ pub const DRIVER: u32 = 2;
 /// Of numbers behind view and fold: borders of ports or IPv4 addresses (place and count in `BORDERS`), the place of their
 /// entries there, borders of IPv6 addresses (two, in `WIDE_BORDERS`), the place of their entries.
 pub const INDEX: usize = 16;
-/// Numbers of a filter: how many bytes of a text are looked at, then a bit for each eight bits of their hash.
-pub const FILTER: usize = 9;
+/// Numbers of a filter: how many bytes of a text are looked at, a bit for each eight bits of their hash, and the byte with
+/// which all prefixes end, or all suffixes begin; zero where they have none in common, and then shorter texts announce
+/// longer ones.
+pub const FILTER: usize = 10;
+/// Where that byte stands.
+pub const BOUNDARY: usize = 9;
 
 /// The first byte of what an entry leads to, behind its text (a shared start, its length, its own bytes). Nothing else of
 /// the view can match.

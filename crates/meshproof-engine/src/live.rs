@@ -163,15 +163,7 @@ impl Room<'_> {
         if dimension.refusing.is_some() {
             refused.fill(0);
         }
-        let mut sums = Sums {
-            live,
-            start: *start,
-            words,
-            masks: &**masks,
-            sets,
-            wanted: &mut **wanted,
-            refused: &mut **refused,
-        };
+        let mut sums = Sums { live, start: *start, words, masks, sets, wanted, refused };
         source.visit(dimension, &table.store, &mut sums);
         let mut left = 0;
         if dimension.refusing.is_some() {

@@ -1,7 +1,7 @@
 //! Look-up tables of texts: a whole text, the longest known prefix, the longest known suffix.
 
 use crate::bytes::{Reader, U32s, place};
-use crate::format::{FILTER, LONGEST, MARKER, MOST_PROBES, filter_bit, slot};
+use crate::format::{BOUNDARY, FILTER, LONGEST, MARKER, MOST_PROBES, filter_bit, slot};
 use crate::hash::{equals, hash};
 use crate::pool::{Pool, Starts};
 
@@ -111,7 +111,9 @@ impl<'t> Slots<'t> {
 
 /// Prefixes or suffixes. Their lengths are searched by halves (Waldvogel and others, 1997): where a text of the middle
 /// length is known, only longer ones can be better, and each text is announced at the lengths that lead to it. A filter
-/// of the bytes at the end that they all have says of most texts that none is known.
+/// of the bytes at the end that they all have says of most texts that none is known. Where all of them end (or begin) with
+/// the same byte, as paths do with a slash, only places with that byte are tried, from the longest on, and nothing is
+/// announced.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Affixes<'t> {
     pub slots: Slots<'t>,
@@ -137,6 +139,9 @@ impl<'t> Affixes<'t> {
         if self.lengths.at(1 + number) >> bit & 1 == 0 {
             return None;
         }
+        if let Some(boundary) = u8::try_from(self.lengths.at(BOUNDARY)).ok().filter(|byte| *byte != 0) {
+            return self.longest_at(boundary, text, entries);
+        }
         let (mut low, mut high) = (FILTER, self.lengths.len());
         let mut best = None;
         while low < high {
@@ -148,5 +153,23 @@ impl<'t> Affixes<'t> {
             }
         }
         best
+    }
+
+    /// Tries the places of a byte that every affix has at its inner end.
+    fn longest_at(&self, boundary: u8, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
+        let mut last = self.lengths.len();
+        while last > FILTER {
+            // The longest length left, and the longest part of the text that is not longer.
+            last -= 1;
+            let length = place(self.lengths.at(last));
+            let Some(part) = self.part(text, length) else { continue };
+            let inner = if self.is_suffix { part.first() } else { part.last() };
+            if inner == Some(&boundary)
+                && let Some(record) = self.slots.find(part, entries)
+            {
+                return Some(record);
+            }
+        }
+        None
     }
 }

@@ -455,6 +455,7 @@ impl<'t> Starts<'_, 't> {
                 )?;
                 let lengths = store.lengths.range(place(number(run)), place(number(run + 1)));
                 check(lengths.len() == 0 || lengths.len() > FILTER, "a filter without lengths", at)?;
+                check(lengths.at(format::BOUNDARY) <= u8::MAX.into(), "an unknown boundary", at)?;
                 let real = lengths.range(FILTER, lengths.len().saturating_sub(FILTER));
                 check(ascends(real.iter()), "lengths do not ascend", at)?;
             }

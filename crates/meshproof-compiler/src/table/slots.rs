@@ -1,6 +1,6 @@
 //! Look-up tables of texts.
 
-use meshproof_engine::format::{FILTER, MOST_PROBES, filter_bit};
+use meshproof_engine::format::{BOUNDARY, FILTER, MOST_PROBES, filter_bit};
 use meshproof_engine::{hash, start};
 
 use super::Uncompiled;
@@ -56,11 +56,13 @@ pub(super) fn filter<'t>(
     texts: impl Iterator<Item = &'t Vec<u8>>,
     lengths: &[usize],
     is_suffix: bool,
+    boundary: Option<u8>,
 ) -> Vec<u32> {
     let Some(shortest) = lengths.first() else { return Vec::new() };
     let reach = (*shortest).min(8);
     let mut numbers = vec![0; FILTER];
     numbers[0] = reach as u32;
+    numbers[BOUNDARY] = boundary.map_or(0, u32::from);
     for text in texts {
         let part = if is_suffix { &text[text.len() - reach..] } else { &text[..reach] };
         let (number, bit) = filter_bit(hash(part, false));
@@ -68,4 +70,11 @@ pub(super) fn filter<'t>(
     }
     numbers.extend(lengths.iter().map(|length| *length as u32));
     numbers
+}
+
+/// The byte with which all prefixes end, or all suffixes begin, if it is one that parts texts.
+pub(super) fn boundary<'t>(texts: impl Iterator<Item = &'t Vec<u8>>, is_suffix: bool) -> Option<u8> {
+    let mut inner = texts.map(|text| if is_suffix { text.first() } else { text.last() });
+    let first = *inner.next()??;
+    (b"/.:-".contains(&first) && inner.all(|byte| byte == Some(&first))).then_some(first)
 }

@@ -7,7 +7,7 @@ use meshproof_engine::format::NONE;
 use super::Uncompiled;
 use super::links::{Entries, Links};
 use super::set::{SetId, SetStore};
-use super::slots::{Slot, filter, lay_out, slot};
+use super::slots::{Slot, boundary, filter, lay_out, slot};
 use super::test::{Key, Placement};
 
 /// Tests of one view, by what leads to them.
@@ -182,8 +182,11 @@ fn affixes(
         known.insert(text, entry);
         slots.push(slot(text, entry));
     }
-    add_markers(&mut slots, texts, &known, lengths, part, entries)?;
-    Ok((lay_out(&slots)?, filter(texts.keys(), lengths, is_suffix)))
+    let boundary = boundary(texts.keys(), is_suffix);
+    if boundary.is_none() {
+        add_markers(&mut slots, texts, &known, lengths, part, entries)?;
+    }
+    Ok((lay_out(&slots)?, filter(texts.keys(), lengths, is_suffix, boundary)))
 }
 
 /// The search for the longest affix halves the lengths; a text is announced at every length where it has to go on.
