@@ -250,13 +250,19 @@ impl<'m> Drawing<'_, 'm> {
         }
         let general = probes_of_somebody(alternative);
         let is_open = found.unnamed || !found.complete;
-        if !is_open && !clients.elsewhere {
+        if !is_open && !clients.elsewhere && !clients.internet {
             return Verdict::Nobody;
         }
+        let asks = alternative.peers.asks_for_identity()
+            || chain.refusing.iter().any(|refusing| refusing.peers.asks_for_identity());
         match chain.passing(&[general]).pop() {
             Some(Ok(Some(_))) if is_open => {
                 Verdict::Perhaps("which clients have an identity that passes".to_owned())
             }
+            Some(Ok(Some(_))) if clients.internet => match asks {
+                true => Verdict::Perhaps("which identities client certificates have".to_owned()),
+                false => Verdict::Somebody(None),
+            },
             // All workloads that meet the tests were tried; it takes an account that runs elsewhere.
             Some(Ok(Some(_))) => Verdict::Elsewhere,
             Some(Err(limit)) => Verdict::Perhaps(format!("whether anything passes: {limit}")),

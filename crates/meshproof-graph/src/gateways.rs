@@ -57,7 +57,9 @@ fn outcome(tls: Option<ServerTlsMode>) -> Outcome {
 }
 
 fn arrives(outcome: Outcome, is_http: Option<bool>) -> Effect {
-    Effect { outcome, is_http, identified: false, tunnelled: false, is_open: false }
+    // A client certificate is an identity, of which the input tells nothing.
+    let identified = outcome == Outcome::Mtls;
+    Effect { outcome, is_http, identified, tunnelled: false, is_open: false }
 }
 
 fn of_workload(

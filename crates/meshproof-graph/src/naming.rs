@@ -54,6 +54,9 @@ impl Graph<'_> {
     pub fn who_words(&self, who: &Who, effect: &Effect) -> String {
         let clients = self.clients(who.clients);
         match (words::callers(&who.peers.clauses), effect.identified) {
+            (Some(words), true) if clients.internet => {
+                format!("{}: {words}", self.group_words(clients, effect))
+            }
             (Some(words), true) => words,
             (Some(words), false) => format!("{} {words}", self.group_words(clients, effect)),
             (None, _) => self.group_words(clients, effect),
@@ -64,6 +67,7 @@ impl Graph<'_> {
     pub(crate) fn as_subject(&self, who: &Who, effect: &Effect) -> String {
         let clients = self.clients(who.clients);
         if effect.identified
+            && !clients.internet
             && let [clause] = who.peers.clauses.as_slice()
             && clause.none_of.is_empty()
             && clause.variable == Variable::Peer

@@ -122,7 +122,10 @@ impl Graph<'_> {
                     requests.extend(alternative.boxes.iter().map(|one| words::requests(one, is_http)));
                 }
                 let principal = one.and_then(|one| self.seen(edge, one));
-                except = exceptions(chain, who, &edge.effect, party.map(|_| principal.as_deref()), is_http);
+                // Of somebody whose identity is not known everything is told that may concern him.
+                let one_only = party.filter(|_| principal.is_some() || !edge.effect.identified);
+                let seen = one_only.map(|_| principal.as_deref());
+                except = exceptions(chain, who, &edge.effect, seen, is_http);
                 let answer = match one {
                     _ if !with_witness => Ok(None),
                     Some(one) => self.passing(edge, one, &RequestBox::all()),

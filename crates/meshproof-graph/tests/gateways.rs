@@ -315,3 +315,35 @@ fn listeners_of_the_gateway_api_admit_some_routes() {
     let said = ask(all, "", "", "matches: [{path: {type: PathPrefix, value: /api}}], ").unwrap().1;
     assert_eq!(said, "anything on /api, /api/*");
 }
+
+#[test]
+fn listeners_that_ask_for_certificates_do_not_tell_whose() {
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: istio-system}\n\
+        spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [\"*\"], tls: {mode: MUTUAL, credentialName: c}}]}\n---\n";
+    let route = routes(&[
+        "{route: [{destination: {host: one.shop.svc.cluster.local, port: {number: 80}}}]}".to_owned()
+    ]);
+    let ask = |more: &str| {
+        let mesh = mesh(&(servers() + &gateway_pods() + gateway + &route + more));
+        let graph = Graph::new(&mesh);
+        let reach = graph.reach(&ReachQuestion { names: 3, ..ReachQuestion::default() }).unwrap();
+        let edge = reach.edges.iter().find(|edge| edge.to[0].port == 443).unwrap();
+        let shown = edge.told.witness.as_ref().unwrap().identity.clone();
+        (
+            edge.told.who.clone(),
+            edge.told.may.join("; "),
+            shown,
+            through(&from_outside(&graph, "shop/one:8080")).is_some(),
+        )
+    };
+    let (who, may, _, through) = ask("");
+    assert_eq!(
+        (who.as_str(), may.as_str(), through),
+        ("whoever reaches the gateway with a client certificate", "", true)
+    );
+    let rule = "selector: {matchLabels: {istio: ingressgateway}}, rules: [{from: [{source: {principals: [partner/ns/a/sa/b]}}]}]";
+    let (who, may, shown, through) = ask(&policy("istio-system", "p", rule));
+    assert_eq!(who, "whoever reaches the gateway with a client certificate: sa a/b");
+    assert_eq!((may.as_str(), through), ("which identities client certificates have", true));
+    assert_eq!(shown.as_deref(), Some("partner/ns/a/sa/b"));
+}

@@ -189,7 +189,9 @@ impl Page<'_> {
             1 => format!("1 {one}"),
             _ => format!("{count} {many}"),
         };
+        let is_empty = reach.edges.is_empty() && reach.closed.is_empty();
         let line = match reach.paths.is_empty() {
+            true if is_empty => "nothing is reached".to_owned(),
             true => {
                 let targets: usize = reach
                     .edges
