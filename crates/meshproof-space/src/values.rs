@@ -54,13 +54,16 @@ impl Values {
     }
 }
 
-/// Numbers that read well.
-const FAMILIAR: [u128; 6] = [8080, 443, 0x0a00_0001, 0xc000_0201, 0xcb00_7101, 0x2001_0db8 << 96 | 1];
+/// Ports that read well.
+const PORTS: &[u128] = &[8080, 443];
+/// Addresses that read well.
+const ADDRESSES: &[u128] = &[0x0a00_0001, 0xc000_0201, 0xcb00_7101, 0x0102_0304, 0x2001_0db8 << 96 | 1];
 
 /// A number from the border on and before the next one, one that reads well if there is one.
 pub(crate) fn familiar(border: Number, behind: Option<&Number>, domain: &[(Number, Number)]) -> Number {
     let within = |number: &Number| domain.iter().any(|(from, to)| from <= number && number <= to);
-    let inside = FAMILIAR
+    let is_port = domain.iter().all(|(_, to)| to.value <= u128::from(u16::MAX));
+    let inside = if is_port { PORTS } else { ADDRESSES }
         .iter()
         .map(|value| Number { value: *value, ..border })
         .find(|number| border <= *number && behind.is_none_or(|behind| number < behind) && within(number));
