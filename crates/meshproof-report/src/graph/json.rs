@@ -7,21 +7,26 @@ use meshproof_source::SourceMap;
 use serde_json::{Value, json};
 
 use super::positions;
-use crate::json::escape_hidden;
 use crate::position::Positions;
-use crate::reach::shown;
+use crate::reach::{list, shown};
 
 /// Writes the graph and a line break.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write(out: &mut dyn Write, picture: &Picture, sources: &SourceMap) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(&value(picture, sources)).map_err(io::Error::other)?;
-    out.write_all(escape_hidden(text).as_bytes())?;
-    out.write_all(b"\n")
+    let positions = positions(picture, sources);
+    let nodes = picture.nodes.iter().enumerate().map(|(at, node)| of_node(at, node));
+    let edges = picture.edges.iter().map(|edge| of_edge(picture, edge, sources, &positions));
+    // One after the other: of a large mesh the whole would be held twice.
+    write!(out, "{{\n  \"format\": 1,\n  \"workloads\": {}", picture.workloads)?;
+    list(out, "notes", picture.notes.iter().map(|note| json!(note)))?;
+    list(out, "nodes", nodes)?;
+    list(out, "edges", edges)?;
+    out.write_all(b"\n}\n")
 }
 
-/// The whole of it.
+/// The whole of it, for the page.
 pub(super) fn value(picture: &Picture, sources: &SourceMap) -> Value {
     let positions = positions(picture, sources);
     let nodes: Vec<Value> = picture.nodes.iter().enumerate().map(|(at, node)| of_node(at, node)).collect();

@@ -47,7 +47,7 @@ pub fn write(out: &mut dyn Write, set_ups: &[SetUp], sources: &SourceMap) -> io:
 }
 
 /// A key with its list, item by item.
-fn list(out: &mut dyn Write, key: &str, items: impl Iterator<Item = Value>) -> io::Result<()> {
+pub(crate) fn list(out: &mut dyn Write, key: &str, items: impl Iterator<Item = Value>) -> io::Result<()> {
     write!(out, ",\n  \"{key}\": [")?;
     let mut is_first = true;
     for item in items {

@@ -3,6 +3,7 @@
 mod json;
 mod text;
 
+pub(crate) use json::list;
 pub use json::write as write_json;
 pub use text::write as write_text;
 
