@@ -69,7 +69,14 @@ impl RequestAttributes for Case {
 /// The connection of a request; `names` holds its one name.
 pub fn connection<'c>(case: &'c Case, names: &'c [&'c [u8]]) -> Connection<'c> {
     let source = case.source.into();
-    Connection { names, source, remote: source, destination: [10, 0, 0, 1].into(), port: case.port, sni: None }
+    Connection {
+        names,
+        source,
+        remote: source,
+        destination: [10, 0, 0, 1].into(),
+        port: case.port,
+        sni: None,
+    }
 }
 
 /// The same for the evaluator.

@@ -30,10 +30,14 @@ fn any(parts: Vec<String>) -> Option<String> {
 }
 
 fn cedar_rule(rule: &Rule) -> String {
-    let patterns = |attribute: &str, list: &[Pattern]| list.iter().map(|pattern| cedar_pattern(attribute, pattern)).collect::<Vec<_>>();
+    let patterns = |attribute: &str, list: &[Pattern]| {
+        list.iter().map(|pattern| cedar_pattern(attribute, pattern)).collect::<Vec<_>>()
+    };
     let blocks = |list: &[([u8; 4], u8)]| {
         list.iter()
-            .map(|([a, b, c, d], length)| format!("context.source.isInRange(ip(\"{a}.{b}.{c}.{d}/{length}\"))"))
+            .map(|([a, b, c, d], length)| {
+                format!("context.source.isInRange(ip(\"{a}.{b}.{c}.{d}/{length}\"))")
+            })
             .collect::<Vec<_>>()
     };
     let not = |part: Option<String>| part.map(|part| format!("!{part}"));
@@ -42,7 +46,8 @@ fn cedar_rule(rule: &Rule) -> String {
         if parts.is_empty() { "true".to_owned() } else { format!("({})", parts.join(" && ")) }
     };
     let sources = rule.sources.iter().map(|source| {
-        let namespaces = source.namespaces.iter().map(|own| format!("context.namespace == \"{own}\"")).collect();
+        let namespaces =
+            source.namespaces.iter().map(|own| format!("context.namespace == \"{own}\"")).collect();
         all(vec![
             any(patterns("context.principal", &source.principals)),
             not(any(patterns("context.principal", &source.not_principals))),
@@ -52,7 +57,9 @@ fn cedar_rule(rule: &Rule) -> String {
         ])
     });
     let operations = rule.operations.iter().map(|operation| {
-        let methods = |list: &[String]| list.iter().map(|own| format!("context.method == \"{own}\"")).collect::<Vec<_>>();
+        let methods = |list: &[String]| {
+            list.iter().map(|own| format!("context.method == \"{own}\"")).collect::<Vec<_>>()
+        };
         let ports = operation.ports.iter().map(|port| format!("context.port == {port}")).collect();
         all(vec![
             any(methods(&operation.methods)),
@@ -100,9 +107,11 @@ impl Cedar {
         let uid = |text: &str| EntityUid::from_str(text).expect("a name");
         let context = Context::from_json_value(context, None).expect("a context");
         let request =
-            Request::new(uid("Peer::\"p\""), uid("Action::\"call\""), uid("Workload::\"w\""), context, None).expect("a request");
+            Request::new(uid("Peer::\"p\""), uid("Action::\"call\""), uid("Workload::\"w\""), context, None)
+                .expect("a request");
         let answer = Authorizer::new().is_authorized(&request, &self.policies, &Entities::empty());
-        answer.decision() == Decision::Allow || (!self.needs_allow && answer.diagnostics().reason().next().is_none())
+        answer.decision() == Decision::Allow
+            || (!self.needs_allow && answer.diagnostics().reason().next().is_none())
     }
 }
 
@@ -130,7 +139,9 @@ fn rego_rule(rule: &Rule, at: usize) -> String {
         }
         (!parts.is_empty()).then_some(name)
     };
-    let patterns = |attribute: &str, list: &[Pattern]| list.iter().map(|pattern| rego_pattern(attribute, pattern)).collect::<Vec<_>>();
+    let patterns = |attribute: &str, list: &[Pattern]| {
+        list.iter().map(|pattern| rego_pattern(attribute, pattern)).collect::<Vec<_>>()
+    };
     let blocks = |list: &[([u8; 4], u8)]| {
         list.iter()
             .map(|([a, b, c, d], length)| {
@@ -141,13 +152,16 @@ fn rego_rule(rule: &Rule, at: usize) -> String {
             })
             .collect::<Vec<_>>()
     };
-    let equal = |attribute: &str, list: &[String]| list.iter().map(|own| format!("{attribute} == \"{own}\"")).collect::<Vec<_>>();
+    let equal = |attribute: &str, list: &[String]| {
+        list.iter().map(|own| format!("{attribute} == \"{own}\"")).collect::<Vec<_>>()
+    };
     let mut sources = Vec::new();
     for (number, source) in rule.sources.iter().enumerate() {
         let name = |part: &str| format!("r{at}_s{number}_{part}");
         let parts = [
             helper(name("p"), patterns("input.principal", &source.principals)),
-            helper(name("np"), patterns("input.principal", &source.not_principals)).map(|part| format!("not {part}")),
+            helper(name("np"), patterns("input.principal", &source.not_principals))
+                .map(|part| format!("not {part}")),
             helper(name("ns"), equal("input.namespace", &source.namespaces)),
             helper(name("b"), blocks(&source.blocks)),
             helper(name("nb"), blocks(&source.not_blocks)).map(|part| format!("not {part}")),
@@ -162,9 +176,11 @@ fn rego_rule(rule: &Rule, at: usize) -> String {
         let ports = operation.ports.iter().map(|port| format!("input.port == {port}")).collect();
         let parts = [
             helper(name("m"), equal("input.method", &operation.methods)),
-            helper(name("nm"), equal("input.method", &operation.not_methods)).map(|part| format!("not {part}")),
+            helper(name("nm"), equal("input.method", &operation.not_methods))
+                .map(|part| format!("not {part}")),
             helper(name("pa"), patterns("input.path", &operation.paths)),
-            helper(name("npa"), patterns("input.path", &operation.not_paths)).map(|part| format!("not {part}")),
+            helper(name("npa"), patterns("input.path", &operation.not_paths))
+                .map(|part| format!("not {part}")),
             helper(name("h"), patterns("input.host", &operation.hosts)),
             helper(name("po"), ports),
         ];
@@ -189,7 +205,8 @@ impl Rego {
             default allowed := false\ndefault denied := false\n"
             .to_owned();
         rules.0.iter().enumerate().for_each(|(at, rule)| text.push_str(&rego_rule(rule, at)));
-        let decision = if rules.0.iter().any(|rule| !rule.denies) { "allowed; not denied" } else { "not denied" };
+        let decision =
+            if rules.0.iter().any(|rule| !rule.denies) { "allowed; not denied" } else { "not denied" };
         text.push_str(&format!("default decision := false\ndecision if {{ {decision} }}\n"));
         let mut engine = regorus::Engine::new();
         engine.add_policy("mesh.rego".to_owned(), text).expect("a module");

@@ -85,9 +85,9 @@ pub struct Rules(pub Vec<Rule>);
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 const PORTS: [u16; 12] = [80, 443, 8080, 8081, 8443, 9000, 9090, 9091, 3000, 5000, 50051, 15021];
 const WORDS: [&str; 24] = [
-    "orders", "users", "carts", "items", "prices", "stock", "invoices", "payments", "search", "login", "admin",
-    "reports", "metrics", "health", "images", "reviews", "ratings", "details", "shipping", "billing", "events",
-    "sessions", "tokens", "export",
+    "orders", "users", "carts", "items", "prices", "stock", "invoices", "payments", "search", "login",
+    "admin", "reports", "metrics", "health", "images", "reviews", "ratings", "details", "shipping",
+    "billing", "events", "sessions", "tokens", "export",
 ];
 
 /// Where random values come from: more rules are about more namespaces.
@@ -123,7 +123,11 @@ fn namespace(dice: &mut Dice) -> String {
 
 fn principal(dice: &mut Dice) -> String {
     let namespace = namespace(dice);
-    format!("cluster.local/ns/{namespace}/sa/{}-{}", WORDS[dice.rng.usize(0..WORDS.len())], dice.rng.u32(0..8))
+    format!(
+        "cluster.local/ns/{namespace}/sa/{}-{}",
+        WORDS[dice.rng.usize(0..WORDS.len())],
+        dice.rng.u32(0..8)
+    )
 }
 
 fn path(rng: &mut Rng) -> String {
@@ -154,7 +158,11 @@ fn source(dice: &mut Dice) -> Source {
         for _ in 0..dice.rng.usize(1..4) {
             source.principals.push(match dice.percent() {
                 0..80 => Pattern::Exact(principal(dice)),
-                80..92 => Pattern::Prefix(format!("cluster.local/ns/{}/sa/{}", namespace(dice), &WORDS[dice.rng.usize(0..24)][..3])),
+                80..92 => Pattern::Prefix(format!(
+                    "cluster.local/ns/{}/sa/{}",
+                    namespace(dice),
+                    &WORDS[dice.rng.usize(0..24)][..3]
+                )),
                 _ => Pattern::Suffix(format!("/sa/{}-{}", WORDS[dice.rng.usize(0..24)], dice.rng.u32(0..8))),
             });
         }
@@ -176,7 +184,8 @@ fn source(dice: &mut Dice) -> Source {
 fn operation(dice: &mut Dice) -> Operation {
     let mut operation = Operation::default();
     if dice.percent() < 70 {
-        operation.methods = (0..dice.rng.usize(1..3)).map(|_| METHODS[dice.rng.usize(0..5)].to_owned()).collect();
+        operation.methods =
+            (0..dice.rng.usize(1..3)).map(|_| METHODS[dice.rng.usize(0..5)].to_owned()).collect();
     } else if dice.percent() < 5 {
         operation.not_methods.push("DELETE".to_owned());
     }
@@ -221,9 +230,12 @@ impl Rules {
     /// No sources and no paths: nothing leads anywhere, and every row is left to the last attribute.
     pub fn worst(count: usize, rng: &mut Rng) -> Rules {
         let rule = |at: usize, rng: &mut Rng| Rule {
-            denies: at % 10 == 0,
+            denies: at.is_multiple_of(10),
             sources: Vec::new(),
-            operations: vec![Operation { methods: METHODS[..4].iter().map(|text| (*text).to_owned()).collect(), ..Operation::default() }],
+            operations: vec![Operation {
+                methods: METHODS[..4].iter().map(|text| (*text).to_owned()).collect(),
+                ..Operation::default()
+            }],
             header: Some((format!("x-{}", at % 3), Pattern::Exact(format!("v{}", rng.u32(0..1000))))),
         };
         Rules((0..count).map(|at| rule(at, rng)).collect())
@@ -338,7 +350,10 @@ impl Rule {
         };
         let patterns = |values: &[Pattern]| values.iter().map(Pattern::written).collect::<Vec<_>>();
         let blocks = |values: &[([u8; 4], u8)]| {
-            values.iter().map(|([a, b, c, d], length)| format!("{a}.{b}.{c}.{d}/{length}")).collect::<Vec<_>>()
+            values
+                .iter()
+                .map(|([a, b, c, d], length)| format!("{a}.{b}.{c}.{d}/{length}"))
+                .collect::<Vec<_>>()
         };
         let from = self.sources.iter().map(|source| {
             let lists = [
@@ -367,7 +382,9 @@ impl Rule {
         }
         if let Some((name, pattern)) = &self.header {
             let value = pattern.written();
-            parts.push(format!("\"when\": [{{\"key\": \"request.headers[{name}]\", \"values\": [\"{value}\"]}}]"));
+            parts.push(format!(
+                "\"when\": [{{\"key\": \"request.headers[{name}]\", \"values\": [\"{value}\"]}}]"
+            ));
         }
         format!("{{{}}}", parts.join(", "))
     }

@@ -243,7 +243,7 @@ impl Table<'_> {
         let mut left = Survivors::<N>::load(context.live(), start);
         let mut room = left.room();
         for dimension in rest {
-            if !room.narrow(self, context.live(), dimension, source) {
+            if !room.narrow(self, context.live(), dimension, source, false) {
                 break;
             }
         }

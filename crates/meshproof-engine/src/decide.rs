@@ -255,12 +255,12 @@ impl<'t> Table<'t> {
         let mut room = left.room();
         let first = self.driver.filter(|_| live.masks.len() > FEW);
         if let Some(driver) = first.and_then(|at| self.request.get(at))
-            && !room.narrow(self, live, driver, source)
+            && !room.narrow(self, live, driver, source, true)
         {
             return;
         }
         for (at, dimension) in self.request.iter().enumerate() {
-            if first != Some(at) && !room.narrow(self, live, dimension, source) {
+            if first != Some(at) && !room.narrow(self, live, dimension, source, false) {
                 return;
             }
         }

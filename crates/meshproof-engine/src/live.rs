@@ -132,13 +132,14 @@ pub(crate) struct Room<'a> {
 
 impl Room<'_> {
     /// Keeps the rows that the attribute satisfies, and tells whether any is left. Where words are few, nothing is looked
-    /// up when no row looks at it.
+    /// up when no row looks at it; `is_sure`: some row does.
     pub fn narrow(
         &mut self,
         table: &Table<'_>,
         live: Live<'_>,
         dimension: &Dimension<'_>,
         source: &impl Source,
+        is_sure: bool,
     ) -> bool {
         let Room { start, words, masks, wanted, refused } = self;
         let sets = &table.store.sets;
@@ -149,7 +150,7 @@ impl Room<'_> {
             let at = |column: usize| columns.at(place(word).wrapping_mul(stride).wrapping_add(column));
             dimension.refusing.map_or(0, at)
         };
-        if words.len() <= FEW {
+        if !is_sure && words.len() <= FEW {
             let (mut any, mut looking) = (0, 0);
             for (word, mask) in words.iter().zip(masks.iter()).filter(|(_, mask)| **mask != 0) {
                 any |= mask;
