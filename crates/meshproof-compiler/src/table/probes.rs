@@ -293,5 +293,12 @@ fn peers(tests: &[&Test], is_ztunnel: bool) -> BTreeSet<Value> {
             && pieces.iter().all(|piece| !piece.is_empty())
             && plain
     };
-    names.into_iter().filter(is_name).map(|name| Value::Text(format!("spiffe://{name}"))).collect()
+    // Names that are not those of workloads are looked up as a whole.
+    let whole = tests.iter().filter_map(|test| match test {
+        Test::Principal(pattern) if !is_ztunnel => Some(beside(pattern.literal())),
+        _ => None,
+    });
+    let odd: Vec<String> = whole.flatten().filter(|name| name.contains('/') && !is_name(name)).collect();
+    let names = names.into_iter().filter(is_name).chain(odd);
+    names.map(|name| Value::Text(format!("spiffe://{name}"))).collect()
 }
