@@ -9,6 +9,7 @@
 mod because;
 mod chain;
 mod clients;
+mod conditions;
 mod drawing;
 mod edges;
 mod effect;

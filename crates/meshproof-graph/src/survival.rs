@@ -6,9 +6,10 @@ use meshproof_authz::{Decision, HttpRequest, Request, Token, evaluate};
 use meshproof_space::{Clause, RequestBox, Test, Tokens, Variable, words};
 
 use crate::chain::Chain;
+use crate::conditions::said_by_route;
 use crate::graph::Graph;
 use crate::paths::Hop;
-use crate::routing::{Rewrite, Routing, said_by_route};
+use crate::routing::{Rewrite, Routing};
 use crate::told::dedup;
 use crate::witness::connection;
 
