@@ -111,7 +111,15 @@ impl<'a> Context<'a> {
 
     /// What each rule is worth wherever it applies; found when it is first asked.
     pub(crate) fn worths(&self) -> &RuleWorths {
-        self.worths.get_or_init(|| RuleWorths::new(self))
+        self.worths.get_or_init(|| RuleWorths::new(self, false))
+    }
+
+    /// Finds that out by all threads, before lints run beside each other.
+    pub(crate) fn work_out_worths(&self) {
+        if self.worths.get().is_none() {
+            // Somebody else may have been faster, with the same result.
+            let _ = self.worths.set(RuleWorths::new(self, true));
+        }
     }
 
     /// Workloads with policies, in groups of those that fare alike; found when first asked.

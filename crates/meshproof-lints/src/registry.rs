@@ -225,12 +225,26 @@ pub fn run(ctx: &Context<'_>) -> Vec<Finding> {
 /// worked out.
 pub fn run_wanted(ctx: &Context<'_>, wanted: impl Fn(&str) -> bool + Sync) -> Vec<Finding> {
     use rayon::prelude::*;
+    if ABOUT_WORTHS.iter().any(|id| wanted(id)) {
+        ctx.work_out_worths();
+    }
     let lints = LINTS.par_iter().filter(|lint| wanted(lint.id));
     let mut findings: Vec<Finding> =
         lints.filter_map(|lint| lint.check).map(|check| check(ctx)).flatten_iter().collect();
     drop_repeated(&mut findings);
     findings
 }
+
+/// Lints that ask what rules are worth. One that is missing here finds the same, with one thread.
+const ABOUT_WORTHS: &[&str] = &[
+    "allow-hidden-by-deny",
+    "misleading-name",
+    "redundant-policy",
+    "restriction-without-effect",
+    "rule-never-matches",
+    "shadowed-rule",
+    "unusable-provider",
+];
 
 /// Lints that tell of an outage with everything that leads to it.
 const STRONGER: &[&str] = &[crate::deny_all_gap::ID, crate::empty_intersection_outage::ID];

@@ -68,10 +68,14 @@ pub(crate) struct RuleWorths {
 }
 
 impl RuleWorths {
-    pub(crate) fn new(ctx: &Context<'_>) -> RuleWorths {
+    /// Asks point by point, or all threads at once. The latter is not for code that others wait for: a thread that waits
+    /// for its share of the points may be handed other work meanwhile, and that may wait for this.
+    pub(crate) fn new(ctx: &Context<'_>, by_all_threads: bool) -> RuleWorths {
         let points = Points::new(ctx);
-        let each: Vec<Vec<(RuleAt, usize, Found)>> =
-            points.list.par_iter().map(|point| at_point(ctx, point)).collect();
+        let each: Vec<Vec<(RuleAt, usize, Found)>> = match by_all_threads {
+            true => points.list.par_iter().map(|point| at_point(ctx, point)).collect(),
+            false => points.list.iter().map(|point| at_point(ctx, point)).collect(),
+        };
         let mut worths = RuleWorths { points, ..RuleWorths::default() };
         for (at, found) in each.into_iter().enumerate() {
             worths.note_sole(ctx, at);
@@ -163,16 +167,15 @@ fn at_point(ctx: &Context<'_>, point: &Point) -> Vec<(RuleAt, usize, Found)> {
         );
         return found;
     }
-    let asked = is_worth_asking(&policies);
+    let ask = if is_worth_asking(&policies) { in_chain } else { alone };
+    let rules: usize = policies.iter().map(|policy| policy.spec.rules.len()).sum();
     for (at, chain) in point.chains(ctx.mesh).iter().enumerate() {
-        if asked {
-            found.extend(
-                in_chain(&point.policies, &policies, chain).into_iter().map(|(rule, it)| (rule, at, it)),
-            );
-        } else {
-            found.extend(
-                alone(&point.policies, &policies, chain).into_iter().map(|(rule, it)| (rule, at, it)),
-            );
+        let told = ask(&point.policies, &policies, chain);
+        let adding = told.iter().filter(|(_, found)| matches!(found, Found::Adds)).count();
+        found.extend(told.into_iter().map(|(rule, it)| (rule, at, it)));
+        // A rule that adds something somewhere is of use, whatever it is elsewhere.
+        if adding == rules {
+            break;
         }
     }
     found

@@ -30,12 +30,9 @@ fn equal_input_makes_equal_tables() {
                 continue;
             };
             let Ok(bytes) = made else { continue };
-            match known.insert(input, bytes.clone()) {
-                Some(before) => {
-                    assert_eq!(before, bytes, "{text}");
-                    again += 1;
-                }
-                None => {}
+            if let Some(before) = known.insert(input, bytes.clone()) {
+                assert_eq!(before, bytes, "{text}");
+                again += 1;
             }
         }
     }
