@@ -189,7 +189,8 @@ impl<'b, 't> Workload<'b, 't> {
     }
 
     /// The table for traffic of the layer to the port, at waypoints for calls to the service. A port without a chain of
-    /// its own has the one for other ports. Nothing means that no policy is enforced there, for such traffic has no chain.
+    /// its own has the one for other ports. Nothing means that there is no such chain: refuse, unless you know that traffic of
+    /// this kind never comes this way ([`Decision::NO_TABLE`](crate::Decision::NO_TABLE)).
     pub fn table(&self, layer: Layer, port: u16, service: Option<&str>) -> Option<&'b Table<'t>> {
         let fits = |chain: &&Chain<'t>| chain.layer == layer && chain.service == service;
         let own = self.chains.iter().filter(fits).find(|chain| chain.port == Some(port));

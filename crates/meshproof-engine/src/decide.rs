@@ -150,7 +150,9 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Decides a request, and prepares the context first when it is of another table, as after a reload.
+    /// Decides a request, and prepares the context first when it is of another table, as after a reload. The context belongs
+    /// to the connection: it still holds for the one that it was last prepared for, so for a new connection, or one whose
+    /// names changed, call [`Table::prepare`].
     #[inline]
     pub fn decide_on(
         &self,

@@ -145,6 +145,8 @@ impl<'t> Table<'t> {
 
     fn read_dimensions(&mut self, sections: &Sections<'t>) -> Result<(), OpenError> {
         let numbers = sections.numbers(format::DIMENSIONS);
+        // Columns are gone through once, however many attributes name the same.
+        let mut looked = vec![false; self.store.sets.stride];
         for at in 0..numbers.len() / format::DIMENSION {
             let (dimension, asked) = validate::dimension(self, numbers, at)?;
             if !dimension.is_of_request {
@@ -154,12 +156,17 @@ impl<'t> Table<'t> {
             if asked == format::DRIVER {
                 self.driver = Some(self.request.len());
             }
-            for (word, looks) in self.looks_at_request.iter_mut().enumerate() {
-                let block = self.store.sets.block(u32::try_from(word).unwrap_or(u32::MAX));
-                *looks |=
-                    block.at(dimension.wanting) | dimension.refusing.map_or(0, |refusing| block.at(refusing));
+            for column in [Some(dimension.wanting), dimension.refusing].into_iter().flatten() {
+                if let Some(at) = looked.get_mut(column) {
+                    *at = true;
+                }
             }
             self.request.push(dimension);
+        }
+        for (word, looks) in self.looks_at_request.iter_mut().enumerate() {
+            let block = self.store.sets.block(u32::try_from(word).unwrap_or(u32::MAX));
+            let columns = looked.iter().enumerate().filter(|(_, looked)| **looked);
+            *looks = columns.fold(0, |all, (column, _)| all | block.at(column));
         }
         // What is cheap to look up and leaves little comes first.
         let rank = |dimension: &Dimension<'t>| match dimension.attribute {

@@ -14,11 +14,13 @@
 //! let current = ArcSwap::from_pointee(Loaded::read(file)?);
 //!
 //! // Each worker has a cache; while nothing changed, a load of it costs one relaxed read.
-//! let (mut cache, mut context) = (Cache::new(&current), Context::new());
+//! let mut cache = Cache::new(&current);
+//! // Each connection has a context, and keeps it to its end.
+//! let (connection, mut context) = (Connection::default(), Context::new());
 //! let loaded = cache.load();
 //! let workload = loaded.bundle().workload("shop/web");
 //! let decision = match workload.as_ref().and_then(|workload| workload.table(Layer::Http, 8080, None)) {
-//!     Some(table) => table.decide_on(&Connection::default(), &mut context, &NoRequest),
+//!     Some(table) => table.decide_on(&connection, &mut context, &NoRequest),
 //!     None => Decision::NO_TABLE,
 //! };
 //! # let _ = decision;

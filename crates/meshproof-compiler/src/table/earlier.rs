@@ -15,7 +15,7 @@ use super::{Lowered, ReportOrder};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Input([u8; 16]);
 
-/// A standard hasher whose result is one number on every machine and in every run.
+/// A standard hasher whose result is the same in every run of one build.
 #[derive(Default)]
 struct Content(blake3::Hasher);
 
@@ -32,11 +32,15 @@ impl Hasher for Content {
 }
 
 impl Input {
+    /// Goes up with every change by which the same policies make another table, so that none of those made before is taken.
+    pub const REVISION: u32 = 1;
+
     /// Of the policies at an enforcement point; nothing when some rule has no exact form, and so no table either.
     pub fn of(policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> Option<Input> {
         let lowered = Lowered::new(policies, context);
         let mut content = Content::default();
-        (env!("CARGO_PKG_VERSION"), meshproof_engine::format::VERSION, order).hash(&mut content);
+        (env!("CARGO_PKG_VERSION"), Input::REVISION, meshproof_engine::format::VERSION, order)
+            .hash(&mut content);
         // It has numbers and texts only; `Debug` cannot leave a field of it out.
         format!("{context:?}").hash(&mut content);
         for policy in policies {
