@@ -4,13 +4,20 @@ use meshproof_grammar::pattern::Pattern;
 use meshproof_resources::{HttpMatch, RouteMatch, StringMatch};
 use meshproof_space::{Clause, RequestBox, Test, Variable};
 
+/// Whether a match asks who sends: at a gateway that is the gateway itself, so that nothing or everything meets it (Istio
+/// 1.32, core/route/route.go `sourceMatchHTTP`).
+fn asks_for_sender(one: &HttpMatch) -> bool {
+    !one.source_labels.is_empty() || one.source_namespace.is_some()
+}
+
 /// The requests of a match, and whether they are all of it.
 pub(crate) fn of_match(one: &HttpMatch) -> (RequestBox, bool) {
     let mut is_exact = !one.ignore_uri_case
         && one.scheme.is_none()
         && one.query_params.is_empty()
         && one.port.is_none()
-        && one.gateways.is_empty();
+        && one.gateways.is_empty()
+        && !asks_for_sender(one);
     let mut clauses = Vec::new();
     let mut add = |variable: Variable, text: Option<&StringMatch>, test: fn(Pattern) -> Test, not: bool| {
         let Some(pattern) = text.map_or(Some(Pattern::Present), pattern) else {

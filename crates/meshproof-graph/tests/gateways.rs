@@ -347,3 +347,73 @@ fn listeners_that_ask_for_certificates_do_not_tell_whose() {
     assert_eq!((may.as_str(), through), ("which identities client certificates have", true));
     assert_eq!(shown.as_deref(), Some("partner/ns/a/sa/b"));
 }
+
+#[test]
+fn routes_that_ask_who_sends_take_nothing_away_for_certain() {
+    for condition in ["sourceLabels: {app: web}", "sourceNamespace: shop"] {
+        let to = |name: &str| {
+            format!("route: [{{destination: {{host: {name}.shop.svc.cluster.local, port: {{number: 80}}}}}}]")
+        };
+        let rules = [format!("{{match: [{{{condition}}}], {}}}", to("one")), format!("{{{}}}", to("two"))];
+        let mesh = mesh(&(servers() + &gateway_pods() + FRONT + &routes(&rules)));
+        let graph = Graph::new(&mesh);
+        for (name, doubt) in [
+            ("one", "the route has conditions that are not followed"),
+            ("two", "an earlier route may take some of it"),
+        ] {
+            let reach = from_outside(&graph, &format!("shop/{name}:8080"));
+            let path = through(&reach).unwrap_or_else(|| panic!("no way to {name}"));
+            assert!(path.through[0].may.iter().any(|may| may == doubt), "{condition}: {path:#?}");
+        }
+    }
+}
+
+/// A Gateway for plaintext, with a route of its own to a server.
+fn front(name: &str, selector: &str, to: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: istio-system}}\n\
+         spec: {{selector: {{{selector}}}, servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: [{name}.example]}}]}}\n---\n\
+         apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec: {{hosts: [{name}.example], gateways: [istio-system/{name}], http: [{{route: [{{destination: {{host: {to}.shop.svc.cluster.local, port: {{number: 80}}}}}}]}}]}}\n---\n"
+    )
+}
+
+#[test]
+fn gateways_of_more_labels_stand_for_pods_of_their_own() {
+    let both =
+        front("a", "istio: ingressgateway", "one") + &front("b", "istio: ingressgateway, env: prod", "two");
+    let ways = |more: &str, to: &str| -> Vec<String> {
+        let mesh = mesh_presuming(&(servers() + &both + more));
+        let reach = from_outside(&Graph::new(&mesh), &format!("shop/{to}:8080"));
+        let ways = reach.paths.iter().filter(|path| path.hops.len() == 2);
+        ways.map(|path| path.hops[0].to[0].name.clone()).collect()
+    };
+    let second = "istio-system/istio-ingressgateway-2".to_owned();
+    assert_eq!(ways("", "two"), [second]);
+    assert!(!ways("", "one").is_empty());
+    // The labels count: what closes the second leaves the first open.
+    let closed = policy("istio-system", "none", "selector: {matchLabels: {env: prod}}");
+    assert_eq!(ways(&closed, "two"), Vec::<String>::new());
+    assert_eq!(ways(&closed, "one"), ["istio-system/istio-ingressgateway"]);
+    // The same labels in another order, or with what charts add, are the same pods.
+    let same = front("c", "app: istio-ingressgateway", "two")
+        + &front("d", "env: prod, istio: ingressgateway", "one");
+    let mesh = mesh_presuming(&(servers() + &both + &same));
+    assert_eq!(mesh.workloads_with_ids().filter(|(id, _)| mesh.is_presumed(*id)).count(), 2);
+}
+
+#[test]
+fn gateways_are_taken_to_run_in_the_root_namespace_that_is_configured() {
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: \"rootNamespace: mesh-root\"}\n---\n";
+    let gateway = front("a", "istio: ingressgateway", "one").replace("istio-system", "shop");
+    let servers = [
+        injected("shop"),
+        peer_authentication("shop", "m", "mtls: {mode: STRICT}"),
+        pod("shop", "one", "one", ""),
+        service("shop", "one", "http", ""),
+    ]
+    .concat();
+    let mesh = mesh_presuming(&(servers + config + &gateway));
+    let reach = from_outside(&Graph::new(&mesh), "shop/one:8080");
+    assert_eq!(through(&reach).unwrap().hops[0].to[0].name, "mesh-root/istio-ingressgateway");
+}

@@ -98,9 +98,12 @@ impl Mesh {
         inputs.sort_by_key(|input| (input.resource.meta.span.source, input.resource.meta.span.start));
         let clusters: Vec<Option<String>> = inputs.iter_mut().map(|input| input.cluster.take()).collect();
         let resources: Vec<Resource> = inputs.into_iter().map(|input| input.resource).collect();
-        let placement = place(&resources, &clusters, options);
+        let mut placement = place(&resources, &clusters, options);
         drop(clusters);
         let settings = mesh_config::settings(&resources, &placement, &options.settings);
+        if options.presumes_gateways {
+            placement.add_homes(&settings);
+        }
         let scopes = Scopes::new(&placement, &settings);
         let Analysed { workloads, services, references, peer_modes, tried } =
             analyse(&resources, &placement, &settings, &scopes);

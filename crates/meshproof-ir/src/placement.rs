@@ -1,6 +1,6 @@
 //! Cluster and namespace of every object.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use meshproof_resources::{Resource, Spec, TextMap};
@@ -8,8 +8,7 @@ use meshproof_source::Spanned;
 
 use crate::build::BuildOptions;
 use crate::labels::LabelSet;
-use crate::settings::DEFAULT_ROOT_NAMESPACE;
-use crate::{Cluster, ClusterId, Fact, Namespace, NamespaceId, Origin, ResourceId};
+use crate::{Cluster, ClusterId, Fact, Namespace, NamespaceId, Origin, ResourceId, Settings};
 
 /// The label that the API server gives every namespace.
 pub(crate) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -69,6 +68,23 @@ impl Kinds {
 }
 
 impl Placement {
+    /// Gateways run in the root namespace where nothing says otherwise, also where nothing else stands in it.
+    pub(crate) fn add_homes(&mut self, settings: &[Settings]) {
+        let of_gateways = self.kinds.istio_gateways.iter().map(|id| self.places[id.index()].0);
+        let mut clusters: Vec<ClusterId> = of_gateways.collect();
+        clusters.sort_unstable();
+        clusters.dedup();
+        let root = |cluster: ClusterId| settings.get(cluster.index()).map(Settings::root);
+        let there =
+            self.namespaces.iter().filter(|namespace| namespace.name.as_deref() == root(namespace.cluster));
+        let there: HashSet<ClusterId, RandomState> = there.map(|namespace| namespace.cluster).collect();
+        for cluster in clusters.into_iter().filter(|cluster| !there.contains(cluster)) {
+            if let Some(name) = root(cluster) {
+                self.namespaces.push(absent(cluster, name));
+            }
+        }
+    }
+
     /// Objects of a list with their place; objects without a namespace are left out.
     pub(crate) fn placed<'p, 'a>(
         &'p self,
@@ -112,9 +128,6 @@ pub(crate) fn place(
         };
         last = Some(cluster);
         placer.add(ResourceId(at as u32), resource, cluster);
-    }
-    if options.presumes_gateways {
-        placer.add_homes();
     }
     let mut out = placer.out;
     if out.clusters.is_empty() {
@@ -182,17 +195,6 @@ impl<'a> Placer<'a> {
         self.out.places.push((cluster, Some(namespace)));
     }
 
-    /// Gateways run in the root namespace where nothing says otherwise, also where nothing else stands in it.
-    fn add_homes(&mut self) {
-        let mut clusters: Vec<ClusterId> =
-            self.out.kinds.istio_gateways.iter().map(|id| self.out.places[id.index()].0).collect();
-        clusters.sort_unstable();
-        clusters.dedup();
-        for cluster in clusters {
-            self.named(cluster, DEFAULT_ROOT_NAMESPACE);
-        }
-    }
-
     fn named(&mut self, cluster: ClusterId, name: &'a str) -> NamespaceId {
         if let Some((_, _, id)) = self.last.filter(|(of, last, _)| *of == cluster && *last == name) {
             return id;
@@ -201,8 +203,7 @@ impl<'a> Placer<'a> {
             self.last = Some((cluster, name, id));
             return id;
         }
-        let labels = Fact::Unknown(format!("namespace {name} is not in the input"));
-        let id = self.push(cluster, Some(name.to_owned()), labels);
+        let id = self.push(absent(cluster, name));
         self.named.insert((cluster, name), id);
         id
     }
@@ -211,22 +212,14 @@ impl<'a> Placer<'a> {
         if let Some(id) = self.unnamed.get(&(cluster, folder)) {
             return *id;
         }
-        let id = self.push(cluster, None, Fact::Unknown("the namespace is not known".to_owned()));
+        let id =
+            self.push(without_objects(cluster, None, Fact::Unknown("the namespace is not known".to_owned())));
         self.unnamed.insert((cluster, folder), id);
         id
     }
 
-    fn push(&mut self, cluster: ClusterId, name: Option<String>, labels: Fact<TextMap>) -> NamespaceId {
-        self.out.namespaces.push(Namespace {
-            cluster,
-            name,
-            resource: None,
-            labels,
-            workloads: Vec::new(),
-            services: Vec::new(),
-            service_accounts: Vec::new(),
-            policies: Vec::new(),
-        });
+    fn push(&mut self, namespace: Namespace) -> NamespaceId {
+        self.out.namespaces.push(namespace);
         NamespaceId(self.out.namespaces.len() as u32 - 1)
     }
 
@@ -248,6 +241,25 @@ impl<'a> Placer<'a> {
                 }
             }
         }
+    }
+}
+
+/// A namespace whose object was not seen.
+fn absent(cluster: ClusterId, name: &str) -> Namespace {
+    let labels = Fact::Unknown(format!("namespace {name} is not in the input"));
+    without_objects(cluster, Some(name.to_owned()), labels)
+}
+
+fn without_objects(cluster: ClusterId, name: Option<String>, labels: Fact<TextMap>) -> Namespace {
+    Namespace {
+        cluster,
+        name,
+        resource: None,
+        labels,
+        workloads: Vec::new(),
+        services: Vec::new(),
+        service_accounts: Vec::new(),
+        policies: Vec::new(),
     }
 }
 

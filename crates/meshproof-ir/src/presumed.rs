@@ -1,7 +1,7 @@
 //! Gateways whose pods are not in the input, which is the usual case: a chart or an operator makes them. Where a question
 //! is asked, Gateway objects that select nobody stand for pods of their own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use meshproof_resources::{Resource, Spec, TextMap};
@@ -80,8 +80,12 @@ pub(crate) fn add<'a>(
         Some((id, namespace, &selector.match_labels))
     });
     let policies = Speaking::new(placement, policies);
-    let mut known: HashSet<(NamespaceId, String), RandomState> = HashSet::default();
+    let mut known: HashSet<(Home, Vec<(String, String)>), RandomState> = HashSet::default();
+    let mut called: HashMap<Home, usize, RandomState> = HashMap::default();
     for gateway in gateways {
+        let mut pairs: Vec<(String, String)> =
+            pairs(&gateway.labels).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        pairs.sort_unstable();
         let default = default_name(&gateway.labels);
         let named = services.of(&gateway).into_iter();
         let mut homes: Vec<Home> =
@@ -92,11 +96,16 @@ pub(crate) fn add<'a>(
         if homes.is_empty() {
             homes.extend(scopes.root(gateway.cluster).map(|root| (root, default)));
         }
-        for (namespace, name) in homes {
+        for home in homes {
             // Gateways may select the same pods by other labels.
-            if !known.insert((namespace, name.clone())) {
+            if !known.insert((home.clone(), pairs.clone())) {
                 continue;
             }
+            // Those of more labels are pods of their own: policies that ask for them are not for the others.
+            let count = called.entry(home.clone()).or_default();
+            *count += 1;
+            let (namespace, name) = home;
+            let name = if *count == 1 { name } else { format!("{name}-{count}") };
             let at = resources[gateway.id.index()].meta.name_span();
             found.push(Pods {
                 resource: gateway.id,
@@ -137,14 +146,17 @@ fn without_pods(found: &[Pods<'_>], resources: &[Resource], placement: &Placemen
     for id in ids.iter().filter(|id| !served.contains(&id.0)) {
         let Some(selector) = of_gateway(id) else { continue };
         let cluster = placement.places[id.index()].0;
-        let pairs = selector.entries.iter().map(|(key, value)| (key.value.as_str(), value.value.as_str()));
-        let mut pairs: Vec<(&str, &str)> = pairs.collect();
+        let mut pairs: Vec<(&str, &str)> = pairs(selector).collect();
         pairs.sort_unstable();
         if known.insert((cluster, pairs)) {
             gateways.push(Gateway { id: *id, cluster, labels: labels(selector) });
         }
     }
     gateways
+}
+
+fn pairs(labels: &TextMap) -> impl Iterator<Item = (&str, &str)> {
+    labels.entries.iter().map(|(key, value)| (key.value.as_str(), value.value.as_str()))
 }
 
 /// The labels of a selector, and the one that Istio's charts put beside it.

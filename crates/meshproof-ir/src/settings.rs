@@ -6,7 +6,7 @@ use meshproof_source::Span;
 use crate::{Fact, Origin};
 
 /// Where the control plane stands unless told otherwise (Istio 1.32, pkg/config/mesh/mesh.go).
-pub(crate) const DEFAULT_ROOT_NAMESPACE: &str = "istio-system";
+const DEFAULT_ROOT_NAMESPACE: &str = "istio-system";
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
 /// What pods have in front of them.

@@ -61,6 +61,21 @@ fn every_route_that_may_be_taken_is_told() {
 }
 
 #[test]
+fn routes_that_ask_who_sends_are_not_for_everybody() {
+    for condition in ["sourceLabels: {app: web}", "sourceNamespace: a"] {
+        let first = format!("{{match: [{{{condition}}}], route: [{{destination: {{host: x}}}}]}}");
+        let mesh = build(HTTP, &[route(&format!("{first}, {{route: [{{destination: {{host: y}}}}]}}"))]);
+        let arrival = arrive(&mesh, 8080, "shop.example");
+        let told = |target: &RouteTarget| (target.host.clone(), target.is_conditional);
+        let expected = [("x", true), ("y", false)];
+        assert_eq!(
+            arrival.targets.iter().map(told).collect::<Vec<_>>(),
+            expected.map(|(host, conditional)| (format!("{host}.a.svc.cluster.local"), conditional))
+        );
+    }
+}
+
+#[test]
 fn answers_and_delegates_are_told() {
     let mesh = build(HTTP, &[route("{redirect: {uri: /b}}")]);
     let arrival = arrive(&mesh, 8080, "shop.example");

@@ -177,6 +177,9 @@ fn matches_everything(one: &HttpMatch) -> bool {
         && one.headers.is_empty()
         && one.without_headers.is_empty()
         && one.query_params.is_empty()
+        // At a gateway these are asked of its own labels and namespace, which the list of routes does not know.
+        && one.source_labels.is_empty()
+        && one.source_namespace.is_none()
 }
 
 /// Whether a list of Gateways names this one.
