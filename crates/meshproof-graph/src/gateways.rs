@@ -11,6 +11,7 @@ use meshproof_transport::{
 
 use crate::clients::Clients;
 use crate::effect::Effect;
+use crate::grants::Grants;
 use crate::place::{Member, Place};
 use crate::routing::{Lead, Routing};
 use crate::sorting::Sorting;
@@ -36,10 +37,11 @@ pub(crate) fn add(transport: &Transport<'_>, table: &Table, sorting: &mut Sortin
         }
     }
     let mesh = transport.mesh();
+    let grants = Grants::new(mesh);
     for (id, gateway) in mesh.gateways_with_ids() {
         for port in mesh.gateway_ports(id) {
             let modes = modes(table, gateway.resource);
-            if let Some(place) = of_gateway_api(mesh, sorting, id, &port, &modes) {
+            if let Some(place) = of_gateway_api((mesh, &grants), sorting, id, &port, &modes) {
                 sorting.add(place, None, Some((true, own)));
                 own += 1;
             }
@@ -125,7 +127,7 @@ fn modes(table: &Table, object: ResourceId) -> Vec<Option<ServerTlsMode>> {
 
 /// A port of a gateway of the Gateway API: its listeners say what it takes, and its routes where it sends it.
 fn of_gateway_api(
-    mesh: &Mesh,
+    (mesh, grants): (&Mesh, &Grants<'_>),
     sorting: &mut Sorting<'_, '_>,
     id: GatewayId,
     port: &GatewayPort,
@@ -162,34 +164,37 @@ fn of_gateway_api(
                     true => Arc::new(Routing::of_route_rule(rule, &rules, &hosts)),
                     false => Routing::all(),
                 };
-                leads.extend(
-                    backends(mesh, parent.route, rule).map(|to| Lead { to, routing: routing.clone() }),
-                );
+                for (to, doubt) in backends((mesh, grants), parent.route, rule) {
+                    let mut routing = routing.clone();
+                    if doubt.is_some() {
+                        Arc::make_mut(&mut routing).doubt = doubt;
+                    }
+                    leads.extend(to.into_iter().map(|to| Lead { to, routing: routing.clone() }));
+                }
             }
         }
     }
     place(mesh, sorting, (pods, port.number), effects, leads, doubts)
 }
 
-/// The workload ports behind the backends of a rule.
+/// The workload ports behind each backend of a rule, and why the rule may not be let through to it.
 fn backends<'a>(
-    mesh: &'a Mesh,
+    (mesh, grants): (&'a Mesh, &'a Grants<'_>),
     id: ResourceId,
     rule: &'a RouteRule,
-) -> impl Iterator<Item = (WorkloadId, u16)> + 'a {
+) -> impl Iterator<Item = (Vec<(WorkloadId, u16)>, Option<String>)> + 'a {
     let (cluster, own) = mesh.placement[id.index()];
-    rule.backend_refs.iter().flat_map(move |backend| {
+    rule.backend_refs.iter().filter_map(move |backend| {
         let is_service = backend.kind.as_ref().is_none_or(|kind| kind.value == "Service");
         let namespace = match &backend.namespace {
             Some(name) => mesh.namespace_by_name(cluster, &name.value),
             None => own,
         };
-        match (is_service, namespace, &backend.name, &backend.port) {
-            (true, Some(namespace), Some(name), Some(port)) => {
-                behind(mesh, mesh.service_called(namespace, &name.value), port.value)
-            }
-            _ => Vec::new(),
-        }
+        let (name, port) = backend.name.as_ref().zip(backend.port.as_ref()).filter(|_| is_service)?;
+        let namespace = namespace?;
+        let to = behind(mesh, mesh.service_called(namespace, &name.value), port.value);
+        let doubt = (!to.is_empty()).then(|| grants.doubt(mesh, id, (namespace, &name.value))).flatten();
+        Some((to, doubt))
     })
 }
 

@@ -14,6 +14,7 @@ mod drawing;
 mod edges;
 mod effect;
 mod gateways;
+mod grants;
 mod graph;
 mod identities;
 mod naming;

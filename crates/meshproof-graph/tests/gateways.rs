@@ -417,3 +417,38 @@ fn gateways_are_taken_to_run_in_the_root_namespace_that_is_configured() {
     let reach = from_outside(&Graph::new(&mesh), "shop/one:8080");
     assert_eq!(through(&reach).unwrap().hops[0].to[0].name, "mesh-root/istio-ingressgateway");
 }
+
+#[test]
+fn backends_of_other_namespaces_need_a_grant() {
+    let ask = |grant: &str| {
+        let all = "allowedRoutes: {namespaces: {from: All}}";
+        let route =
+            gateway_api(all, "", "", "").replace("name: r, namespace: shop", "name: r, namespace: edge");
+        let route = route.replace("{name: one, port: 80}", "{name: one, namespace: shop, port: 80}");
+        let mesh = mesh(&(servers() + &injected("edge") + &route + grant));
+        let reach = from_outside(&Graph::new(&mesh), "shop/one:8080");
+        let path = through(&reach).unwrap();
+        (path.through[0].is_shown, path.through[0].may.join("; "))
+    };
+    let grant = |of: &str, from: &str, to: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: g, namespace: {of}}}\n\
+             spec: {{from: [{{group: gateway.networking.k8s.io, {from}}}], to: [{{group: '', {to}}}]}}\n---\n"
+        )
+    };
+    let route = "kind: HTTPRoute, namespace: edge";
+    let service = "kind: Service, name: one";
+    let doubt = "no ReferenceGrant of the input lets HTTPRoutes of edge send to Service one of shop";
+    assert_eq!(ask(""), (false, doubt.to_owned()));
+    assert_eq!(ask(&grant("shop", route, service)), (true, String::new()));
+    assert_eq!(ask(&grant("shop", route, "kind: Service")), (true, String::new()));
+    for other in [
+        grant("edge", route, service),
+        grant("shop", "kind: GRPCRoute, namespace: edge", service),
+        grant("shop", "kind: HTTPRoute, namespace: shop", service),
+        grant("shop", route, "kind: Service, name: two"),
+        grant("shop", route, "kind: Secret"),
+    ] {
+        assert_eq!(ask(&other), (false, doubt.to_owned()), "{other}");
+    }
+}
