@@ -88,7 +88,9 @@ fn naming(header: &Variable, atoms: &[Atom], ends: &[String]) -> Option<Vec<Vec<
     let mut single = Vec::new();
     for atom in atoms.iter().filter(|atom| !atom.has_address(&ends)) {
         let is_one = atom.block.prefix_len() == atom.block.max_prefix_len();
-        if !is_one || ends.iter().any(|end| end.contains([',', ' ', '\t'])) {
+        // An IPv6 address has many texts: 2001:db8:0:0:0:0:0:1 does not end as 2001:db8::1 does.
+        let is_one_text = is_one && matches!(atom.block, IpNet::V4(_));
+        if !is_one_text || ends.iter().any(|end| end.contains([',', ' ', '\t'])) {
             return None;
         }
         single.push(atom.block);
@@ -98,7 +100,7 @@ fn naming(header: &Variable, atoms: &[Atom], ends: &[String]) -> Option<Vec<Vec<
     if !single.is_empty() {
         kinds[0].push(Clause::none(Variable::RemoteIp, blocks));
     }
-    // Whoever names one of these passes the tests of its end.
+    // Whoever names one of these passes the tests of its end, since IPv4 addresses are written in one way only.
     kinds.extend(single.iter().map(|block| {
         let text = block.addr().to_string();
         let passed = ends.iter().filter(|end| text.ends_with(**end));

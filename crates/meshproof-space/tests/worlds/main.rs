@@ -330,6 +330,88 @@ fn client_addresses_and_the_header_that_names_them() {
     run(&world, &forwarding(), &proxied, &Pool::forwarded(true), 20, 18);
 }
 
+#[test]
+fn ipv6_addresses_have_many_texts() {
+    let policies = Policies::spec(
+        "{rules: [{from: [{source: {remoteIpBlocks: ['2001:db8::1'], notIpBlocks: ['2001:db8::/32']}}], \
+         when: [{key: 'request.headers[x-forwarded-for]', notValues: ['*::1']}]}]}",
+    );
+    let list = policies.list();
+    let context = forwarding().remove(0);
+    let mut request = common::http("", "GET", "/");
+    request.source = "10.0.0.1".parse().unwrap();
+    let line = ("x-forwarded-for".to_owned(), "2001:db8:0:0:0:0:0:1".to_owned());
+    request.http.as_mut().unwrap().headers.push(line);
+    assert_eq!(evaluate(&list, &request, &context).decision, Decision::Allow);
+    let space = Space::new(&list, &context, &Domain::default());
+    assert!(!matches!(space.find(Outcome::Allowed), Ok(None)));
+    let states = space.rule_states(Among::SameEffect);
+    assert!(states.iter().all(|(_, state)| *state != RuleState::NeverMatches), "{states:?}");
+}
+
+/// Kinds of requests are few: blocks, times three where paths are looked at, times two where tokens are.
+#[test]
+fn address_blocks_that_are_told_apart() {
+    let is_held = |blocks: usize, to: &str, token: &str| {
+        let blocks: Vec<String> = (0..blocks).map(|at| format!("'10.0.{at}.0/24'")).collect();
+        let policies = Policies::spec(&format!(
+            "{{rules: [{{from: [{{source: {{remoteIpBlocks: [{}], notIpBlocks: ['10.0.0.0/24']{token}}}}}], {to} \
+             when: [{{key: 'request.headers[x-forwarded-for]', notValues: ['x']}}]}}]}}",
+            blocks.join(", ")
+        ));
+        let list = policies.list();
+        Space::new(&list, &forwarding()[0], &Domain::default()).diagram().is_ok()
+    };
+    let paths = "to: [{operation: {paths: ['/a']}}],";
+    let token = ", requestPrincipals: ['*']";
+    for (most, to, token) in [(198, "", ""), (82, paths, ""), (39, paths, token)] {
+        assert!(is_held(most, to, token), "{most} {to} {token}");
+        assert!(!is_held(most + 1, to, token), "{most} {to} {token}");
+    }
+}
+
+/// Ends of headers that IPv6 addresses may have or avoid: not everything is known then, and nothing is told wrong.
+#[test]
+fn client_addresses_of_ipv6_and_the_ends_of_their_texts() {
+    let pool = Pool::forwarded_v6();
+    let blocks = ["2001:db8::1", "2001:db8::9", "2001:db8::/32", "10.1.2.3"];
+    let (mut empty, mut unconfirmed) = (0, 0);
+    for (remote, source) in blocks.iter().flat_map(|remote| blocks.iter().map(move |source| (remote, source)))
+    {
+        for (half, end) in ["values", "notValues"]
+            .into_iter()
+            .flat_map(|half| ["*::1", "*:1", "*1", "*1.2.3", "*, 2001:db8::1"].map(|end| (half, end)))
+        {
+            let policies = Policies::spec(&format!(
+                "{{rules: [{{from: [{{source: {{remoteIpBlocks: ['{remote}'], notIpBlocks: ['{source}']}}}}], \
+                 when: [{{key: 'request.headers[x-forwarded-for]', {half}: ['{end}']}}]}}]}}"
+            ));
+            let list = policies.list();
+            let context = &forwarding()[0];
+            let space = Space::new(&list, context, &Domain::default());
+            let found = space.find(Outcome::Allowed);
+            match &found {
+                Ok(None) => {
+                    let mut requests = pool.requests.iter();
+                    let shown = requests.find(|it| evaluate(&list, it, context).decision == Decision::Allow);
+                    assert!(shown.is_none(), "{remote} {source} {half} {end}: {shown:?}");
+                    empty += 1;
+                }
+                Ok(Some(_)) => {}
+                Err(limit) => {
+                    assert_eq!(*limit, Limit::Unconfirmed);
+                    unconfirmed += 1;
+                }
+            }
+            if let Ok(mut diagram) = space.diagram() {
+                let allowed = diagram.of_outcome(Outcome::Allowed).unwrap();
+                assert_eq!(diagram.is_empty(allowed), found == Ok(None), "{remote} {source} {half} {end}");
+            }
+        }
+    }
+    assert!(empty > 0 && unconfirmed * 5 < 160, "{empty} {unconfirmed}");
+}
+
 /// Where lines are joined before they are tested, what names the address and what tests see is one text: not everything is
 /// known then, and nothing is told wrong.
 #[test]

@@ -19,6 +19,23 @@ fn host(request: &Request, value: &str) -> Request {
     request
 }
 
+/// Lines of a header: addresses with something in front and behind, alone, behind other lines, and none.
+fn lines(named: &[&str], (starts, ends): (&[&str], &[&str]), others: &[&str]) -> Vec<Vec<String>> {
+    let mut lines: Vec<Vec<String>> =
+        vec![vec![], vec![String::new()], vec!["x".to_owned()], vec!["x, x".to_owned()]];
+    for address in named {
+        for start in starts {
+            for end in ends {
+                let line = format!("{start}{address}{end}");
+                lines.extend(others.iter().map(|before| vec![(*before).to_owned(), line.clone()]));
+                lines.push(vec![line.clone(), "x".to_owned()]);
+                lines.push(vec![line]);
+            }
+        }
+    }
+    lines
+}
+
 impl Pool {
     /// Some of the requests.
     pub fn sample(&self, rng: &mut fastrand::Rng, count: usize) -> Pool {
@@ -102,23 +119,32 @@ impl Pool {
             "2001:db8::9",
             "::1",
         ];
-        let mut lines: Vec<Vec<String>> =
-            vec![vec![], vec![String::new()], vec!["x".to_owned()], vec!["x, x".to_owned()]];
-        for address in named {
-            for start in ["", "x, ", "x,", "10.1.0.1, "] {
-                for end in ["", ", x", ", x, x"] {
-                    let line = format!("{start}{address}{end}");
-                    for before in ["10.1.2.3", "x", "1.1.1.3", "10.9"] {
-                        lines.push(vec![before.to_owned(), line.clone()]);
-                    }
-                    lines.push(vec![line.clone(), "x".to_owned()]);
-                    lines.push(vec![line]);
-                }
-            }
-        }
+        let (starts, ends) = (["", "x, ", "x,", "10.1.0.1, "], ["", ", x", ", x, x"]);
+        let lines = lines(&named, (&starts, &ends), &["10.1.2.3", "x", "1.1.1.3", "10.9"]);
+        Pool::named(&["10.1.2.3", "10.2.0.1", "192.0.2.9", "1.1.1.1", "::1"], &lines, proxied)
+    }
+
+    /// The same with IPv6 addresses in several spellings.
+    pub fn forwarded_v6() -> Pool {
+        let named = [
+            "2001:db8::1",
+            "2001:db8:0:0:0:0:0:1",
+            "2001:DB8::0001",
+            "2001:db8::0.0.0.1",
+            "2001:db8::9",
+            "2001:db8:0:0:0:0:0:9",
+            "2001:db8::7",
+            "10.1.2.3",
+        ];
+        let lines = lines(&named, (&["", "x, "], &["", ", x"]), &["x", "a::1"]);
+        Pool::named(&["2001:db8::1", "2001:db8::9", "10.1.2.3", "::1"], &lines, false)
+    }
+
+    /// Each connection with each of these headers.
+    fn named(sources: &[&str], lines: &[Vec<String>], proxied: bool) -> Pool {
         let mut requests = Vec::new();
-        for source in ["10.1.2.3", "10.2.0.1", "192.0.2.9", "1.1.1.1", "::1"] {
-            for lines in &lines {
+        for source in sources {
+            for lines in lines {
                 let mut request = http("", "GET", "/");
                 request.source = source.parse().unwrap();
                 let named = lines.iter().map(|line| ("x-forwarded-for".to_owned(), line.clone()));
