@@ -28,6 +28,8 @@ pub(crate) struct Routing {
     pub ways: Vec<Way>,
     /// Why it may take fewer, or make others of them.
     pub doubt: Option<String>,
+    /// It makes others of them than are followed, so that what passes behind tells nothing of what is sent.
+    pub is_opaque: bool,
 }
 
 /// Requests whose paths are changed alike.
@@ -51,7 +53,7 @@ pub(crate) enum Rewrite {
 impl Routing {
     /// Everything is sent on as it is.
     pub fn all() -> Arc<Routing> {
-        Arc::new(Routing { ways: vec![Way::default()], doubt: None })
+        Arc::new(Routing { ways: vec![Way::default()], doubt: None, is_opaque: false })
     }
 
     /// The HTTP route of a VirtualService at this place in its list, for requests of these names; nothing where earlier routes
@@ -60,7 +62,12 @@ impl Routing {
         let route = service.http.get(at)?;
         let mut routing = Routing::default();
         let mut earlier: Vec<RequestBox> = Vec::new();
-        for one in service.http.items.iter().take(at).flat_map(|route| route.matches.iter()) {
+        let before = || service.http.items.iter().take(at);
+        if before().any(|route| route.delegate.is_some()) {
+            routing.doubt = Some("an earlier route may take some of it".to_owned());
+        }
+        let own = || before().filter(|route| route.delegate.is_none());
+        for one in own().flat_map(|route| route.matches.iter()) {
             let (requests, is_exact) = of_match(one);
             match is_exact {
                 true if requests.clauses.is_empty() => return None,
@@ -68,33 +75,38 @@ impl Routing {
                 false => routing.doubt = Some("an earlier route may take some of it".to_owned()),
             }
         }
-        if service.http.items.iter().take(at).any(|route| route.matches.is_empty()) {
+        if own().any(|route| route.matches.is_empty()) {
             return None;
         }
-        let everything = (RequestBox::all(), true, None);
-        let matches: Vec<(RequestBox, bool, Option<&StringMatch>)> = match route.matches.is_empty() {
+        let everything = (RequestBox::all(), true, None, false);
+        let matches: Vec<(RequestBox, bool, Option<&StringMatch>, bool)> = match route.matches.is_empty() {
             true => vec![everything],
             false => route
                 .matches
                 .iter()
                 .map(|one| {
                     let (requests, is_exact) = of_match(one);
-                    (requests, is_exact, one.uri.as_ref())
+                    (requests, is_exact, one.uri.as_ref(), one.ignore_uri_case)
                 })
                 .collect(),
         };
-        for (mut takes, is_exact, uri) in matches {
+        for (mut takes, is_exact, uri, ignores_case) in matches {
             if !is_exact {
                 routing.doubt = Some("the route has conditions that are not followed".to_owned());
+            }
+            if ignores_case {
+                takes.clauses.retain(|clause| clause.variable != Variable::Path);
+                routing.is_opaque |= route.rewrite_uri.is_some();
             }
             takes.clauses.extend(of_host(written));
             rooted(&mut takes);
             let mut left = vec![takes];
             for requests in &earlier {
-                left = left.iter().flat_map(|takes| without(takes, requests)).collect();
-                if left.len() > MOST_BOXES {
-                    routing.doubt = Some("earlier routes have many conditions".to_owned());
-                    left.truncate(MOST_BOXES);
+                let fewer: Vec<RequestBox> =
+                    left.iter().flat_map(|takes| without(takes, requests)).take(MOST_BOXES + 1).collect();
+                match fewer.len() > MOST_BOXES {
+                    true => routing.doubt = Some("earlier routes have many conditions".to_owned()),
+                    false => left = fewer,
                 }
             }
             let rewrite = match (&route.rewrite_uri, uri) {
@@ -104,12 +116,20 @@ impl Routing {
                     Rewrite::Start { from: from.value.clone(), to: to.value.clone() }
                 }
                 (Some(to), None) => Rewrite::Start { from: "/".to_owned(), to: to.value.clone() },
-                (Some(_), Some(StringMatch::Regex(_))) => Rewrite::Same,
+                (Some(_), Some(StringMatch::Regex(_))) => {
+                    routing.is_opaque = true;
+                    Rewrite::Same
+                }
             };
             routing.ways.extend(left.into_iter().map(|takes| Way { takes, rewrite: rewrite.clone() }));
         }
         if route.rewrite_authority.is_some() {
             routing.doubt = Some("the route changes the host".to_owned());
+            routing.is_opaque = true;
+        }
+        if let Some(what) = route.changes {
+            routing.doubt = Some(format!("the route changes requests ({what})"));
+            routing.is_opaque = true;
         }
         Some(routing)
     }
@@ -147,6 +167,7 @@ impl Routing {
         let kinds = rule.filters.iter().filter_map(|filter| filter.kind.as_ref());
         if let Some(kind) = kinds.map(|kind| kind.value.as_str()).find(|kind| changes(kind)) {
             routing.doubt = Some(format!("the route changes requests ({kind})"));
+            routing.is_opaque = true;
         }
         routing
     }

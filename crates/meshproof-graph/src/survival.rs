@@ -3,18 +3,24 @@
 use std::sync::Arc;
 
 use meshproof_authz::{Decision, HttpRequest, Request, Token, evaluate};
+use meshproof_resources::JwtRule;
 use meshproof_space::{Clause, RequestBox, Test, Tokens, Variable, words};
 
 use crate::chain::Chain;
 use crate::conditions::said_by_route;
-use crate::graph::Graph;
+use crate::graph::{Edge, Graph};
 use crate::paths::Hop;
 use crate::routing::{Rewrite, Routing};
 use crate::told::dedup;
 use crate::witness::connection;
 
-/// Boxes that are kept of the requests that get through; with more it is not certain which do.
+/// Boxes that are kept of the requests that get through. What takes more of them is not followed: then all are kept that
+/// there were before, so that no boxes always means that nothing gets through.
 const BOXES: usize = 128;
+/// Why it hangs on tokens.
+const TOKEN: &str = "a token has to be sent on";
+/// Why it hangs on the sender.
+const UNKNOWN_SENDER: &str = "which identity the proxy has";
 /// Boxes that are said.
 const SAID: usize = 8;
 
@@ -40,13 +46,15 @@ pub(crate) struct Survivors {
 struct Traced {
     boxes: Vec<Sent>,
     may: Vec<String>,
+    /// The boxes hold more than what gets through, and what becomes of it on the way is not known.
+    is_followed: bool,
 }
 
 /// Requests that take one way.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Sent {
     requests: RequestBox,
-    /// What the proxies behind make of their paths, in order.
+    /// What the proxies that send them on make of their paths, in order.
     rewrites: Vec<Rewrite>,
 }
 
@@ -59,7 +67,7 @@ impl Sent {
 impl Graph<'_> {
     /// What gets through all hops; nothing where it is certain that nothing does.
     pub(crate) fn survivors(&self, segment: &Segment<'_, '_>) -> Option<Survivors> {
-        let mut traced = Traced { boxes: vec![Sent::default()], may: Vec::new() };
+        let mut traced = Traced { boxes: vec![Sent::default()], may: Vec::new(), is_followed: true };
         let (first, rest) = segment.hops.split_first()?;
         for (hop, routings) in rest.iter().zip(&segment.routings).rev() {
             self.narrow(&mut traced, hop);
@@ -77,9 +85,11 @@ impl Graph<'_> {
         let mut joined: Vec<Sent> =
             own.iter().flat_map(|own| traced.boxes.iter().filter_map(|one| one.within(own))).collect();
         if joined.len() > BOXES {
-            traced.may.push("the hops ask for many things".to_owned());
-            joined.truncate(BOXES);
+            traced.too_many();
+            joined = own.into_iter().map(|requests| Sent { requests, rewrites: Vec::new() }).collect();
         }
+        let is_followed = traced.is_followed
+            && segment.routings.iter().flatten().all(|routing| routing.doubt.is_none() && !routing.is_opaque);
         let mut survivors = Survivors { may: traced.may, ..Survivors::default() };
         let mut found: Option<(Request, &Sent)> = None;
         let lists: Vec<Vec<RequestBox>> = joined.iter().map(|one| vec![one.requests.clone()]).collect();
@@ -107,7 +117,6 @@ impl Graph<'_> {
         if left > 0 {
             survivors.requests.push(format!("and {left} more"));
         }
-        let is_followed = segment.routings.iter().flatten().all(|routing| routing.doubt.is_none());
         if let Some((request, sent)) = found.filter(|_| is_followed) {
             match self.carried(segment, request, &sent.rewrites) {
                 Ok(shown) => survivors.shown = shown,
@@ -118,31 +127,47 @@ impl Graph<'_> {
         Some(survivors)
     }
 
-    /// Only those that the hop lets through.
+    /// Only those that the hop lets through. Tokens do not narrow them: what a proxy in front does not read it sends on, and
+    /// which tokens it accepts is not for it to say.
     fn narrow(&self, traced: &mut Traced, hop: &Hop<'_>) {
         let edge = &self.edges[hop.edge];
         let Some(chain) = self.chain(edge).filter(Chain::is_http) else { return };
         let principal = self.seen(edge, hop.by);
+        let is_unknown = edge.effect.identified && principal.is_none();
         let mut allowed: Vec<RequestBox> = Vec::new();
+        let mut doubts: Vec<&str> = Vec::new();
         for alternative in self.alternatives(edge, &chain) {
-            if edge.effect.identified
-                && !alternative.peers.admits(principal.as_deref())
-                && principal.is_some()
-            {
+            if edge.effect.identified && !is_unknown && !alternative.peers.admits(principal.as_deref()) {
                 continue;
             }
-            let of_token = alternative.peers.without_identity().clauses;
-            allowed.extend(alternative.boxes.iter().map(|one| {
-                of_request(&RequestBox::of([of_token.as_slice(), one.clauses.as_slice()].concat()))
-            }));
+            if is_unknown && alternative.peers.asks_for_identity() {
+                doubts.push(UNKNOWN_SENDER);
+            }
+            for one in &alternative.boxes {
+                if one.clauses.iter().any(|clause| is_of_connection(&clause.variable)) {
+                    doubts.push("what is let in behind a proxy depends on addresses");
+                }
+                let of_token = alternative.peers.clauses.iter().chain(&one.clauses);
+                if of_token.filter(|clause| is_of_token(clause)).any(|clause| !clause.any_of.is_empty()) {
+                    doubts.push(TOKEN);
+                }
+                allowed.push(of_request(one));
+            }
         }
-        let joined = traced.boxes.iter().flat_map(|one| allowed.iter().filter_map(|own| one.within(own)));
-        traced.boxes = joined.collect();
-        traced.limit();
+        traced.may.extend(doubts.into_iter().map(str::to_owned));
+        if chain.limits.is_empty() {
+            traced.keep(&allowed);
+        } else {
+            // A rule that was not worked out may let in more.
+            traced.may.extend(chain.limits.iter().cloned());
+            traced.is_followed = false;
+        }
         for refusing in &chain.refusing {
-            if edge.effect.identified && !refusing.peers.admits(principal.as_deref()) && principal.is_some()
-                || !edge.effect.identified && !refusing.peers.admits(None)
-            {
+            if !is_unknown && !refusing.peers.admits(principal.as_deref()) {
+                continue;
+            }
+            if is_unknown && refusing.peers.asks_for_identity() {
+                traced.may.push(UNKNOWN_SENDER.to_owned());
                 continue;
             }
             let whole =
@@ -152,12 +177,14 @@ impl Graph<'_> {
                 traced.may.push("what is refused behind a proxy depends on addresses".to_owned());
                 continue;
             }
+            // So are tokens.
+            if whole.iter().any(is_of_token) {
+                if whole.iter().filter(|clause| is_of_token(clause)).all(|clause| clause.any_of.is_empty()) {
+                    traced.may.push(TOKEN.to_owned());
+                }
+                continue;
+            }
             traced.leave_out(&whole);
-        }
-        let reads_tokens = chain.domain.tokens != Tokens::None;
-        if !reads_tokens {
-            // Nobody has a token where nobody looks at them.
-            traced.boxes.retain_mut(|sent| without_tokens(&mut sent.requests));
         }
     }
 
@@ -168,21 +195,26 @@ impl Graph<'_> {
         first: Request,
         rewrites: &[Rewrite],
     ) -> Result<Vec<Request>, String> {
+        let mut sent = self.accepted_by(&segment.hops[0], &first)?;
         let mut shown = vec![first];
         for (hop, rewrite) in segment.hops[1..].iter().zip(rewrites) {
             let before = shown.last().and_then(|request| request.http.clone());
             let edge = &self.edges[hop.edge];
             let plain = connection(edge, hop.by, self);
+            // A proxy takes the token away that it has read, unless its rule says otherwise.
+            sent = sent.filter(|(_, rule)| rule.forward_original_token);
             let Some(chain) = self.chain(edge) else {
                 shown.push(plain);
                 continue;
             };
+            let token = match (&sent, &chain.domain.tokens) {
+                (None, _) | (_, Tokens::None) => Token::None,
+                (Some((token, rule)), _) if self.jwt_rules(edge).any(|own| own == *rule) => token.clone(),
+                _ => return Err(TOKEN.to_owned()),
+            };
             let http = before.filter(|_| chain.is_http()).map(|http| HttpRequest {
                 target: rewrite.apply(&http.target),
-                token: match chain.domain.tokens {
-                    Tokens::None => Token::None,
-                    _ => http.token.clone(),
-                },
+                token,
                 ..http
             });
             let request = Request { http, ..plain };
@@ -192,6 +224,29 @@ impl Graph<'_> {
             shown.push(request);
         }
         Ok(shown)
+    }
+
+    /// The token that is read at the first hop, with the rule that accepts it.
+    fn accepted_by(&self, hop: &Hop<'_>, request: &Request) -> Result<Option<(Token, &JwtRule)>, String> {
+        let Some(token @ Token::Verified { claims, .. }) = request.http.as_ref().map(|http| &http.token)
+        else {
+            return Ok(None);
+        };
+        let issuer = claims.get("iss").and_then(|issuer| issuer.as_str());
+        let is_own = |rule: &&JwtRule| rule.issuer.as_ref().map(|own| own.value.as_str()) == issuer;
+        let mut rules = self.jwt_rules(&self.edges[hop.edge]).filter(is_own);
+        match (rules.next(), rules.next()) {
+            (Some(rule), None) => Ok(Some((token.clone(), rule))),
+            _ => Err("several rules of RequestAuthentications accept the token".to_owned()),
+        }
+    }
+
+    /// The rules about tokens at the end of an edge.
+    fn jwt_rules(&self, edge: &Edge) -> impl Iterator<Item = &JwtRule> {
+        let attached = self.place(edge.place).request_authentications.iter();
+        attached
+            .filter_map(|attached| self.mesh.request_authentication(attached.policy))
+            .flat_map(|policy| policy.jwt_rules.iter())
     }
 
     /// What gets through where the first hop passes connections on unread.
@@ -209,10 +264,18 @@ impl Graph<'_> {
 }
 
 impl Traced {
-    fn limit(&mut self) {
-        if self.boxes.len() > BOXES {
-            self.boxes.truncate(BOXES);
-            self.may.push("the hops ask for many things".to_owned());
+    fn too_many(&mut self) {
+        self.may.push("the hops ask for many things".to_owned());
+        self.is_followed = false;
+    }
+
+    /// Only those of some box.
+    fn keep(&mut self, allowed: &[RequestBox]) {
+        let joined = self.boxes.iter().flat_map(|one| allowed.iter().filter_map(|own| one.within(own)));
+        let joined: Vec<Sent> = joined.take(BOXES + 1).collect();
+        match joined.len() > BOXES {
+            true => self.too_many(),
+            false => self.boxes = joined,
         }
     }
 
@@ -233,29 +296,48 @@ impl Traced {
             }
         }
         kept.dedup();
-        self.boxes = kept;
-        self.limit();
+        match kept.len() > BOXES {
+            true => self.too_many(),
+            false => self.boxes = kept,
+        }
     }
 
     /// As they are in front of the proxy that sends them on.
     fn through(&mut self, routings: &[Arc<Routing>]) {
         let mut boxes = Vec::new();
+        let mut is_set = false;
+        for behind in &mut self.boxes {
+            let before = behind.requests.clauses.len();
+            behind.requests.clauses.retain(|clause| !is_set_by_proxies(&clause.variable));
+            is_set |= behind.requests.clauses.len() < before;
+        }
+        if is_set {
+            self.may.push("proxies set some of the headers that are asked for".to_owned());
+        }
         for routing in routings {
             self.may.extend(routing.doubt.clone());
             for way in &routing.ways {
                 for behind in &self.boxes {
+                    let rewrites = [std::slice::from_ref(&way.rewrite), &behind.rewrites].concat();
+                    if routing.is_opaque {
+                        // What it makes of requests may be anything that passes behind.
+                        boxes.push(Sent { requests: way.takes.clone(), rewrites });
+                        break;
+                    }
                     let Some((before, is_exact)) = way.rewrite.before(&behind.requests) else { continue };
                     if !is_exact {
                         self.may.push("the route changes paths".to_owned());
                     }
                     let Some(requests) = both(&way.takes, &before) else { continue };
-                    let rewrites = [std::slice::from_ref(&way.rewrite), &behind.rewrites].concat();
                     boxes.push(Sent { requests, rewrites });
                 }
             }
         }
         self.boxes = boxes;
-        self.limit();
+        if self.boxes.len() > BOXES {
+            self.boxes = vec![Sent::default()];
+            self.too_many();
+        }
     }
 }
 
@@ -332,10 +414,21 @@ fn takes_all_of(one: &Test, other: &Test) -> bool {
     }
 }
 
-/// Without what connections have and requests do not: every proxy opens its own.
+/// Without what connections have and requests do not (every proxy opens its own), and without what is asked of tokens.
 fn of_request(whole: &RequestBox) -> RequestBox {
-    let clauses = whole.clauses.iter().filter(|clause| !is_of_connection(&clause.variable));
-    RequestBox::of(clauses.cloned().collect())
+    let is_left = |clause: &&Clause| !is_of_connection(&clause.variable) && !is_of_token(clause);
+    RequestBox::of(whole.clauses.iter().filter(is_left).cloned().collect())
+}
+
+fn is_of_token(clause: &Clause) -> bool {
+    matches!(clause.variable, Variable::Token | Variable::Claim(_))
+}
+
+/// Whether proxies set or add to a header whatever was sent (Envoy, HTTP header manipulation).
+fn is_set_by_proxies(variable: &Variable) -> bool {
+    let Variable::Header(name) = variable else { return false };
+    let start = ["x-forwarded-", "x-envoy-", "x-b3-"].iter().any(|start| name.starts_with(start));
+    start || matches!(name.as_str(), "x-request-id" | "via" | "forwarded" | "traceparent" | "tracestate")
 }
 
 fn is_of_connection(variable: &Variable) -> bool {
@@ -349,12 +442,4 @@ fn is_of_connection(variable: &Variable) -> bool {
             | Variable::Sni
             | Variable::Metadata { .. }
     )
-}
-
-/// Drops tests that hold without a token; false where one wants a token.
-fn without_tokens(requests: &mut RequestBox) -> bool {
-    let is_of_token = |clause: &Clause| matches!(clause.variable, Variable::Token | Variable::Claim(_));
-    let wants = requests.clauses.iter().any(|clause| is_of_token(clause) && !clause.any_of.is_empty());
-    requests.clauses.retain(|clause| !is_of_token(clause));
-    !wants
 }

@@ -26,7 +26,7 @@ impl TokenPrincipal {
     }
 }
 
-/// `token of https://issuer`, `token of https://issuer for alice`, `token of anybody`.
+/// `token of https://issuer`, `token of https://issuer for alice`, `token of any issuer`.
 impl fmt::Display for TokenPrincipal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.issuer.as_ref().filter(|issuer| **issuer != Pattern::Present) {

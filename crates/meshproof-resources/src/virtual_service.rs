@@ -45,6 +45,9 @@ pub struct VirtualHttpRoute {
     pub rewrite_uri: Option<Text>,
     /// `rewrite.authority`.
     pub rewrite_authority: Option<Text>,
+    /// A key that makes other requests of those that it takes, or ends some, besides `rewrite.uri` and `rewrite.authority`:
+    /// `headers` (here or at a destination), `rewrite.uriRegexRewrite`, `fault`.
+    pub changes: Option<&'static str>,
     /// `mirror` and `mirrors[].destination`.
     pub mirrors: Vec<RouteDestination>,
     /// `delegate`: name and namespace of another VirtualService.
@@ -172,6 +175,7 @@ fn http_route(item: NodeRef<'_>) -> VirtualHttpRoute {
         answered: None,
         rewrite_uri: None,
         rewrite_authority: None,
+        changes: None,
         mirrors: Vec::new(),
         delegate: None,
     };
@@ -179,11 +183,21 @@ fn http_route(item: NodeRef<'_>) -> VirtualHttpRoute {
         match key_name(key) {
             "name" => route.name = text(value),
             "match" => route.matches = objects(key, value, http_match),
-            "route" => route.route = objects(key, value, destination_item),
+            "route" => {
+                route.route = objects(key, value, destination_item);
+                if value.items().any(|item| item.get("headers").is_some_and(changes_requests)) {
+                    route.changes = Some("headers");
+                }
+            }
+            "headers" if changes_requests(value) => route.changes = Some("headers"),
+            "fault" if !value.is_null() => route.changes = Some("fault"),
             "redirect" | "directResponse" if !value.is_null() => route.answered = Some(key.span()),
             "rewrite" => {
                 route.rewrite_uri = text_at(value, "uri");
                 route.rewrite_authority = text_at(value, "authority");
+                if value.get("uriRegexRewrite").is_some() {
+                    route.changes = Some("uriRegexRewrite");
+                }
             }
             "mirror" => route.mirrors.extend(mapping(value).map(|node| destination(node, None, node.span()))),
             "mirrors" => route.mirrors.extend(objects(key, value, destination_item).items),
@@ -194,6 +208,11 @@ fn http_route(item: NodeRef<'_>) -> VirtualHttpRoute {
         }
     }
     route
+}
+
+/// Whether header operations are about requests too.
+fn changes_requests(headers: NodeRef<'_>) -> bool {
+    headers.get("request").is_some_and(|request| !request.is_null())
 }
 
 fn http_match(item: NodeRef<'_>) -> HttpMatch {
