@@ -1,5 +1,6 @@
 //! Gateways: what they listen on is a place of its own, and routes tell where they send requests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use meshproof_explain::{Outcome, PointKind, ask_gateway, gateway_layer, is_taken};
@@ -15,6 +16,9 @@ use crate::grants::Grants;
 use crate::place::{Member, Place};
 use crate::routing::{Lead, Routing};
 use crate::sorting::Sorting;
+
+/// What is sent on for a name: to which ports of workloads, by which route.
+type SentOn = (String, Vec<(WorkloadId, u16)>, Arc<Routing>);
 
 /// Adds a place for each port that gateways listen on.
 pub(crate) fn add(transport: &Transport<'_>, table: &Table, sorting: &mut Sorting<'_, '_>) {
@@ -74,8 +78,12 @@ fn of_workload(
     let mut effects: Vec<Effect> = Vec::new();
     let mut leads: Vec<Lead> = Vec::new();
     let mut doubts: Vec<String> = mesh.presumption(id).into_iter().collect();
+    // Which VirtualServices are for each name: that of the longest name takes a request.
+    let mut services: Vec<(String, BTreeSet<ResourceId>)> = Vec::new();
+    let mut sent: Vec<SentOn> = Vec::new();
     for name in transport.exposed_hosts(id, port) {
         let host = &name.example;
+        services.push((name.written.clone(), BTreeSet::new()));
         let (mut arrival, _) = ask_gateway(transport, id, (port, host), Layer::Http);
         if arrival.taken == Taken::Refused(GatewayRefusal::CertificateRequired) {
             let tls = ClientTls::Mutual;
@@ -95,17 +103,46 @@ fn of_workload(
         if !effects.contains(&effect) {
             effects.push(effect);
         }
+        if let Some((_, own)) = services.last_mut() {
+            own.extend(arrival.targets.iter().filter_map(|target| target.route));
+        }
         for target in &arrival.targets {
-            let routing = match is_http {
-                Some(true) => routing_of(mesh, target, &name.written),
-                _ => Some(Routing::all()),
-            };
-            let Some(routing) = routing else { continue };
             let to = behind(mesh, sorting.called(&target.host), target.port);
-            leads.extend(to.into_iter().map(|to| Lead { to, routing: routing.clone() }));
+            if is_http != Some(true) {
+                leads.extend(to.into_iter().map(|to| Lead { to, routing: Routing::all() }));
+            } else if let Some(routing) = routing_of(mesh, target, &name.written) {
+                sent.push((name.written.clone(), to, routing));
+            }
         }
     }
+    for (name, to, mut routing) in sent {
+        if has_rivals(&name, &services) {
+            Arc::make_mut(&mut routing).doubt_of_others("another VirtualService may take some of it");
+        }
+        leads.extend(to.into_iter().map(|to| Lead { to, routing: routing.clone() }));
+    }
     place(mesh, sorting, (id, port), effects, leads, doubts)
+}
+
+/// Whether other VirtualServices may take requests of a name, which is written with a star in front or alone.
+fn has_rivals(name: &str, services: &[(String, BTreeSet<ResourceId>)]) -> bool {
+    let own = services.iter().find(|(other, _)| other == name).map(|(_, own)| own);
+    let is_longer = |other: &str| other != name && admits(name, other);
+    own.is_some_and(|own| {
+        own.len() > 1 || services.iter().any(|(other, their)| is_longer(other) && their != own)
+    })
+}
+
+/// Whether a name, with a star in front or alone, is for all of another one.
+fn admits(name: &str, other: &str) -> bool {
+    name == other || name.strip_prefix('*').is_some_and(|rest| other.ends_with(rest))
+}
+
+/// Whether some name is in both lists; an empty one is for all.
+fn share_hosts(one: &[String], other: &[String]) -> bool {
+    one.is_empty()
+        || other.is_empty()
+        || one.iter().any(|one| other.iter().any(|other| admits(one, other) || admits(other, one)))
 }
 
 /// What the route of a target sends on; nothing where other routes take all of it.
@@ -139,6 +176,7 @@ fn of_gateway_api(
     let mut effects: Vec<Effect> = Vec::new();
     let mut leads: Vec<Lead> = Vec::new();
     let mut doubts: Vec<String> = Vec::new();
+    let mut admitted: Vec<(ResourceId, Vec<String>, bool)> = Vec::new();
     for at in &port.listeners {
         let Some(listener) = spec.listeners.get(*at) else { continue };
         let mode = modes.get(*at).copied().flatten();
@@ -158,19 +196,31 @@ fn of_gateway_api(
                     route.hostnames.iter().map(|host| host.value.clone()).collect()
                 }
             };
-            let rules: Vec<&RouteRule> = route.rules.iter().collect();
-            for rule in &rules {
-                let routing = match is_http {
-                    true => Arc::new(Routing::of_route_rule(rule, &rules, &hosts)),
-                    false => Routing::all(),
-                };
-                for (to, doubt) in backends((mesh, grants), parent.route, rule) {
-                    let mut routing = routing.clone();
-                    if doubt.is_some() {
-                        Arc::make_mut(&mut routing).doubt = doubt;
+            admitted.push((parent.route, hosts, is_http));
+        }
+    }
+    for (id, hosts, is_http) in &admitted {
+        let Spec::Route(route) = &mesh.resource(*id).spec else { continue };
+        // The longest name, path and so on wins, whichever route it stands in.
+        let has_rivals = admitted.iter().any(|(other, names, _)| other != id && share_hosts(hosts, names));
+        let rules: Vec<&RouteRule> = route.rules.iter().collect();
+        for (at, rule) in rules.iter().enumerate() {
+            let routing = match is_http {
+                true => {
+                    let mut routing = Routing::of_route_rule(at, &rules, hosts);
+                    if has_rivals {
+                        routing.doubt_of_others("another route of the gateway may take some of it");
                     }
-                    leads.extend(to.into_iter().map(|to| Lead { to, routing: routing.clone() }));
+                    Arc::new(routing)
                 }
+                false => Routing::all(),
+            };
+            for (to, doubt) in backends((mesh, grants), *id, rule) {
+                let mut routing = routing.clone();
+                if doubt.is_some() {
+                    Arc::make_mut(&mut routing).doubt = doubt;
+                }
+                leads.extend(to.into_iter().map(|to| Lead { to, routing: routing.clone() }));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Ways over several hops: whoever is reached may call on, and proxies send on where their routes lead.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -11,6 +11,7 @@ use meshproof_space::RequestBox;
 use crate::graph::{Graph, WhoId};
 use crate::naming::asks_for_identity;
 use crate::party::Party;
+use crate::peers::Peers;
 use crate::place::{Member, PlaceId};
 use crate::routing::{Lead, Routing};
 use crate::selection::Selection;
@@ -34,6 +35,50 @@ struct Reached<'a> {
     before: Option<usize>,
     /// Its place was reached by another way already; only what a proxy sends on from here is new.
     again: bool,
+}
+
+/// A place, and how it leads on to what is asked about: by a hop, to another one of the list.
+struct Onward {
+    place: PlaceId,
+    next: Option<(Hop<'static>, usize)>,
+}
+
+/// The way on from one of the list.
+fn way_on(from: usize, onward: &[Onward]) -> Vec<Hop<'static>> {
+    let mut way = Vec::new();
+    let mut at = from;
+    while let Some((hop, next)) = onward.get(at).and_then(|one| one.next) {
+        way.push(hop);
+        at = next;
+    }
+    way
+}
+
+/// Who comes nearer already, one by one and as parts of the roster.
+#[derive(Default)]
+struct Callers {
+    known: HashSet<WorkloadId, RandomState>,
+    parts: HashSet<u32, RandomState>,
+}
+
+/// How the callers of an edge fare: alike where they meet the same tests.
+struct Fares {
+    peers: Vec<Peers>,
+    known: HashMap<Option<Vec<Vec<bool>>>, bool, RandomState>,
+}
+
+impl Fares {
+    /// Looks once for all callers who are alike.
+    fn of(&mut self, principal: Option<String>, look: impl FnOnce() -> bool) -> bool {
+        let of = |peers: &Peers| peers.signature(principal.as_deref());
+        let signature = principal.as_ref().map(|_| self.peers.iter().map(of).collect());
+        *self.known.entry(signature).or_insert_with(look)
+    }
+
+    /// Whether somebody was looked at and did not get on.
+    fn is_closed(&self) -> bool {
+        self.known.values().any(|gets_on| !gets_on)
+    }
 }
 
 /// Who may go along which edges.
@@ -302,15 +347,17 @@ impl<'m> Graph<'m> {
                 }
             }
         }
-        // How each place leads on.
-        let mut on: HashMap<PlaceId, Option<(Hop<'static>, PlaceId)>, RandomState> =
-            goal.iter().map(|place| (*place, None)).collect();
-        let mut queue: VecDeque<PlaceId> = goal.iter().copied().collect();
+        // How places lead on: proxies in several ways, all others in one.
+        let mut onward: Vec<Onward> = goal.iter().map(|place| Onward { place: *place, next: None }).collect();
+        let mut known: HashSet<PlaceId, RandomState> = goal.iter().copied().collect();
+        let mut left_by: HashSet<(usize, usize), RandomState> = HashSet::default();
         let mut ways = Vec::new();
-        let mut parts: HashSet<u32, RandomState> = HashSet::default();
-        let mut callers: HashSet<WorkloadId, RandomState> = HashSet::default();
-        while let Some(place) = queue.pop_front() {
-            let rest = self.way_on(place, &on);
+        let mut callers = Callers::default();
+        let mut next = 0;
+        while next < onward.len() {
+            let (at, place) = (next, onward[next].place);
+            next += 1;
+            let rest = way_on(at, &onward);
             let node = self.place_nodes[place.0 as usize];
             let mut edges: Vec<usize> = self
                 .graph
@@ -326,41 +373,92 @@ impl<'m> Graph<'m> {
                         ways.push(way);
                     }
                 }
-                for caller in self.new_callers(edge, &mut parts, &mut callers) {
+                let mut fares = self.fares(edge);
+                for caller in self.new_callers(edge, &callers) {
                     let party = Party::Workload(caller);
                     let hop = Hop { edge, by: party, sent_by: None };
-                    if self.is_proxy(caller)
-                        || !self.gets_through(edge, party)
-                        || !self.survives(&[&[hop], rest.as_slice()].concat(), asked)
-                    {
+                    let gets_on = || {
+                        self.gets_through(edge, party)
+                            && self.survives(&[&[hop], rest.as_slice()].concat(), asked)
+                    };
+                    if self.is_proxy(caller) || !fares.of(self.seen(&self.edges[edge], party), gets_on) {
                         continue;
                     }
+                    callers.known.insert(caller);
                     for before in travel.places.get(&caller).into_iter().flatten() {
-                        if let std::collections::hash_map::Entry::Vacant(entry) = on.entry(*before) {
-                            entry.insert(Some((hop, place)));
-                            queue.push_back(*before);
+                        if known.insert(*before) {
+                            onward.push(Onward { place: *before, next: Some((hop, at)) });
                         }
                     }
+                }
+                if !self.hangs_on_identity(edge) && !fares.is_closed() {
+                    callers.parts.extend(self.clients(self.who(self.edges[edge].who).clients).parts.iter());
                 }
             }
             let members = self.place(place).members.iter().filter_map(|member| match member {
                 Member::Workload(id, port) => Some((*id, *port)),
                 _ => None,
             });
-            let proxies: Vec<PlaceId> =
+            let proxies: BTreeSet<PlaceId> =
                 members.filter_map(|member| leading.get(&member)).flatten().copied().collect();
             for proxy in proxies {
-                if on.contains_key(&proxy) {
-                    continue;
-                }
-                let sent = self.behind(proxy).into_iter().find(|hop| self.edges[hop.edge].place == place);
-                if let Some(hop) = sent {
-                    on.insert(proxy, Some((hop, place)));
-                    queue.push_back(proxy);
+                // What is asked about is told of every proxy in front; of other places one will do for each way to the proxy.
+                let sent = self.behind(proxy).into_iter().filter(|hop| self.edges[hop.edge].place == place);
+                for hop in sent {
+                    let goes = onward.len();
+                    onward.push(Onward { place: proxy, next: Some((hop, at)) });
+                    let way = way_on(goes, &onward);
+                    let group = if onward[at].next.is_none() { at } else { usize::MAX };
+                    let is_new = self.gets_in(proxy, (&way, group), asked, &mut left_by);
+                    if !is_new {
+                        onward.pop();
+                    }
                 }
             }
         }
         ways
+    }
+
+    /// Whether somebody who comes to a proxy gets along the way on from it, by an edge that has none yet for this goal.
+    fn gets_in(
+        &self,
+        proxy: PlaceId,
+        (way, goal): (&[Hop<'static>], usize),
+        asked: &Selection,
+        left_by: &mut HashSet<(usize, usize), RandomState>,
+    ) -> bool {
+        let node = self.place_nodes[proxy.0 as usize];
+        let edges = self.graph.edges_directed(node, petgraph::Direction::Incoming);
+        let mut found = false;
+        for edge in edges.map(|edge| *edge.weight()) {
+            let clients = self.clients(self.who(self.edges[edge].who).clients);
+            let is_apart = !clients.internet && self.hangs_on_identity(edge);
+            if !is_apart && left_by.contains(&(edge, goal)) {
+                continue;
+            }
+            let first = |by| [&[Hop { edge, by, sent_by: None }], way].concat();
+            // Of callers who fare differently each is asked when the proxy's turn comes.
+            if is_apart || self.someone(edge).is_none_or(|by| self.survives(&first(by), asked)) {
+                left_by.insert((edge, goal));
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// Whether the callers of an edge fare differently there.
+    fn hangs_on_identity(&self, edge: usize) -> bool {
+        let edge = &self.edges[edge];
+        asks_for_identity(self.who(edge.who)) || edge.refuses
+    }
+
+    /// What the rules at an edge tell apart.
+    fn fares(&self, edge: usize) -> Fares {
+        let chain = self.hangs_on_identity(edge).then(|| self.chain(&self.edges[edge])).flatten();
+        let refusing = chain.map(|chain| chain.refusing).unwrap_or_default();
+        let mut peers: Vec<Peers> = refusing.into_iter().map(|one| one.peers).collect();
+        peers.push(self.who(self.edges[edge].who).peers.clone());
+        Fares { peers, known: HashMap::default() }
     }
 
     /// Whether something gets from the first hop through the proxies that follow it.
@@ -368,20 +466,6 @@ impl<'m> Graph<'m> {
         let segments = self.segments(way, asked);
         let first = segments.first().filter(|(at, _)| *at == 0);
         first.is_none_or(|(_, segment)| self.survivors(segment).is_some())
-    }
-
-    fn way_on(
-        &self,
-        from: PlaceId,
-        on: &HashMap<PlaceId, Option<(Hop<'static>, PlaceId)>, RandomState>,
-    ) -> Vec<Hop<'static>> {
-        let mut way = Vec::new();
-        let mut at = from;
-        while let Some(Some((hop, next))) = on.get(&at) {
-            way.push(*hop);
-            at = *next;
-        }
-        way
     }
 
     /// Somebody who goes along an edge.
@@ -397,23 +481,16 @@ impl<'m> Graph<'m> {
         outside.or(edge.example.map(Party::Workload)).or(waypoint)
     }
 
-    /// Workloads among the callers of an edge that were not met before.
-    fn new_callers(
-        &self,
-        edge: usize,
-        parts: &mut HashSet<u32, RandomState>,
-        known: &mut HashSet<WorkloadId, RandomState>,
-    ) -> Vec<WorkloadId> {
-        let edge = &self.edges[edge];
-        let who = self.who(edge.who);
-        let clients = self.clients(who.clients);
-        if asks_for_identity(who) || edge.refuses {
+    /// Workloads among the callers of an edge that have not come nearer before.
+    fn new_callers(&self, edge: usize, callers: &Callers) -> Vec<WorkloadId> {
+        let who = self.who(self.edges[edge].who);
+        if self.hangs_on_identity(edge) {
             let (found, _) = self.some_callers(who, usize::MAX);
-            return found.into_iter().filter(|id| known.insert(*id)).collect();
+            return found.into_iter().filter(|id| !callers.known.contains(id)).collect();
         }
-        let new = clients.parts.iter().filter(|part| parts.insert(**part));
-        let workloads = new.flat_map(|part| self.table.roster.part(*part).workloads.iter().copied());
-        workloads.filter(|id| known.insert(*id)).collect()
+        let parts = self.clients(who.clients).parts.iter().filter(|part| !callers.parts.contains(*part));
+        let workloads = parts.flat_map(|part| self.table.roster.part(*part).workloads.iter().copied());
+        workloads.filter(|id| !callers.known.contains(id)).collect()
     }
 
     /// The kind of the place at the end of an edge.

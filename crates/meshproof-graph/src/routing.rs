@@ -9,6 +9,8 @@ use meshproof_space::{Clause, RequestBox, Test, Variable};
 
 use crate::conditions::{of_host, of_match, of_route_match, rooted};
 
+/// Why a rule may take fewer than it says.
+const ANOTHER_RULE: &str = "another rule of the route may take some of it";
 /// Boxes of one match that are kept.
 const MOST_BOXES: usize = 64;
 
@@ -54,6 +56,12 @@ impl Routing {
     /// Everything is sent on as it is.
     pub fn all() -> Arc<Routing> {
         Arc::new(Routing { ways: vec![Way::default()], doubt: None, is_opaque: false })
+    }
+
+    /// What is sent on, and how, is not known.
+    pub fn unknown(reason: &str) -> Arc<Routing> {
+        let ways = vec![Way::default()];
+        Arc::new(Routing { ways, doubt: Some(reason.to_owned()), is_opaque: true })
     }
 
     /// The HTTP route of a VirtualService at this place in its list, for requests of these names; nothing where earlier routes
@@ -134,13 +142,34 @@ impl Routing {
         Some(routing)
     }
 
-    /// A rule of an HTTPRoute or GRPCRoute, for requests of these names.
-    pub fn of_route_rule(rule: &RouteRule, others: &[&RouteRule], hosts: &[String]) -> Routing {
+    /// A doubt beside those of the route itself, which come first.
+    pub fn doubt_of_others(&mut self, reason: &str) {
+        self.doubt.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// The rule of an HTTPRoute or GRPCRoute at this place in its list, for requests of these names.
+    pub fn of_route_rule(at: usize, rules: &[&RouteRule], hosts: &[String]) -> Routing {
         let mut routing = Routing::default();
+        let Some(rule) = rules.get(at) else { return routing };
         let matches: Vec<RequestBox> = match rule.matches.is_empty() {
             true => vec![RequestBox::all()],
             false => rule.matches.iter().map(|one| of_route_match(one, &mut routing.doubt)).collect(),
         };
+        let mut others: Vec<RequestBox> = Vec::new();
+        for (_, other) in rules.iter().enumerate().filter(|(other, _)| *other != at) {
+            if other.matches.is_empty() {
+                others.push(RequestBox::all());
+            }
+            for one in other.matches.iter() {
+                let mut unknown = None;
+                let requests = of_route_match(one, &mut unknown);
+                // Of what is not followed nothing is taken away.
+                match unknown {
+                    None => others.push(requests),
+                    Some(_) => routing.doubt_of_others(ANOTHER_RULE),
+                }
+            }
+        }
         for takes in matches {
             let named: Vec<Option<Clause>> = match hosts.is_empty() {
                 true => vec![None],
@@ -148,14 +177,17 @@ impl Routing {
             };
             for host in named {
                 let mut takes = takes.clone();
-                // The longer path wins, whichever rule it stands in.
-                for other in others.iter().flat_map(|other| other.matches.iter()) {
-                    let other = of_route_match(other, &mut None);
-                    if let [clause] = other.clauses.as_slice()
-                        && other.clauses != takes.clauses
-                        && is_narrower(clause, &takes)
-                    {
-                        leave_out(&mut takes, clause);
+                for other in &others {
+                    match other.clauses.as_slice() {
+                        // The longer path wins, whichever rule it stands in.
+                        [clause] if other.clauses != takes.clauses && is_narrower(clause, &takes) => {
+                            leave_out(&mut takes, clause);
+                        }
+                        // So does whoever asks for the same and more.
+                        all if all.len() < takes.clauses.len()
+                            && all.iter().all(|clause| takes.clauses.contains(clause)) => {}
+                        all if all.iter().any(|clause| is_apart(clause, &takes)) => {}
+                        _ => routing.doubt_of_others(ANOTHER_RULE),
                     }
                 }
                 takes.clauses.extend(host);
@@ -293,6 +325,19 @@ fn leave_out(takes: &mut RequestBox, clause: &Clause) {
         }
         _ => takes.clauses.push(clause),
     }
+}
+
+/// Whether plainly nothing of a box meets the clause, or all of it that does asks for longer paths than the clause.
+fn is_apart(clause: &Clause, takes: &RequestBox) -> bool {
+    let Some(own) = takes.clauses.iter().find(|own| own.variable == clause.variable) else { return false };
+    let (ours, theirs) = (&own.any_of, &clause.any_of);
+    if ours.is_empty() || theirs.is_empty() {
+        return false;
+    }
+    let meets = |one: &Test| theirs.iter().any(|other| may_meet(one, other));
+    let is_longer =
+        clause.variable == Variable::Path && ours.iter().map(length).min() > theirs.iter().map(length).max();
+    is_longer || !ours.iter().any(meets)
 }
 
 /// Whether a clause on paths asks for longer ones than the box does.

@@ -1,6 +1,6 @@
 //! From workload ports to classes of equal places.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 use meshproof_explain::{PointKind, mode_doubt, point_kind};
@@ -9,6 +9,7 @@ use meshproof_ir::{
     Attachments, Called, ClusterId, GatewayId, Identity, Layer, Mesh, ResourceId, WorkloadId,
 };
 use meshproof_network::{Class, Network};
+use meshproof_resources::{ObjectRef, Spec};
 use meshproof_transport::{
     Call, Client, EndpointAddress, Reception, Row, ServerClass, Table, Target, Transport, Via,
 };
@@ -81,6 +82,8 @@ pub(crate) struct Sorting<'a, 'm> {
     waypoints: Vec<(WaypointKey, Behind)>,
     waypoint_at: HashMap<WaypointKey, usize, RandomState>,
     hosts: HashMap<&'m str, Called, RandomState>,
+    /// Names that routes inside of the mesh are for, as they are written.
+    routed: BTreeSet<&'m str>,
 }
 
 /// What is called through a waypoint.
@@ -130,6 +133,7 @@ impl<'a, 'm> Sorting<'a, 'm> {
             waypoints: Vec::new(),
             waypoint_at: HashMap::default(),
             hosts,
+            routed: routed(mesh),
         }
     }
 
@@ -251,7 +255,10 @@ impl<'a, 'm> Sorting<'a, 'm> {
         behind.sort_unstable();
         behind.dedup();
         let clients = self.groups.of_draft(draft, &self.table.roster);
-        let routing = Routing::all();
+        let routing = match self.is_routed(called, &host) {
+            false => Routing::all(),
+            true => Routing::unknown("routes for the called service are not followed at waypoints"),
+        };
         let place = Place {
             kind: PointKind::Waypoint,
             members: vec![Member::Waypoint(id, host, port)],
@@ -266,6 +273,22 @@ impl<'a, 'm> Sorting<'a, 'm> {
             leads: behind.into_iter().map(|to| Lead { to, routing: routing.clone() }).collect(),
         };
         self.add(place, None, Some((false, id.0)));
+    }
+
+    /// Whether a VirtualService or a route of the Gateway API is for what is called.
+    fn is_routed(&self, called: Called, host: &str) -> bool {
+        let service = match called {
+            Called::Service(id) => Some(&self.mesh.services[id.index()]),
+            _ => None,
+        };
+        let object = service.map(|service| self.mesh.resource(service.resource).meta.name());
+        let is_it = |written: &str| {
+            let short = written.split('.').next().unwrap_or_default();
+            written == host
+                || written.strip_prefix('*').is_some_and(|rest| host.ends_with(rest))
+                || object.is_some_and(|name| short == name)
+        };
+        self.routed.iter().any(|name| is_it(name))
     }
 
     /// What a port takes from somebody who is known by identity alone.
@@ -355,6 +378,31 @@ impl<'a, 'm> Sorting<'a, 'm> {
     pub fn group(&mut self, clients: Clients) -> ClientsId {
         self.groups.intern(clients)
     }
+}
+
+/// Names that VirtualServices of the mesh and routes with Services as parents are for.
+fn routed(mesh: &Mesh) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for resource in &mesh.resources {
+        match &resource.spec {
+            Spec::VirtualService(service) => {
+                let gateways = &service.gateways;
+                if gateways.is_empty() || gateways.iter().any(|name| name.value == "mesh") {
+                    names.extend(service.hosts.iter().map(|host| host.value.as_str()));
+                }
+            }
+            Spec::Route(route) => {
+                let is_of_mesh =
+                    |parent: &&ObjectRef| parent.kind.as_ref().is_some_and(|kind| kind.value != "Gateway");
+                let parents = route.parent_refs.iter().filter(is_of_mesh);
+                names.extend(
+                    parents.filter_map(|parent| parent.name.as_ref()).map(|name| name.value.as_str()),
+                );
+            }
+            _ => {}
+        }
+    }
+    names
 }
 
 /// The draft of those who arrive in this way.

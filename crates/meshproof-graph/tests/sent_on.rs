@@ -1,0 +1,256 @@
+//! What gateways and waypoints send on is never called closed, nor certain, where it is not followed.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{injected, mesh, mesh_presuming, namespace, peer_authentication, pod, policy, service};
+use meshproof_explain::Subject;
+use meshproof_graph::{Graph, ReachPath, ReachQuestion, Scope};
+use meshproof_ir::Mesh;
+
+const GATEWAY: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: istio-system}\n\
+    spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [\"*\"]}]}\n---\n";
+const PODS: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: gw, namespace: istio-system, labels: {istio: ingressgateway}, annotations: {inject.istio.io/templates: gateway}}\n\
+    spec: {serviceAccountName: gw, containers: [{name: istio-proxy, image: auto, ports: [{containerPort: 80}]}]}\n---\n";
+
+fn servers() -> String {
+    let mut text = namespace("istio-system", "")
+        + &injected("shop")
+        + &peer_authentication("istio-system", "m", "mtls: {mode: STRICT}");
+    for name in ["one", "two"] {
+        text.push_str(&(pod("shop", name, name, "") + &service("shop", name, "http", "")));
+    }
+    text
+}
+
+fn virtual_service(name: &str, hosts: &str, http: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec: {{hosts: [{hosts}], gateways: [istio-system/front], http: [{http}]}}\n---\n"
+    )
+}
+
+/// `rest` stands in front of the route.
+fn to(name: &str, rest: &str) -> String {
+    format!(
+        "{{{rest}route: [{{destination: {{host: {name}.shop.svc.cluster.local, port: {{number: 80}}}}}}]}}"
+    )
+}
+
+fn allow(name: &str, rule: &str) -> String {
+    policy("shop", "a", &format!("selector: {{matchLabels: {{app: {name}}}}}, rules: [{rule}]"))
+}
+
+fn ways(mesh: &Mesh, from: Option<&str>, to: &str) -> Vec<ReachPath> {
+    let from = from.map(|from| match from {
+        "plaintext" => Subject::Plaintext(None),
+        other => other.parse().unwrap(),
+    });
+    let scope = Scope { from, to: Some(to.parse().unwrap()), ..Scope::default() };
+    let question = ReachQuestion { scope, transitive: true, names: 3 };
+    Graph::new(mesh).reach(&question).unwrap().paths
+}
+
+/// What leaves the way from outside through the gateway open, and whether it is shown; nothing where there is none.
+fn outside(text: &str, to: &str) -> Option<(String, bool)> {
+    let paths = ways(&mesh(text), Some("plaintext"), to);
+    let path = paths.iter().find(|path| path.hops.len() == 2)?;
+    Some((path.through[0].may.join("; "), path.through[0].is_shown))
+}
+
+fn doubted(text: &str, to: &str, part: &str) {
+    let (may, is_shown) = outside(text, to).unwrap_or_else(|| panic!("no way to {to}\n{text}"));
+    assert!(may.contains(part) && !is_shown, "{may:?}, shown {is_shown}\n{text}");
+}
+
+fn authentication(of: &str, rest: &str, rule: &str) -> String {
+    format!(
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: j, namespace: {of}}}\n\
+         spec: {{{rest}jwtRules: [{{issuer: \"https://i\", jwksUri: \"https://i/jwks\"{rule}}}]}}\n---\n"
+    )
+}
+
+#[test]
+fn tokens_that_only_a_backend_asks_for_may_be_sent_on() {
+    let base = servers() + PODS + GATEWAY + &virtual_service("v", "shop.example", &to("one", ""));
+    assert_eq!(outside(&base, "shop/one"), Some((String::new(), true)));
+    let own = authentication("shop", "selector: {matchLabels: {app: one}}, ", "");
+    let wants = allow("one", "{from: [{source: {requestPrincipals: [\"*\"]}}]}");
+    let refuses = policy(
+        "shop",
+        "d",
+        "selector: {matchLabels: {app: one}}, action: DENY, rules: [{from: [{source: {notRequestPrincipals: [\"*\"]}}]}]",
+    );
+    let claim = allow("one", "{when: [{key: \"request.auth.claims[team]\", values: [a]}]}");
+    for rules in [&wants, &refuses, &claim] {
+        doubted(&(base.clone() + &own + rules), "shop/one", "a token has to be sent on");
+    }
+    // One for the whole mesh: the gateway takes the token away, or does not.
+    for rest in ["", ", forwardOriginalToken: true"] {
+        let whole = authentication("istio-system", "", rest);
+        doubted(&(base.clone() + &whole + &wants), "shop/one", "a token has to be sent on");
+    }
+    // Refusing somebody's token closes nothing to whoever has none.
+    let some = policy(
+        "shop",
+        "d",
+        "selector: {matchLabels: {app: one}}, action: DENY, rules: [{from: [{source: {requestPrincipals: [\"*\"]}}]}]",
+    );
+    assert_eq!(outside(&(base.clone() + &own + &some), "shop/one"), Some((String::new(), true)));
+    // The gateway asks for the token that the backend refuses.
+    let gateway = policy(
+        "istio-system",
+        "g",
+        "selector: {matchLabels: {istio: ingressgateway}}, rules: [{from: [{source: {requestPrincipals: [\"*\"]}}]}]",
+    );
+    let whole = authentication("istio-system", "", ", forwardOriginalToken: true");
+    doubted(&(base.clone() + &whole + &gateway + &some), "shop/one", "no request was found");
+    let whole = authentication("istio-system", "", "");
+    assert_eq!(outside(&(base + &whole + &gateway + &some), "shop/one"), Some((String::new(), true)));
+}
+
+#[test]
+fn changed_requests_may_pass() {
+    let base = servers() + PODS + GATEWAY;
+    let rewrite = "rewrite: {authority: b.internal}, ";
+    let hosts = allow("one", "{to: [{operation: {hosts: [b.internal]}}]}");
+    let text = base.clone() + &virtual_service("v", "shop.example", &to("one", rewrite)) + &hosts;
+    doubted(&text, "shop/one", "the route changes the host");
+    let when = allow("one", "{when: [{key: \"request.headers[x-env]\", values: [prod]}]}");
+    for headers in ["headers: {request: {remove: [x-env]}}, ", "headers: {request: {set: {x-env: prod}}}, "] {
+        let text = base.clone() + &virtual_service("v", "shop.example", &to("one", headers)) + &when;
+        doubted(&text, "shop/one", "the route changes requests (headers)");
+    }
+    let answers = virtual_service("v", "shop.example", &to("one", "headers: {response: {remove: [x]}}, "));
+    assert_eq!(outside(&(base.clone() + &answers + &when), "shop/one"), Some((String::new(), true)));
+    let paths = allow("one", "{to: [{operation: {paths: [\"/users*\"]}}]}");
+    let regex = "match: [{uri: {prefix: /api}}], rewrite: {uriRegexRewrite: {match: \"/api(.*)\", rewrite: \"\\\\1\"}}, ";
+    let text = base.clone() + &virtual_service("v", "shop.example", &to("one", regex)) + &paths;
+    doubted(&text, "shop/one", "the route changes requests (uriRegexRewrite)");
+    let case = "match: [{uri: {prefix: /API}, ignoreUriCase: true}], ";
+    let text = base.clone()
+        + &virtual_service("v", "shop.example", &to("one", case))
+        + &allow("one", "{to: [{operation: {paths: [\"/api*\"]}}]}");
+    assert!(outside(&text, "shop/one").is_some_and(|(may, _)| !may.is_empty()));
+    let forwarded = allow("one", "{when: [{key: \"request.headers[x-forwarded-proto]\", values: [http]}]}");
+    let text = base + &virtual_service("v", "shop.example", &to("one", "")) + &forwarded;
+    doubted(&text, "shop/one", "proxies set some of the headers");
+}
+
+#[test]
+fn too_many_conditions_close_nothing() {
+    let rules: Vec<String> =
+        (0..130).map(|at| format!("{{to: [{{operation: {{paths: [/p{at}]}}}}]}}")).collect();
+    let route = to("one", "match: [{uri: {exact: /p129}}], ");
+    let text = servers()
+        + PODS
+        + GATEWAY
+        + &virtual_service("v", "shop.example", &route)
+        + &allow("one", &rules.join(", "));
+    assert!(outside(&text, "shop/one").is_some());
+    let none = to("one", "match: [{uri: {exact: /q}}], ");
+    let text = servers()
+        + PODS
+        + GATEWAY
+        + &virtual_service("v", "shop.example", &none)
+        + &allow("one", &rules[..100].join(", "));
+    assert_eq!(outside(&text, "shop/one"), None);
+}
+
+#[test]
+fn refusing_some_identity_does_not_close_gateways_of_unknown_identity() {
+    let deny = policy(
+        "shop",
+        "d",
+        "selector: {matchLabels: {app: one}}, action: DENY, rules: [{from: [{source: {principals: [cluster.local/ns/dev/sa/test]}}]}]",
+    );
+    let text = servers() + GATEWAY + &virtual_service("v", "shop.example", &to("one", "")) + &deny;
+    let paths = ways(&mesh_presuming(&text), Some("plaintext"), "shop/one");
+    let path = paths.iter().find(|path| path.hops.len() == 2).unwrap();
+    assert!(path.through[0].may.contains(&"which identity the proxy has".to_owned()), "{path:#?}");
+}
+
+#[test]
+fn other_virtual_services_may_take_requests() {
+    let base = servers() + PODS + GATEWAY;
+    let all = virtual_service("all", "\"*\"", &to("two", ""));
+    let one = virtual_service("one", "shop.example", &to("one", ""));
+    let text = base.clone() + &all + &one;
+    doubted(&text, "shop/two", "another VirtualService");
+    assert_eq!(outside(&text, "shop/one"), Some((String::new(), true)));
+    let first = virtual_service("a", "shop.example", &to("one", "match: [{uri: {prefix: /a}}], "));
+    let second = virtual_service("b", "shop.example", &to("two", "match: [{uri: {prefix: /}}], "));
+    for name in ["shop/one", "shop/two"] {
+        doubted(&(base.clone() + &first + &second), name, "another VirtualService");
+    }
+}
+
+fn routes(each: &[(&str, &str, &str)]) -> String {
+    let mut text =
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge, namespace: shop}\n\
+        spec: {gatewayClassName: istio, listeners: [{name: a, port: 80, protocol: HTTP}]}\n---\n"
+            .to_owned();
+    for (at, (hosts, rule, name)) in each.iter().enumerate() {
+        text.push_str(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r{at}, namespace: shop}}\n\
+             spec: {{parentRefs: [{{name: edge}}], {hosts}rules: [{{{rule}backendRefs: [{{name: {name}, port: 80}}]}}]}}\n---\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn other_routes_of_the_gateway_api_may_take_requests() {
+    let api = "matches: [{path: {type: PathPrefix, value: /api}}], ";
+    let wants = allow("two", "{to: [{operation: {paths: [\"/api/*\"]}}]}");
+    let text = servers() + &routes(&[("", api, "one"), ("", "", "two")]) + &wants;
+    doubted(&text, "shop/two", "another route of the gateway");
+    let text = servers()
+        + &routes(&[("hostnames: [a.x], ", api, "one"), ("hostnames: [b.x], ", "", "two")])
+        + &wants;
+    assert_eq!(outside(&text, "shop/two"), Some((String::new(), true)));
+    // What a rule takes by a query parameter is not all of the path.
+    let query = "matches: [{path: {type: PathPrefix, value: /api}, queryParams: [{name: q, value: v}]}], backendRefs: [{name: one, port: 80}]}, {";
+    let text = servers() + &routes(&[("", query, "two")]) + &wants;
+    doubted(&text, "shop/two", "another rule of the route");
+    let rewrite = format!(
+        "{api}filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /}}}}}}], "
+    );
+    let users = allow("one", "{to: [{operation: {paths: [\"/users*\"]}}]}");
+    let text = servers() + &routes(&[("", &rewrite, "one")]) + &users;
+    doubted(&text, "shop/one", "the route changes requests (URLRewrite)");
+}
+
+#[test]
+fn every_port_that_is_asked_about_has_its_way() {
+    let pods = pod("shop", "web", "web", "")
+        .replace("{containerPort: 8080}", "{containerPort: 8080}, {containerPort: 9090}");
+    let services = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n\
+        spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}, {name: http-b, port: 90, targetPort: 9090}]}\n---\n";
+    let route = |start: &str, port: u16| {
+        format!(
+            "{{match: [{{uri: {{prefix: {start}}}}}], route: [{{destination: {{host: web.shop.svc.cluster.local, port: {{number: {port}}}}}}}]}}"
+        )
+    };
+    let http = format!("{}, {}", route("/a", 80), route("/b", 90));
+    let rules = policy(
+        "shop",
+        "w",
+        "selector: {matchLabels: {app: web}}, rules: [{to: [{operation: {ports: [\"8080\"], paths: [/x]}}]}, {to: [{operation: {ports: [\"9090\"]}}]}]",
+    );
+    let text =
+        servers() + PODS + GATEWAY + &pods + services + &virtual_service("v", "shop.example", &http) + &rules;
+    let paths = ways(&mesh(&text), None, "shop/web");
+    let ports: Vec<u16> =
+        paths.iter().filter(|path| !path.through.is_empty()).map(|path| path.hops[1].to[0].port).collect();
+    assert_eq!(ports, [9090], "{paths:#?}");
+    // Both, where both are open.
+    let text = text.replace("paths: [/x]", "paths: [\"/a*\"]");
+    let paths = ways(&mesh(&text), None, "shop/web");
+    let mut ports: Vec<u16> =
+        paths.iter().filter(|path| !path.through.is_empty()).map(|path| path.hops[1].to[0].port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports, [8080, 9090], "{paths:#?}");
+}
