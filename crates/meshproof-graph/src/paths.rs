@@ -64,15 +64,22 @@ struct Callers {
 /// How the callers of an edge fare: alike where they meet the same tests.
 struct Fares {
     peers: Vec<Peers>,
-    known: HashMap<Option<Vec<Vec<bool>>>, bool, RandomState>,
+    known: HashMap<Option<Signature>, bool, RandomState>,
 }
+
+/// Which tests somebody meets.
+type Signature = Vec<Vec<bool>>;
 
 impl Fares {
     /// Looks once for all callers who are alike.
     fn of(&mut self, principal: Option<String>, look: impl FnOnce() -> bool) -> bool {
-        let of = |peers: &Peers| peers.signature(principal.as_deref());
-        let signature = principal.as_ref().map(|_| self.peers.iter().map(of).collect());
+        let signature = self.signature(principal.as_deref());
         *self.known.entry(signature).or_insert_with(look)
+    }
+
+    /// Which tests an identity meets; nothing where none is known.
+    fn signature(&self, principal: Option<&str>) -> Option<Signature> {
+        principal.map(|_| self.peers.iter().map(|peers| peers.signature(principal)).collect())
     }
 
     /// Whether somebody was looked at and did not get on.
@@ -116,17 +123,21 @@ impl<'g, 'm> Travel<'g, 'm> {
         travel
     }
 
-    /// Edges that a workload may go along. Those of classes with many callers are given once only: whoever comes first
-    /// has been everywhere where they lead.
+    /// Edges that a workload may go along. Those of classes with many callers are given once only, where nobody is refused:
+    /// whoever comes first has been everywhere where they lead.
     fn of_workload(&mut self, id: WorkloadId) -> Vec<usize> {
         let mut whos = self.of_workload.get(&id).cloned().unwrap_or_default();
         let graph = self.graph;
+        let is_refused = |who: WhoId| {
+            let edges = graph.graph.edges(graph.who_nodes[who.0 as usize]);
+            edges.into_iter().any(|edge| graph.edges[*edge.weight()].refuses)
+        };
         self.wide.retain(|who| {
             let is_among = graph.is_among(id, graph.who(*who));
             if is_among {
                 whos.push(*who);
             }
-            !is_among
+            !is_among || is_refused(*who)
         });
         whos.into_iter().flat_map(|who| self.edges(who)).collect()
     }
@@ -174,7 +185,8 @@ impl<'m> Graph<'m> {
             Search { reached: Vec::new(), known: HashSet::default(), travelled: HashSet::default() };
         let mut queue: VecDeque<(Party<'a>, Option<usize>)> =
             start.iter().map(|party| (*party, None)).collect();
-        let mut entered: HashSet<usize, RandomState> = HashSet::default();
+        let mut entered: HashSet<(usize, Option<Signature>), RandomState> = HashSet::default();
+        let mut fares: HashMap<usize, Fares, RandomState> = HashMap::default();
         while let Some((party, before)) = queue.pop_front() {
             let is_start = before.is_none();
             let edges = match party {
@@ -186,12 +198,19 @@ impl<'m> Graph<'m> {
             for edge in edges {
                 let place = self.edges[edge].place;
                 let again = search.known.contains(&place);
-                let is_idle = again && (self.place(place).leads.is_empty() || entered.contains(&edge));
-                if is_idle || self.edges[edge].foreign || !self.gets_through(edge, party) {
+                if again && self.place(place).leads.is_empty() || self.edges[edge].foreign {
+                    continue;
+                }
+                // Whoever is refused less than those who came before may get on from here.
+                let fares = fares.entry(edge).or_insert_with(|| self.fares(edge));
+                let principal = self.seen(&self.edges[edge], party);
+                let entry = (edge, fares.signature(principal.as_deref()));
+                let gets_in = || self.gets_through(edge, party);
+                if again && entered.contains(&entry) || !fares.of(principal, gets_in) {
                     continue;
                 }
                 search.known.insert(place);
-                entered.insert(edge);
+                entered.insert(entry);
                 search.reached.push(Reached { hop: Hop { edge, by: party, sent_by: None }, before, again });
                 let at = search.reached.len() - 1;
                 if !again {

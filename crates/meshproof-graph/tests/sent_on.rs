@@ -254,3 +254,25 @@ fn every_port_that_is_asked_about_has_its_way() {
     ports.dedup();
     assert_eq!(ports, [8080, 9090], "{paths:#?}");
 }
+
+#[test]
+fn whoever_is_refused_hides_nobody_behind() {
+    let mut text = servers();
+    for name in ["a", "b", "target"] {
+        text.push_str(&(pod("shop", name, name, "") + &service("shop", name, "http", "")));
+    }
+    // One account is refused by the target, whoever comes second is not.
+    for refused in ["a", "b"] {
+        let deny = format!(
+            "selector: {{matchLabels: {{app: target}}}}, action: DENY, rules: [{{from: [{{source: {{principals: [cluster.local/ns/shop/sa/{refused}]}}}}]}}]"
+        );
+        let open = ["one", "two", "a", "b"].iter().filter(|name| **name != refused);
+        let mesh = mesh(&(text.clone() + &policy("shop", "d", &deny)));
+        for name in open {
+            let found = ways(&mesh, Some(&format!("workload:shop/{name}")), "shop/target");
+            assert!(!found.is_empty(), "{name}, {refused} is refused");
+        }
+        let found = ways(&mesh, Some(&format!("workload:shop/{refused}")), "shop/target");
+        assert!(found.iter().all(|path| path.hops.len() > 1) && !found.is_empty(), "{found:#?}");
+    }
+}
