@@ -123,39 +123,33 @@ impl Identities {
         let (None, Some(home)) = (principal, self.presumed.get(&id)) else {
             return principal.is_none() || peers.admits(principal);
         };
-        let may_be = |test: &Test| match test {
-            Test::Absent => false,
-            Test::Principal(Pattern::Exact(text)) => self.starting_with(text, true).next().is_none(),
-            Test::ServiceAccount { namespace, name } => {
-                !self.of_account.contains_key(&(namespace.clone(), name.clone()))
-            }
-            Test::NamespaceName(Pattern::Exact(name)) => {
-                name == home || !self.of_namespace.contains_key(name)
-            }
-            Test::Namespace(pattern) if !pattern.text.contains(['*', '/']) => {
-                pattern.text == *home || !self.of_namespace.contains_key(&pattern.text)
-            }
-            _ => true,
-        };
+        let may_be = |test: &Test| self.is_of_nobody(test, Some(home)).unwrap_or(true);
         peers.wanted().is_none_or(|tests| tests.iter().any(may_be))
     }
 
     /// Whether the tests name somebody who is no workload of the input.
     pub fn names_others(&self, peers: &Peers) -> bool {
         let is_free = |test: &Test| match test {
+            Test::Principal(Pattern::Prefix(text)) => self.starting_with(text, false).next().is_none(),
+            _ => self.is_of_nobody(test, None).unwrap_or(self.sorted.is_empty()),
+        };
+        peers.wanted().map_or(self.sorted.is_empty(), |tests| tests.iter().any(is_free))
+    }
+
+    /// Whether a test names somebody whom no workload of the input runs as, or all of a namespace where none does or that is
+    /// `home`; nothing where it names neither.
+    fn is_of_nobody(&self, test: &Test, home: Option<&str>) -> Option<bool> {
+        let is_empty = |name: &String| Some(name.as_str()) == home || !self.of_namespace.contains_key(name);
+        Some(match test {
             Test::Absent => false,
             Test::Principal(Pattern::Exact(text)) => self.starting_with(text, true).next().is_none(),
             Test::ServiceAccount { namespace, name } => {
                 !self.of_account.contains_key(&(namespace.clone(), name.clone()))
             }
-            Test::NamespaceName(Pattern::Exact(name)) => !self.of_namespace.contains_key(name),
-            Test::Namespace(pattern) if !pattern.text.contains(['*', '/']) => {
-                !self.of_namespace.contains_key(&pattern.text)
-            }
-            Test::Principal(Pattern::Prefix(text)) => self.starting_with(text, false).next().is_none(),
-            _ => self.sorted.is_empty(),
-        };
-        peers.wanted().map_or(self.sorted.is_empty(), |tests| tests.iter().any(is_free))
+            Test::NamespaceName(Pattern::Exact(name)) => is_empty(name),
+            Test::Namespace(pattern) if !pattern.text.contains(['*', '/']) => is_empty(&pattern.text),
+            _ => return None,
+        })
     }
 
     /// The workloads that can meet one of the tests, in the order of the tests; nothing when these do not narrow it.

@@ -276,3 +276,24 @@ fn whoever_is_refused_hides_nobody_behind() {
         assert!(found.iter().all(|path| path.hops.len() > 1) && !found.is_empty(), "{found:#?}");
     }
 }
+
+#[test]
+fn routes_behind_waypoints_are_not_followed() {
+    let base = namespace("d", "istio.io/dataplane-mode: ambient, istio.io/use-waypoint: way")
+        + &pod("d", "web", "web", "")
+        + &pod("d", "caller", "caller", "")
+        + &service("d", "web", "http", "")
+        // Nobody gets around the waypoint.
+        + &policy("d", "w", "selector: {matchLabels: {app: web}}, rules: [{from: [{source: {principals: [cluster.local/ns/d/sa/way]}}]}]")
+        + "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: way, namespace: d, labels: {istio.io/waypoint-for: service}}\n\
+           spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}\n---\n";
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: d}\n\
+        spec: {parentRefs: [{kind: Service, group: \"\", name: web, port: 80}], rules: [{matches: [{path: {type: PathPrefix, value: /v1}}], backendRefs: [{name: web, port: 80}]}]}\n---\n";
+    let may = |text: &str| {
+        let paths = ways(&mesh(text), Some("workload:d/caller"), "d/web");
+        let path = paths.into_iter().find(|path| !path.through.is_empty()).unwrap();
+        path.through[0].may.join("; ")
+    };
+    assert_eq!(may(&base), "");
+    assert_eq!(may(&(base + route)), "routes for the called service are not followed at waypoints");
+}
