@@ -115,6 +115,10 @@ impl<'t> Dimension<'t> {
         let whole = self.indexes.first().filter(|index| index.view == View::Whole);
         let principal = name.strip_prefix(SCHEME);
         let value = Value::of(name);
+        // A name that is not that of a workload is nobody there, even where a policy has the same text.
+        if store.engine == Engine::Ztunnel && Identity::of_workload(name, store.engine).is_none() {
+            return;
+        }
         // A workload that is known as a whole is known in all its parts, so most names need not even be taken apart.
         if let (Some(whole), Some(principal)) = (whole, principal)
             && store.look_up_whole(whole, principal, value, to)
@@ -132,8 +136,6 @@ impl<'t> Dimension<'t> {
                     }
                 }
             }
-            // Every other name is nobody, as far as ztunnel can tell.
-            None if store.engine == Engine::Ztunnel => {}
             None => {
                 match (whole, principal) {
                     (Some(whole), Some(principal)) => store.look_beside(whole, principal, value, to),

@@ -71,3 +71,20 @@ fn what_is_needed_is_told() {
     assert_eq!(decide("{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}").0, Verdict::NeedsL7);
     assert_eq!(decide("{action: DENY, rules: [{}]}"), (Verdict::Deny, Phase::Deny));
 }
+
+/// ztunnel knows clients by the parts of their identity; another name is nobody's, even if a policy has just that text.
+#[test]
+fn names_of_no_workload_are_nobody_to_ztunnel() {
+    let policies = Policies::spec("{rules: [{from: [{source: {principals: [x/y, td1/ns/a/sa/b, '']}}]}]}");
+    let bytes = table(&policies.list(), &Context::new(Engine::Ztunnel), ReportOrder::Name).unwrap();
+    let table = Table::open(&bytes).unwrap();
+    let mut prepared = Prepared::new();
+    let mut verdict = |name: &[u8]| {
+        table.prepare(&Connection { names: &[name], ..Connection::default() }, &mut prepared);
+        table.decide_connection(&prepared).verdict
+    };
+    assert_eq!(verdict(b"spiffe://td1/ns/a/sa/b"), Verdict::Allow);
+    for name in ["spiffe://x/y", "spiffe://", "x/y", "", "spiffe://td1/ns/a/sa/b/c"] {
+        assert_eq!(verdict(name.as_bytes()), Verdict::Deny, "{name}");
+    }
+}
