@@ -2,6 +2,7 @@
 
 use meshproof_explain::PointKind;
 use meshproof_ir::{Fact, Mesh, ResourceId};
+use meshproof_resources::Action;
 
 use crate::chain::RuleRef;
 use crate::effect::Effect;
@@ -22,10 +23,17 @@ impl Graph<'_> {
                 span: Some(deciding.span),
             });
         }
+        let allows = |rule: &RuleRef| {
+            let action = self.mesh.policy(rule.policy).and_then(|policy| policy.action.as_ref());
+            action.is_none_or(|action| action.value == Some(Action::Allow))
+        };
         for rule in &edge.rules {
-            because.push(self.of_rule(*rule, "lets it in"));
+            because.push(self.of_rule(
+                *rule,
+                if allows(rule) { "lets it in" } else { "refuses whoever has no such token" },
+            ));
         }
-        if edge.rules.is_empty() {
+        if !edge.rules.iter().any(allows) {
             let text = match edge.effect.engine(self.place(edge.place).kind) {
                 None => "no proxy looks at it, so no policy counts",
                 Some(_) => "no ALLOW policy applies, so whatever is not refused gets in",

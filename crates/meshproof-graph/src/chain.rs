@@ -76,6 +76,7 @@ impl<'m> Chain<'m> {
             limits: Vec::new(),
         };
         chain.read(&ids, place.port);
+        chain.ask_for_tokens();
         Some(chain)
     }
 
@@ -101,6 +102,7 @@ impl<'m> Chain<'m> {
             match &rule.effect {
                 RuleEffect::Allow => {
                     for (peers, requests) in here {
+                        let peers = peers.with_claims_of(&requests);
                         let next = self.alternatives.len();
                         let at = *of_peers.entry(peers.clone()).or_insert(next);
                         if at == next {

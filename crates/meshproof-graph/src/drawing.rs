@@ -5,13 +5,15 @@ use std::collections::{BTreeSet, HashMap};
 use foldhash::fast::RandomState;
 use meshproof_explain::{Unclear, assumptions};
 use meshproof_ir::{Capture, WorkloadId};
+use meshproof_space::{Clause, Variable, words};
 
-use crate::graph::{Graph, Who};
+use crate::graph::{Edge, Graph, Who};
 use crate::naming::asks_for_identity;
 use crate::party::{Party, Told};
 use crate::picture::{NodeKind, Openness, Picture, PictureEdge, PictureNode};
 use crate::place::{Member, PlaceId};
 use crate::selection::Scope;
+use crate::tokens::{Bearer, TokenId};
 
 /// Callers that a rule names are drawn one by one up to so many.
 const NAMED: usize = 12;
@@ -24,6 +26,8 @@ struct Drawing<'g, 'm> {
     out: Picture,
     of_workload: HashMap<WorkloadId, usize, RandomState>,
     of_group: HashMap<(NodeKind, String), usize, RandomState>,
+    /// Lists of many tokens, with what is asked of those who send them.
+    of_tokens: HashMap<(Vec<TokenId>, String), usize, RandomState>,
 }
 
 impl Graph<'_> {
@@ -39,6 +43,7 @@ impl Graph<'_> {
             out: Picture { workloads: self.mesh.workloads.len(), notes, ..Picture::default() },
             of_workload: HashMap::default(),
             of_group: HashMap::default(),
+            of_tokens: HashMap::default(),
         };
         drawing.workloads();
         let parties = selection.parties();
@@ -48,12 +53,12 @@ impl Graph<'_> {
             let wanted = |member: &&Member| selection.leads_there(place) || selection.is_wanted(member);
             let members: Vec<&Member> = place.members.iter().filter(wanted).collect();
             match &parties {
-                _ if members.is_empty() || !selection.is_borne(&self.who(edge.who).peers) => {}
+                _ if members.is_empty() || !self.is_borne(edge, &selection) => {}
                 None if edge.foreign => {}
-                None => drawing.edge(at, None, &members, witnesses),
+                None => drawing.edge(at, None, &members, selection.bearer(), witnesses),
                 Some(parties) => {
                     for party in self.calling(edge, parties) {
-                        drawing.edge(at, Some(party), &members, witnesses);
+                        drawing.edge(at, Some(party), &members, selection.bearer(), witnesses);
                     }
                 }
             }
@@ -105,15 +110,23 @@ impl Drawing<'_, '_> {
                 members: vec![name],
                 ports: ports.into_iter().collect(),
                 openness: Openness::Nobody,
+                token: None,
             });
         }
     }
 
-    /// `party`: only what this caller does.
-    fn edge(&mut self, at: usize, party: Option<Party<'_>>, members: &[&Member], witnesses: bool) {
+    /// `party`: only what this caller does; `bearer`: only what whoever holds this token does.
+    fn edge(
+        &mut self,
+        at: usize,
+        party: Option<Party<'_>>,
+        members: &[&Member],
+        bearer: Option<&Bearer>,
+        witnesses: bool,
+    ) {
         let graph = self.graph;
         let edge = &graph.edges[at];
-        let Some(told) = graph.tell(edge, party, NAMED, witnesses) else { return };
+        let Some(told) = graph.tell(edge, party, bearer, NAMED, witnesses) else { return };
         let number = self.out.told.len();
         let mut to: BTreeSet<(usize, u16)> = BTreeSet::new();
         for member in members {
@@ -136,12 +149,7 @@ impl Drawing<'_, '_> {
         }
         if !edge.tokens.is_empty() && party.is_none() {
             // Whoever holds the token gets in, as far as the callers reach.
-            let held = edge
-                .tokens
-                .iter()
-                .take(NAMED)
-                .map(|token| self.group(NodeKind::Token, &token.to_string(), None));
-            from = held.collect();
+            from = self.holders(edge, bearer);
             openness = Openness::Named;
         }
         for (to, port) in to {
@@ -160,6 +168,39 @@ impl Drawing<'_, '_> {
             }
         }
         self.out.told.push(told);
+    }
+
+    /// The nodes of the tokens of which one has to come with requests. Where rules ask who sends it too, the two are one node:
+    /// neither gets in alone.
+    fn holders(&mut self, edge: &Edge, bearer: Option<&Bearer>) -> Vec<usize> {
+        let graph = self.graph;
+        let who = graph.who(edge.who);
+        let of_identity = |clause: &&Clause| clause.variable == Variable::Peer;
+        let sender: Vec<Clause> = match edge.effect.identified {
+            true => who.peers.clauses.iter().filter(of_identity).cloned().collect(),
+            false => Vec::new(),
+        };
+        let sender = words::callers(&sender).map_or_else(String::new, |sender| format!(" from {sender}"));
+        let is_asked = |token: &&TokenId| bearer.is_none_or(|bearer| bearer.is_one_of(graph.token(**token)));
+        let tokens: Vec<TokenId> = edge.tokens.iter().filter(is_asked).copied().collect();
+        if tokens.len() > NAMED {
+            let label = format!("one of {} tokens{sender}", tokens.len());
+            let node = self.of_tokens.get(&(tokens.clone(), sender.clone())).copied();
+            let node = node.unwrap_or_else(|| {
+                let members = tokens.iter().map(|token| graph.token(*token).to_string()).collect();
+                self.out.nodes.push(PictureNode { members, ..PictureNode::group(NodeKind::Token, label) });
+                self.out.nodes.len() - 1
+            });
+            self.of_tokens.insert((tokens, sender), node);
+            return vec![node];
+        }
+        let one = |token: TokenId| {
+            let principal = graph.token(token);
+            let node = self.group(NodeKind::Token, &format!("{principal}{sender}"), None);
+            self.out.nodes[node].token = Some(principal.clone());
+            node
+        };
+        tokens.into_iter().map(one).collect()
     }
 
     /// The nodes of those who call, and how open that is.
@@ -199,20 +240,15 @@ impl Drawing<'_, '_> {
         let node = *self.of_group.entry((kind, label.to_owned())).or_insert(next);
         if node == next {
             self.out.nodes.push(PictureNode {
-                label: label.to_owned(),
-                set_up: None,
                 namespace: namespace.map(str::to_owned),
-                kind,
-                members: Vec::new(),
-                ports: Vec::new(),
-                openness: Openness::Nobody,
+                ..PictureNode::group(kind, label.to_owned())
             });
         }
         node
     }
 
     fn finish(mut self) -> Picture {
-        for node in &mut self.out.nodes {
+        for node in self.out.nodes.iter_mut().filter(|node| node.kind != NodeKind::Token) {
             if node.members.len() > 1 {
                 node.label = format!("{} (×{})", node.label, node.members.len());
             }

@@ -19,7 +19,7 @@ use crate::packets::Packets;
 use crate::peers::Peers;
 use crate::place::{Member, Place, PlaceId};
 use crate::sorting::Sorting;
-use crate::tokens::TokenPrincipal;
+use crate::tokens::{TokenId, TokenPrincipal};
 
 /// The number of a class of callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,8 @@ pub struct Edge {
     pub place: PlaceId,
     /// How the connection arrives.
     pub effect: Effect,
-    /// The rules that let requests in; none where there is no ALLOW policy, or no proxy.
+    /// The rules that let requests in, none where there is no ALLOW policy or no proxy; and those that refuse whoever comes
+    /// without one of the tokens.
     pub rules: Vec<RuleRef>,
     /// Network policies that have a say.
     pub network: Vec<Deciding>,
@@ -57,19 +58,23 @@ pub struct Edge {
     pub example: Option<WorkloadId>,
     /// Nobody of the input uses it, and nobody whom a rule names: only some account that runs elsewhere could.
     pub foreign: bool,
-    /// Whose tokens the rules ask for; empty where they ask for none.
-    pub tokens: Vec<TokenPrincipal>,
+    /// Whose tokens the rules ask for: one of them has to come with the request. Empty where they ask for none.
+    pub tokens: Vec<TokenId>,
     /// Rules refuse some requests at the place, so that not every caller need get through.
     pub(crate) refuses: bool,
     /// Told as if the policies that only may apply did not.
     pub(crate) certain_only: bool,
 }
 
-/// A node of the graph.
+/// A node of the graph. A request has up to two principals: who sends it, whose certificate the place sees, and whose token
+/// it carries. So an edge has an arrow from the class of its callers, and where rules ask for tokens another one from each
+/// class of tokens of which one will do; all of these arrows carry the number of the one edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// A class of callers.
     Who(WhoId),
+    /// A class of tokens, whoever sends them.
+    Token(TokenId),
     /// A class of places.
     Place(PlaceId),
 }
@@ -85,13 +90,16 @@ pub struct Graph<'m> {
     pub clients: Vec<Clients>,
     /// Classes of callers by number.
     pub whos: Vec<Who>,
+    /// Classes of tokens by number.
+    pub tokens: Vec<TokenPrincipal>,
     /// Classes of places by number.
     pub places: Vec<Place>,
     /// Edges; the weights of the graph are their indexes.
     pub edges: Vec<Edge>,
-    /// Nodes and edges.
+    /// Nodes, and arrows with the number of their edge.
     pub graph: DiGraph<Node, usize>,
     pub(crate) who_nodes: Vec<NodeIndex>,
+    pub(crate) token_nodes: Vec<NodeIndex>,
     pub(crate) place_nodes: Vec<NodeIndex>,
     /// The place of every workload port.
     pub(crate) place_of: HashMap<(WorkloadId, u16), Vec<PlaceId>, RandomState>,
@@ -130,10 +138,12 @@ impl<'m> Graph<'m> {
             identities,
             clients: Vec::new(),
             whos: Vec::new(),
+            tokens: Vec::new(),
             places,
             edges: Vec::new(),
             graph: DiGraph::new(),
             who_nodes: Vec::new(),
+            token_nodes: Vec::new(),
             place_nodes: Vec::new(),
             place_of: HashMap::default(),
         };
@@ -143,6 +153,7 @@ impl<'m> Graph<'m> {
 
     fn connect(&mut self, mut groups: Groups, drafts: Vec<Vec<Draft>>) {
         let mut known: HashMap<Who, WhoId, RandomState> = HashMap::default();
+        let mut classes: HashMap<TokenPrincipal, TokenId, RandomState> = HashMap::default();
         for (at, place) in self.places.iter().enumerate() {
             let id = PlaceId(at as u32);
             self.place_nodes.push(self.graph.add_node(Node::Place(id)));
@@ -155,7 +166,15 @@ impl<'m> Graph<'m> {
         for (at, drafts) in drafts.into_iter().enumerate() {
             let place = PlaceId(at as u32);
             for draft in drafts {
-                let tokens = draft.peers.tokens();
+                let mut tokens: Vec<TokenId> = Vec::new();
+                for token in draft.peers.tokens() {
+                    let next = TokenId(self.tokens.len() as u32);
+                    tokens.push(*classes.entry(token).or_insert_with_key(|token| {
+                        self.tokens.push(token.clone());
+                        self.token_nodes.push(self.graph.add_node(Node::Token(next)));
+                        next
+                    }));
+                }
                 let who = Who {
                     clients: groups.intern(draft.clients),
                     peers: draft.peers,
@@ -167,7 +186,11 @@ impl<'m> Graph<'m> {
                     self.who_nodes.push(self.graph.add_node(Node::Who(next)));
                     next
                 });
-                self.graph.add_edge(self.who_nodes[who.0 as usize], self.place_nodes[at], self.edges.len());
+                let number = self.edges.len();
+                self.graph.add_edge(self.who_nodes[who.0 as usize], self.place_nodes[at], number);
+                for token in &tokens {
+                    self.graph.add_edge(self.token_nodes[token.0 as usize], self.place_nodes[at], number);
+                }
                 self.edges.push(Edge {
                     who,
                     place,
@@ -212,21 +235,35 @@ impl<'m> Graph<'m> {
         self.place_of.get(&(workload, port)).map_or(&[], Vec::as_slice)
     }
 
+    /// A class of tokens.
+    pub fn token(&self, id: TokenId) -> &TokenPrincipal {
+        &self.tokens[id.0 as usize]
+    }
+
     /// Edges into a place.
     pub fn into_place(&self, place: PlaceId) -> impl Iterator<Item = &Edge> {
-        let incoming = petgraph::Direction::Incoming;
-        let edges = self.graph.edges_directed(self.place_nodes[place.0 as usize], incoming);
-        let mut edges: Vec<usize> = edges.map(|edge| *edge.weight()).collect();
-        edges.sort_unstable();
-        edges.into_iter().map(|at| &self.edges[at])
+        self.numbers_into(place).into_iter().map(|at| &self.edges[at])
     }
 
     /// Edges of a class of callers.
     pub fn of_who(&self, who: WhoId) -> impl Iterator<Item = &Edge> {
-        let mut edges: Vec<usize> =
-            self.graph.edges(self.who_nodes[who.0 as usize]).map(|edge| *edge.weight()).collect();
-        edges.sort_unstable();
-        edges.into_iter().map(|at| &self.edges[at])
+        self.numbers_of(self.who_nodes[who.0 as usize]).into_iter().map(|at| &self.edges[at])
+    }
+
+    /// Edges along which whoever holds a token of the class gets in, as far as the callers of each reach.
+    pub fn of_token(&self, token: TokenId) -> impl Iterator<Item = &Edge> {
+        self.numbers_of(self.token_nodes[token.0 as usize]).into_iter().map(|at| &self.edges[at])
+    }
+
+    /// The numbers of the edges into a place, each once.
+    pub(crate) fn numbers_into(&self, place: PlaceId) -> Vec<usize> {
+        let node = self.place_nodes[place.0 as usize];
+        numbers(self.graph.edges_directed(node, petgraph::Direction::Incoming))
+    }
+
+    /// The numbers of the edges that a node has.
+    pub(crate) fn numbers_of(&self, node: NodeIndex) -> Vec<usize> {
+        numbers(self.graph.edges(node))
     }
 
     /// Whether a workload is one of the callers.
@@ -239,4 +276,12 @@ impl<'m> Graph<'m> {
         };
         has_part && (!who.identified || meets())
     }
+}
+
+/// The numbers of edges that arrows carry, sorted.
+fn numbers<'g>(arrows: impl Iterator<Item = petgraph::graph::EdgeReference<'g, usize>>) -> Vec<usize> {
+    let mut numbers: Vec<usize> = arrows.map(|arrow| *arrow.weight()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }

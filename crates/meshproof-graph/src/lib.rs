@@ -1,10 +1,11 @@
 //! Who can reach what, by which transport, with which requests, and why.
 //!
 //! [`Graph::new`] joins what clients send and servers take ([`meshproof_transport`]), network policies
-//! ([`meshproof_network`]) and authorization policies as sets of requests ([`meshproof_space`]). Its nodes are classes of
-//! callers ([`Who`]) and classes of equal workload ports, waypoint chains and gateway listeners ([`Place`]); an [`Edge`]
-//! says that callers reach a place. Nobody is asked pair by pair: who a rule names is looked up by name, and equal ports
-//! are one.
+//! ([`meshproof_network`]) and authorization policies as sets of requests ([`meshproof_space`]). Its nodes are the principals
+//! of requests, classes of callers ([`Who`]) and classes of tokens ([`TokenPrincipal`]), and what is called: classes of equal
+//! workload ports, waypoint chains and gateway listeners ([`Place`]). An [`Edge`] says that callers reach a place, with one of
+//! some tokens where rules ask for that. Nobody is asked pair by pair: who a rule names is looked up by name, and equal
+//! ports are one.
 
 mod because;
 mod chain;
@@ -13,6 +14,7 @@ mod conditions;
 mod drawing;
 mod edges;
 mod effect;
+mod fares;
 mod gateways;
 mod grants;
 mod graph;
@@ -24,13 +26,18 @@ mod paths;
 mod peers;
 mod picture;
 mod place;
+mod principal;
 mod reach;
+mod required;
 mod routing;
 mod selection;
 mod sorting;
 mod survival;
 mod tokens;
 mod told;
+mod travel;
+mod ways_from;
+mod ways_to;
 mod witness;
 
 pub use chain::RuleRef;
@@ -41,6 +48,7 @@ pub use party::{Because, Party, Told, Witness};
 pub use peers::Peers;
 pub use picture::{NodeKind, Openness, Picture, PictureEdge, PictureNode};
 pub use place::{Member, Place, PlaceId};
+pub use principal::Principal;
 pub use reach::{Reach, ReachEdge, ReachPath, ReachQuestion, Target, Through};
 pub use selection::Scope;
-pub use tokens::{Bearer, TokenPrincipal};
+pub use tokens::{Bearer, TokenId, TokenPrincipal};

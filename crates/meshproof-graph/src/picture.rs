@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use meshproof_explain::Outcome;
 
 use crate::party::Told;
+use crate::tokens::TokenPrincipal;
 
 /// What is drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,9 +41,25 @@ pub struct PictureNode {
     pub ports: Vec<u16>,
     /// Who gets in.
     pub openness: Openness,
+    /// The class of tokens, where it stands for one.
+    pub token: Option<TokenPrincipal>,
 }
 
 impl PictureNode {
+    /// A node that stands for no workload.
+    pub(crate) fn group(kind: NodeKind, label: String) -> PictureNode {
+        PictureNode {
+            label,
+            set_up: None,
+            namespace: None,
+            kind,
+            members: Vec::new(),
+            ports: Vec::new(),
+            openness: Openness::Nobody,
+            token: None,
+        }
+    }
+
     /// The frame that it is drawn in: its namespace, with the set-up where there are several.
     pub fn frame(&self) -> Option<Cow<'_, str>> {
         match (&self.set_up, &self.namespace) {
@@ -182,13 +199,8 @@ impl Picture {
             now.push(at);
             if at == next {
                 out.nodes.push(PictureNode {
-                    label: namespace.to_owned(),
                     set_up: node.set_up.clone(),
-                    namespace: None,
-                    kind: NodeKind::Namespace,
-                    members: Vec::new(),
-                    ports: Vec::new(),
-                    openness: Openness::Nobody,
+                    ..PictureNode::group(NodeKind::Namespace, namespace.to_owned())
                 });
             }
             let whole = &mut out.nodes[at];

@@ -9,6 +9,8 @@ use crate::paths::Hop;
 use crate::place::{Member, Place, PlaceId};
 use crate::selection::{Scope, Selection};
 use crate::survival::Survivors;
+use crate::tokens::Bearer;
+use crate::ways_from::Start;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,18 +130,22 @@ impl Graph<'_> {
                 continue;
             }
             let before = answer.edges.len();
-            let asked = (question.scope.from.as_ref(), question.names);
-            for edge in self.into_place(id).filter(|edge| selection.is_borne(&self.who(edge.who).peers)) {
-                answer.edges.extend(self.told_edge(edge, parties.as_deref(), &here, asked));
+            for edge in self.into_place(id).filter(|edge| self.is_borne(edge, &selection)) {
+                answer.edges.extend(self.told_edge(edge, (&selection, parties.as_deref()), &here, question));
             }
-            if before == answer.edges.len() && parties.is_none() && question.scope.token.is_none() && is_goal
-            {
+            let is_of_all = parties.is_none() && selection.bearer().is_none();
+            if before == answer.edges.len() && is_of_all && is_goal {
                 answer.notes.extend(doubtful(place, &here));
                 answer.closed.extend(here);
             }
         }
         if question.transitive {
             self.paths(question, (&selection, parties.as_deref()), &goals, &mut answer);
+        }
+        if selection.bearer().is_some() && answer.edges.is_empty() && answer.paths.is_empty() {
+            answer
+                .notes
+                .push("no rule that is asked about lets somebody in because of such a token".to_owned());
         }
         answer.closed.sort();
         answer.closed.dedup();
@@ -150,18 +156,19 @@ impl Graph<'_> {
     fn told_edge(
         &self,
         edge: &Edge,
-        parties: Option<&[Party<'_>]>,
+        (selection, parties): (&Selection, Option<&[Party<'_>]>),
         to: &[Target],
-        (from, names): (Option<&Subject>, usize),
+        question: &ReachQuestion,
     ) -> Option<ReachEdge> {
         let kind = self.place(edge.place).kind;
+        let (bearer, names) = (selection.bearer(), question.names);
         let told = match parties {
             None if edge.foreign => return None,
-            None => self.tell(edge, None, names, true),
+            None => self.tell(edge, None, bearer, names, true),
             Some(parties) => self
                 .calling(edge, parties)
-                .find_map(|party| self.tell(edge, Some(party), names, true))
-                .map(|told| as_asked(told, from)),
+                .find_map(|party| self.tell(edge, Some(party), bearer, names, true))
+                .map(|told| as_asked(told, question.scope.sender())),
         };
         Some(ReachEdge { to: to.to_vec(), kind, told: told? })
     }
@@ -173,9 +180,9 @@ impl Graph<'_> {
         goals: &[PlaceId],
         answer: &mut Reach,
     ) {
-        let ways: Vec<Vec<Hop<'_>>> = match parties {
-            Some(parties) => {
-                let all = self.ways_from(parties, selection);
+        let ways: Vec<Vec<Hop<'_>>> = match self.starts(parties, selection) {
+            Some(starts) => {
+                let all = self.ways_from(&starts, selection);
                 let is_wanted = |way: &Vec<Hop<'_>>| {
                     let last = way.last().map(|hop| self.edges[hop.edge].place);
                     question.scope.to.is_none() || last.is_some_and(|last| goals.contains(&last))
@@ -186,9 +193,10 @@ impl Graph<'_> {
         };
         for way in ways {
             let told = |(at, hop): (usize, &Hop<'_>)| {
-                let mut told = self.told_hop(hop, selection, question.names)?;
-                told.told = match (at, &question.scope.from) {
-                    (0, from) => as_asked(told.told, from.as_ref()),
+                let bearer = selection.bearer().filter(|_| at == 0);
+                let mut told = self.told_hop(hop, bearer, selection, question.names)?;
+                told.told = match at {
+                    0 if hop.sent_by.is_none() => as_asked(told.told, question.scope.sender()),
                     _ => self.as_called_on(told.told, hop.by),
                 };
                 Some(told)
@@ -211,11 +219,36 @@ impl Graph<'_> {
         }
     }
 
-    fn told_hop(&self, hop: &Hop<'_>, asked: &Selection, names: usize) -> Option<ReachEdge> {
+    /// Where ways start; nothing where they may start anywhere.
+    fn starts<'a>(&self, parties: Option<&[Party<'a>]>, selection: &Selection) -> Option<Vec<Start<'a>>> {
+        let along = |(party, edge)| Start { party, by: Some(edge) };
+        match (parties, selection.bearer()) {
+            (None, None) => None,
+            (Some(parties), None) => {
+                Some(parties.iter().map(|party| Start { party: *party, by: None }).collect())
+            }
+            (None, Some(bearer)) => Some(self.holders(bearer).into_iter().map(along).collect()),
+            (Some(parties), Some(_)) => {
+                let borne = (0..self.edges.len()).filter(|at| self.is_borne(&self.edges[*at], selection));
+                let calling = borne.flat_map(|at| {
+                    self.calling(&self.edges[at], parties).map(|party| along((party, at))).collect::<Vec<_>>()
+                });
+                Some(calling.collect())
+            }
+        }
+    }
+
+    fn told_hop(
+        &self,
+        hop: &Hop<'_>,
+        bearer: Option<&Bearer>,
+        asked: &Selection,
+        names: usize,
+    ) -> Option<ReachEdge> {
         let edge = &self.edges[hop.edge];
         let members = self.members_asked(edge.place, asked);
         let to = targets(self.mesh, self.place(edge.place), &|member| members.contains(&member));
-        let told = self.tell(edge, Some(hop.by), names, true)?;
+        let told = self.tell(edge, Some(hop.by), bearer, names, true)?;
         Some(ReachEdge { to, kind: self.kind_at(hop.edge), told })
     }
 

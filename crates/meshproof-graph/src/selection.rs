@@ -5,15 +5,15 @@ use meshproof_ir::{Identity, Mesh, WorkloadId};
 
 use crate::graph::{Edge, Graph};
 use crate::party::Party;
-use crate::peers::Peers;
 use crate::place::{Member, Place};
+use crate::principal::Principal;
 use crate::tokens::Bearer;
 
 /// Whose calls are meant, and to what; all of it where nothing is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// What this client reaches.
-    pub from: Option<Subject>,
+    /// What this client reaches, or whoever holds this token.
+    pub from: Option<Principal>,
     /// The cluster of the client.
     pub from_cluster: Option<String>,
     /// Who reaches this workload, or this port of it.
@@ -28,6 +28,31 @@ impl Scope {
     /// Whether everything is meant.
     pub fn is_everything(&self) -> bool {
         self.from.is_none() && self.to.is_none() && self.token.is_none()
+    }
+
+    /// Who sends, where that is asked.
+    pub(crate) fn sender(&self) -> Option<&Subject> {
+        self.from.as_ref().and_then(|from| match from {
+            Principal::Sender(subject) => Some(subject),
+            Principal::Bearer(_) => None,
+        })
+    }
+
+    /// Whose token is asked about.
+    fn bearer(&self) -> Result<Option<&Bearer>, Unclear> {
+        let named = self.from.as_ref().and_then(|from| match from {
+            Principal::Sender(_) => None,
+            Principal::Bearer(bearer) => Some(bearer),
+        });
+        let unclear =
+            |what: &str, hint: &str| Err(Unclear { what: what.to_owned(), hint: Some(hint.to_owned()) });
+        match (named, &self.token) {
+            (Some(_), Some(_)) => unclear("two tokens are named", "a request carries one"),
+            (Some(_), None) if self.from_cluster.is_some() => {
+                unclear("a token is of no cluster", "name a service account or a workload:NAMESPACE/NAME")
+            }
+            (named, token) => Ok(named.or(token.as_ref())),
+        }
     }
 }
 
@@ -48,7 +73,8 @@ enum Callers {
 impl Selection {
     /// Looks the names up. What was taken for granted goes to `notes`.
     pub fn of(mesh: &Mesh, scope: &Scope, notes: &mut Vec<String>) -> Result<Selection, Unclear> {
-        let callers = match &scope.from {
+        let token = scope.bearer()?.cloned();
+        let callers = match scope.sender() {
             None => None,
             Some(from) => Some(match Asked::of(mesh, from, scope.from_cluster.as_deref(), notes)? {
                 Asked::Workloads(ids) => Callers::Workloads(ids),
@@ -56,7 +82,7 @@ impl Selection {
                 Asked::Identity(identity) => Callers::Identity(Identity::principal(&identity)),
             }),
         };
-        if let Some(Subject::Plaintext(Some(_))) = &scope.from {
+        if let Some(Subject::Plaintext(Some(_))) = scope.sender() {
             notes.push("network policies are asked about an unknown address; explain takes one".to_owned());
         }
         let goal = |to: &Destination| {
@@ -64,7 +90,7 @@ impl Selection {
             let ids = in_cluster(mesh, found, scope.to_cluster.as_deref(), &to.to_string())?;
             Ok((ids, to.port))
         };
-        Ok(Selection { callers, goal: scope.to.as_ref().map(goal).transpose()?, token: scope.token.clone() })
+        Ok(Selection { callers, goal: scope.to.as_ref().map(goal).transpose()?, token })
     }
 
     /// Those who call; nothing where everybody is meant.
@@ -76,9 +102,9 @@ impl Selection {
         })
     }
 
-    /// Whether the rules of callers ask for a token that the question names; true where it names none.
-    pub fn is_borne(&self, peers: &Peers) -> bool {
-        self.token.as_ref().is_none_or(|token| token.meets(peers))
+    /// The token that the question names.
+    pub fn bearer(&self) -> Option<&Bearer> {
+        self.token.as_ref()
     }
 
     /// Whether a member of a class is asked about.
@@ -96,6 +122,13 @@ impl Selection {
 }
 
 impl Graph<'_> {
+    /// Whether the rules of an edge ask for a token that the question names; true where it names none.
+    pub(crate) fn is_borne(&self, edge: &Edge, selection: &Selection) -> bool {
+        selection
+            .bearer()
+            .is_none_or(|bearer| edge.tokens.iter().any(|token| bearer.is_one_of(self.token(*token))))
+    }
+
     /// Looks up what a scope names, and whether the port that is asked about is there.
     pub(crate) fn select(&self, scope: &Scope, notes: &mut Vec<String>) -> Result<Selection, Unclear> {
         let selection = Selection::of(self.mesh, scope, notes)?;

@@ -27,6 +27,8 @@ const SAID: usize = 8;
 /// Hops of which each but the first is made by the proxy that the one before it leads to.
 pub(crate) struct Segment<'s, 'a> {
     pub hops: &'s [Hop<'a>],
+    /// What is sent: all requests, or those with a token.
+    pub sent: RequestBox,
     /// What each proxy sends on, in their order: one fewer than hops.
     pub routings: Vec<Vec<Arc<Routing>>>,
 }
@@ -81,7 +83,8 @@ impl Graph<'_> {
             // Nobody looks at requests at the first hop: what gets through is decided behind it.
             return Some(self.unseen(segment, traced));
         };
-        let own: Vec<RequestBox> = self.probes(edge, &chain, first.by);
+        let own = self.probes(edge, &chain, first.by);
+        let own: Vec<RequestBox> = own.iter().filter_map(|own| both(own, &segment.sent)).collect();
         let mut joined: Vec<Sent> =
             own.iter().flat_map(|own| traced.boxes.iter().filter_map(|one| one.within(own))).collect();
         if joined.len() > BOXES {

@@ -3,7 +3,7 @@
 use meshproof_explain::PointKind;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::GatewayId;
-use meshproof_space::{Answer, RequestBox, Test, words};
+use meshproof_space::{Answer, Clause, RequestBox, Test, Variable, words};
 
 use crate::chain::{Alternative, Chain};
 use crate::edges::{probes, probes_of_somebody};
@@ -11,10 +11,15 @@ use crate::effect::Effect;
 use crate::graph::{Edge, Graph, Who};
 use crate::party::{Party, Told};
 use crate::peers::Peers;
+use crate::tokens::{Bearer, TokenId};
 use crate::witness::connection;
 
 /// Requests of one edge that are said; the rest is counted.
 const SAID: usize = 8;
+/// Callers of an edge of whom it is asked whether they get through with one token.
+const TRIED: usize = 16;
+/// Why it is not certain that whoever holds a token gets through.
+const UNKNOWN_HOLDER: &str = "which clients get through with the token";
 
 impl Graph<'_> {
     /// A request of the edge that this caller gets through with; of the given box, where one is given. Nothing when there is
@@ -91,12 +96,13 @@ impl Graph<'_> {
         chain.alternatives.iter().filter(is_own).cloned().collect()
     }
 
-    /// An edge in words; of one caller, where one is given. Nothing when the caller gets nothing through. `names`: callers
-    /// that are named; `witness`: a request that shows it is searched for.
+    /// An edge in words; of one caller, or of whoever holds one token, where they are given. Nothing when these get nothing
+    /// through. `names`: callers that are named; `with_witness`: a request that shows it is searched for.
     pub fn tell(
         &self,
         edge: &Edge,
         party: Option<Party<'_>>,
+        bearer: Option<&Bearer>,
         names: usize,
         with_witness: bool,
     ) -> Option<Told> {
@@ -107,7 +113,7 @@ impl Graph<'_> {
             Some(chain) => chain.is_http(),
             None => edge.effect.is_http.unwrap_or(place.kind == PointKind::NoProxy),
         };
-        let one = party.or_else(|| self.example(edge));
+        let mut one = party.or_else(|| self.example(edge));
         let mut may = edge.may.clone();
         let mut notes = edge.notes.clone();
         let (mut requests, mut except, mut witness) = (Vec::new(), Vec::new(), None);
@@ -116,7 +122,7 @@ impl Graph<'_> {
                 requests.push(words::everything(is_http).to_owned());
                 witness = one.map(|one| self.shown(&connection(edge, one, self), one, edge));
             }
-            (Some(chain), one) => {
+            (Some(chain), _) => {
                 let own = self.alternatives(edge, chain);
                 for alternative in &own {
                     requests.extend(alternative.boxes.iter().map(|one| words::requests(one, is_http)));
@@ -126,10 +132,21 @@ impl Graph<'_> {
                 let one_only = party.filter(|_| principal.is_some() || !edge.effect.identified);
                 let seen = one_only.map(|_| principal.as_deref());
                 except = exceptions(chain, who, &edge.effect, seen, is_http);
-                let answer = match one {
-                    _ if !with_witness => Ok(None),
-                    Some(one) => self.passing(edge, one, &RequestBox::all()),
-                    None => self.anybody(edge, chain, &own),
+                let answer = match (one, bearer) {
+                    (_, None) if !with_witness => Ok(None),
+                    (None, None) => self.anybody(edge, chain, &own, &RequestBox::all()),
+                    (Some(one), None) => self.passing(edge, one, &RequestBox::all()),
+                    (Some(one), Some(bearer)) if party.is_some() => {
+                        self.passing(edge, one, &bearer.requests())
+                    }
+                    (_, Some(bearer)) => {
+                        let (by, answer) = self.held(edge, chain, &own, bearer);
+                        if by.is_none() && edge.effect.identified && edge.example.is_some() {
+                            may.push(UNKNOWN_HOLDER.to_owned());
+                        }
+                        one = by;
+                        answer
+                    }
                 };
                 match answer {
                     Ok(Some(request)) => {
@@ -138,7 +155,7 @@ impl Graph<'_> {
                             None => self.shown_of_somebody(&request),
                         });
                     }
-                    Ok(None) if party.is_some() && with_witness => return None,
+                    Ok(None) if bearer.is_some() || party.is_some() && with_witness => return None,
                     Ok(None) => {}
                     Err(limit) => may.push(format!("whether anything passes: {limit}")),
                 }
@@ -164,7 +181,7 @@ impl Graph<'_> {
             from: self.as_subject(who, &edge.effect),
             callers,
             count,
-            tokens: edge.tokens.iter().map(ToString::to_string).collect(),
+            tokens: edge.tokens.iter().map(|token| self.token(*token).to_string()).collect(),
             transport: edge.effect.outcome,
             requests,
             except,
@@ -176,7 +193,7 @@ impl Graph<'_> {
     }
 
     /// Somebody who gets through: the example, or whoever is no workload.
-    fn example(&self, edge: &Edge) -> Option<Party<'_>> {
+    fn example(&self, edge: &Edge) -> Option<Party<'static>> {
         let clients = self.clients(self.who(edge.who).clients);
         if clients.internet {
             return Some(Party::Internet);
@@ -187,12 +204,47 @@ impl Graph<'_> {
         edge.example.map(Party::Workload)
     }
 
-    /// A request of somebody who is no workload of the input.
-    fn anybody(&self, edge: &Edge, chain: &Chain<'_>, own: &[Alternative]) -> Answer {
+    /// The edges whose rules ask for a token, each with somebody who gets through with it.
+    pub(crate) fn holders(&self, bearer: &Bearer) -> Vec<(Party<'static>, usize)> {
+        let is_one = |token: &TokenId| bearer.is_one_of(self.token(*token));
+        let mut holders = Vec::new();
+        for (at, edge) in self.edges.iter().enumerate() {
+            if edge.foreign || !edge.tokens.iter().any(is_one) {
+                continue;
+            }
+            let Some(chain) = self.chain(edge) else { continue };
+            let own = self.alternatives(edge, &chain);
+            holders.extend(self.held(edge, &chain, &own, bearer).0.map(|by| (by, at)));
+        }
+        holders
+    }
+
+    /// A caller of an edge who gets through with a token, and the request; no caller where it is nobody of the input who was
+    /// tried.
+    fn held(
+        &self,
+        edge: &Edge,
+        chain: &Chain<'_>,
+        own: &[Alternative],
+        bearer: &Bearer,
+    ) -> (Option<Party<'static>>, Answer) {
+        let within = bearer.requests();
+        let (callers, _) = self.some_callers(self.who(edge.who), TRIED);
+        for party in self.example(edge).into_iter().chain(callers.into_iter().map(Party::Workload)) {
+            let answer = self.passing(edge, party, &within);
+            if !matches!(answer, Ok(None)) {
+                return (Some(party), answer);
+            }
+        }
+        (None, self.anybody(edge, chain, own, &within))
+    }
+
+    /// A request of somebody who is no workload of the input, of a box.
+    fn anybody(&self, edge: &Edge, chain: &Chain<'_>, own: &[Alternative], within: &RequestBox) -> Answer {
         let clients = self.clients(self.who(edge.who).clients);
         let principal = clients.waypoints.first().and_then(|id| self.waypoint_principal(*id));
         let named = principal.is_some() || !edge.effect.identified;
-        let boxes = own
+        let mut boxes: Vec<RequestBox> = own
             .iter()
             .flat_map(|one| match named {
                 true => probes(one, principal.as_deref()),
@@ -203,6 +255,7 @@ impl Graph<'_> {
                     .collect(),
             })
             .collect();
+        boxes.iter_mut().for_each(|one| one.clauses.extend(within.clauses.iter().cloned()));
         chain.passing(&[boxes]).pop().unwrap_or(Ok(None))
     }
 }
@@ -222,7 +275,7 @@ fn exceptions(
             (true, Some(principal)) => refusing.peers.admits(principal),
             (true, None) => may_concern(&who.peers, &refusing.peers),
         };
-        if !concerns {
+        if !concerns || has_asked_token(&who.peers, &refusing.peers) {
             continue;
         }
         let requests = words::requests(&refusing.requests, is_http);
@@ -232,6 +285,7 @@ fn exceptions(
         };
         said.push(match words::callers(&peers.clauses) {
             None => requests,
+            Some(who) if who.starts_with("with") => format!("{requests} {who}"),
             Some(who) => format!("{requests} from {who}"),
         });
     }
@@ -242,6 +296,15 @@ fn exceptions(
         said.push(format!("and {left} more"));
     }
     said
+}
+
+/// Whether callers have the token for want of which others are refused.
+fn has_asked_token(callers: &Peers, refused: &Peers) -> bool {
+    let of_token = |clause: &&Clause| clause.variable == Variable::Token;
+    refused.clauses.iter().filter(of_token).any(|refused| {
+        refused.any_of.is_empty()
+            && callers.clauses.iter().filter(of_token).any(|own| own.any_of == refused.none_of)
+    })
 }
 
 /// Whether callers that are named one by one can be refused; of others it is taken to be so.

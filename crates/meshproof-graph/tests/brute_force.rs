@@ -240,7 +240,7 @@ fn compare(seed: u64, text: &str, mesh: &Mesh) -> (usize, usize) {
     }
     // An edge that nobody can use is none.
     for edge in graph.edges.iter().filter(|edge| edge.may.is_empty()) {
-        let told = graph.tell(edge, None, 3, true).unwrap();
+        let told = graph.tell(edge, None, None, 3, true).unwrap();
         assert!(told.witness.is_some(), "seed {seed}: {edge:#?}\n{told:#?}\n{text}");
     }
     (allowed, asked)

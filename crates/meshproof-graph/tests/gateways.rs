@@ -174,8 +174,11 @@ fn passes(
 }
 
 fn from_outside(graph: &Graph<'_>, to: &str) -> Reach {
-    let scope =
-        Scope { from: Some(Subject::Plaintext(None)), to: Some(to.parse().unwrap()), ..Scope::default() };
+    let scope = Scope {
+        from: Some(Subject::Plaintext(None).into()),
+        to: Some(to.parse().unwrap()),
+        ..Scope::default()
+    };
     graph.reach(&ReachQuestion { scope, transitive: true, names: 3 }).unwrap()
 }
 

@@ -5,7 +5,6 @@
 mod common;
 
 use common::{injected, mesh, mesh_presuming, namespace, peer_authentication, pod, policy, service};
-use meshproof_explain::Subject;
 use meshproof_graph::{Graph, ReachPath, ReachQuestion, Scope};
 use meshproof_ir::Mesh;
 
@@ -43,10 +42,7 @@ fn allow(name: &str, rule: &str) -> String {
 }
 
 fn ways(mesh: &Mesh, from: Option<&str>, to: &str) -> Vec<ReachPath> {
-    let from = from.map(|from| match from {
-        "plaintext" => Subject::Plaintext(None),
-        other => other.parse().unwrap(),
-    });
+    let from = from.map(|from| from.parse().unwrap());
     let scope = Scope { from, to: Some(to.parse().unwrap()), ..Scope::default() };
     let question = ReachQuestion { scope, transitive: true, names: 3 };
     Graph::new(mesh).reach(&question).unwrap().paths

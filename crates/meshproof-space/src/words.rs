@@ -123,6 +123,9 @@ pub(crate) fn value(variable: &Variable, test: &Test) -> String {
             }
         }
         Test::Template(template) => template.to_string(),
+        Test::Token { issuer: None | Some(Pattern::Present), subject: None | Some(Pattern::Present) } => {
+            "any issuer".to_owned()
+        }
         Test::Token { issuer, subject } => {
             let part = |part: &Option<Pattern>| part.as_ref().map_or("*".to_owned(), ToString::to_string);
             format!("{}/{}", part(issuer), part(subject))

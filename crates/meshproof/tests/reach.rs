@@ -255,11 +255,34 @@ fn holders_of_tokens_are_callers() {
         assert_eq!(edge["witness"]["claims"]["iss"], "https://issuer.example", "{edge:#}");
     }
     assert_eq!(ask("https://other.example")["edges"], serde_json::json!([]));
+    let from = |more: &[&str]| {
+        let ask = ["reach", "--from", "token:https://issuer.example/alice", "-o", "json"];
+        project.run(&[&ask, more].concat())
+    };
+    assert_eq!(from(&[]).json()["edges"], told["edges"]);
+    assert_eq!(told["edges"][0]["witness"]["claims"]["sub"], "alice", "{told:#}");
+    // Behind what the token opens the workload calls on, without it.
+    let ways = from(&["--transitive"]).json();
+    let ends: Vec<String> = ways["paths"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|way| {
+            let hops = way["hops"].as_array().unwrap();
+            assert_eq!(hops[0]["witness"]["claims"]["sub"], "alice", "{way:#}");
+            text(&hops[hops.len() - 1]["to"])
+        })
+        .collect();
+    assert!(["shop/web", "shop/db"].iter().all(|end| ends.contains(&(*end).to_owned())), "{ends:?}");
+    assert_eq!(from(&["--token", "https://issuer.example"]).code, 2);
+    assert_eq!(from(&["--from-cluster", "east"]).code, 2);
     let graph = project.run(&["graph", "-o", "json", "--token", "https://issuer.example"]).json();
     let nodes = graph["nodes"].as_array().unwrap();
     let kinds: Vec<String> =
         nodes.iter().map(|node| format!("{}: {}", text(&node["kind"]), text(&node["label"]))).collect();
     assert_eq!(kinds, ["workload: web", "token: token of https://issuer.example"]);
+    let token = serde_json::json!({ "issuer": "https://issuer.example", "subject": null, "from": "token:https://issuer.example" });
+    assert_eq!(nodes[1]["token"], token);
 }
 
 #[test]

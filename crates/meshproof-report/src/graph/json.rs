@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use meshproof_graph::{Picture, PictureEdge, PictureNode};
+use meshproof_graph::{Picture, PictureEdge, PictureNode, TokenPrincipal};
 use meshproof_source::SourceMap;
 use serde_json::{Value, json};
 
@@ -44,8 +44,16 @@ fn of_node(at: usize, node: &PictureNode) -> Value {
         "kind": node.kind.word(),
         "openness": node.openness.word(),
         "members": node.members,
+        "token": node.token.as_ref().map(token),
         "ports": node.ports,
     })
+}
+
+/// A class of tokens; null stands for whatever it is.
+fn token(token: &TokenPrincipal) -> Value {
+    let issuer = token.issuer.as_ref().map(ToString::to_string);
+    let subject = token.subject.as_ref().map(ToString::to_string);
+    json!({ "issuer": issuer, "subject": subject, "from": token.as_asked() })
 }
 
 fn of_edge(picture: &Picture, edge: &PictureEdge, sources: &SourceMap, positions: &Positions) -> Value {

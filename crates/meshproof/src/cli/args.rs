@@ -8,7 +8,7 @@ use meshproof::config::Dataplane;
 use meshproof::{ClusterInput, Render};
 use meshproof_diagnostics::Level;
 use meshproof_explain::{Destination, Subject, Way};
-use meshproof_graph::{Bearer, Scope};
+use meshproof_graph::{Bearer, Principal, Scope};
 
 /// Reads Istio authorization manifests and proves what is wrong with them.
 #[derive(Debug, Parser)]
@@ -376,15 +376,16 @@ pub(crate) struct AskArgs {
 /// Which part of the graph is meant.
 #[derive(Debug, Args)]
 pub(crate) struct ScopeArgs {
-    /// What this client reaches: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id or `plaintext`
-    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Subject>)]
-    pub from: Option<Subject>,
+    /// What this client reaches: NAMESPACE/SERVICEACCOUNT, workload:NAMESPACE/NAME, a SPIFFE id or `plaintext`; or whoever holds
+    /// a token: token:ISSUER or token:ISSUER/SUBJECT
+    #[arg(long, value_name = "CLIENT", value_parser = str::parse::<Principal>)]
+    pub from: Option<Principal>,
 
     /// Who reaches this workload, or one port of its pods: NAMESPACE/NAME or NAMESPACE/NAME:PORT
     #[arg(long, value_name = "WORKLOAD", value_parser = str::parse::<Destination>)]
     pub to: Option<Destination>,
 
-    /// Only what asks for a token that one of ISSUER (and of SUBJECT) meets
+    /// Only what asks for a token and lets the client of --from in with this one
     #[arg(long, value_name = "ISSUER[/SUBJECT]", value_parser = str::parse::<Bearer>)]
     pub token: Option<Bearer>,
 
