@@ -1,6 +1,6 @@
 //! Proxies that are assumed: the Namespace objects that would tell are not in the input.
 
-use meshproof_ir::{Capture, Fact, Mesh, NamespaceId, Origin, WorkloadId};
+use meshproof_ir::{Capture, Fact, Mesh, Namespace, NamespaceId, Origin, UNNAMED, WorkloadId};
 
 /// What is assumed of a workload, with the reason, in the words of what is not known.
 pub(crate) fn of(mesh: &Mesh, id: WorkloadId) -> Option<String> {
@@ -19,7 +19,13 @@ pub fn of_all(mesh: &Mesh) -> Vec<String> {
             None => of.push((what, vec![workload.namespace])),
         }
     }
-    of.into_iter().map(|(what, namespaces)| sentence(mesh, what, namespaces)).collect()
+    let mut said: Vec<String> =
+        of.into_iter().map(|(what, namespaces)| sentence(mesh, what, namespaces)).collect();
+    let is_homeless = |namespace: &Namespace| namespace.name.is_none() && !namespace.workloads.is_empty();
+    if mesh.namespaces.iter().any(is_homeless) {
+        said.push(format!("{UNNAMED} is where objects are that name no namespace; -n NAMESPACE says in which they are applied"));
+    }
+    said
 }
 
 fn sentence(mesh: &Mesh, what: &str, mut namespaces: Vec<NamespaceId>) -> String {
@@ -30,10 +36,12 @@ fn sentence(mesh: &Mesh, what: &str, mut namespaces: Vec<NamespaceId>) -> String
     names.dedup();
     let (first, rest) = names.split_at(names.len().min(NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    let (noun, verb) =
-        if names.len() == 1 { ("Namespace object", "is") } else { ("Namespace objects", "are") };
+    let (noun, verb, whose) = match names.len() {
+        1 => ("Namespace object", "is", "its"),
+        _ => ("Namespace objects", "are", "their"),
+    };
     format!(
-        "the {noun} of {}{more} {verb} not in the input: their workloads are taken to have {what}; --assume says otherwise",
+        "the {noun} of {}{more} {verb} not in the input: {whose} workloads are taken to have {what}; --assume says otherwise",
         first.join(", ")
     )
 }

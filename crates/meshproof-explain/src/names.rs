@@ -49,8 +49,9 @@ pub fn workloads(mesh: &Mesh, namespace: &str, name: &str) -> Result<Vec<Workloa
         workload.name == name && mesh.namespace(workload.namespace).name.is_none()
     };
     if mesh.workloads_with_ids().map(|(id, _)| id).any(|id| is_homeless(&id)) {
-        let hint =
-            format!("{name} is written without a namespace; say in which it is applied: -n {namespace}");
+        let is_name = namespace.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let given = if is_name { namespace } else { "NAMESPACE" };
+        let hint = format!("{name} is written without a namespace; say in which it is applied: -n {given}");
         return Err(Unclear::new(format!("there is no workload {namespace}/{name}"), Some(hint)));
     }
     let names = mesh.workloads_with_ids().map(|(id, _)| mesh.workload_display(id));

@@ -76,7 +76,9 @@ pub(crate) fn told(mesh: &Mesh, id: WorkloadId, port: u16) -> Vec<Evidence> {
         (ServerMode::AroundProxy, _) => evidence("this port goes around the proxy".to_owned()),
         (ServerMode::Mutual(_), Some(object)) => {
             let resource = mesh.resource(object);
-            let namespace = mesh.placement[object.index()].1.map_or("?", |id| mesh.namespace_display(id));
+            let namespace = mesh.placement[object.index()]
+                .1
+                .map_or(meshproof_ir::UNNAMED, |id| mesh.namespace_display(id));
             evidence(format!("{word} by PeerAuthentication {namespace}/{}", resource.meta.name()))
         }
         (ServerMode::Mutual(_), None) => {

@@ -59,7 +59,7 @@ pub use identity::Identity;
 pub use ids::{ClusterId, GatewayId, NamespaceId, ResourceId, ServiceId, WorkloadId};
 pub use ingress_route::IngressRoute;
 pub use labels::{LabelSet, SelectorIndex};
-pub use mesh::{Cluster, Mesh, Namespace, Service};
+pub use mesh::{Cluster, Mesh, Namespace, Service, UNNAMED};
 pub use services::{entry_port_class, service_port_class};
 pub use settings::{Assumption, Dataplane, Settings, SettingsOverride};
 pub use waypoint_binding::{Canary, NoWaypoint, WaypointBinding};

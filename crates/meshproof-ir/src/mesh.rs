@@ -55,6 +55,9 @@ pub struct Cluster {
     pub name: Option<String>,
 }
 
+/// How the namespace of objects that name none is called for people. No namespace of Kubernetes has such a name.
+pub const UNNAMED: &str = "(no namespace)";
+
 /// One namespace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Namespace {

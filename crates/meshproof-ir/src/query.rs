@@ -31,7 +31,7 @@ impl Mesh {
 
     /// The name of a namespace for people.
     pub fn namespace_display(&self, id: NamespaceId) -> &str {
-        self.namespace(id).name.as_deref().unwrap_or("?")
+        self.namespace(id).name.as_deref().unwrap_or(crate::mesh::UNNAMED)
     }
 
     /// An AuthorizationPolicy, when the object is one.

@@ -200,7 +200,7 @@ fn without_waypoint(
         NoWaypoint::NoSuchGateway { namespace, name } => (
             format!(
                 "its waypoint should be Gateway {}/{name}, which is not in the input; without it calls go directly",
-                namespace.as_deref().unwrap_or("?")
+                namespace.as_deref().unwrap_or(meshproof_ir::UNNAMED)
             ),
             "add the Gateway, or correct the label istio.io/use-waypoint",
             unseen,

@@ -233,3 +233,17 @@ fn blocks_of_addresses_leave_pods_open() {
     assert_eq!(outside("plaintext:10.1.1.1"), true);
     assert_eq!(outside("plaintext:192.0.2.1"), true);
 }
+
+#[test]
+fn objects_of_no_namespace_are_told_of_with_what_to_do() {
+    let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: a, image: a, ports: [{containerPort: 8080}]}]}\n";
+    let project = Project::new(&[("a.yaml", web)]);
+    let told = project.run(&["reach"]);
+    assert!(told.stdout.starts_with("(no namespace)/web:8080"), "{}", told.stdout);
+    assert!(told.stdout.contains("-n NAMESPACE says in which they are applied"), "{}", told.stdout);
+    let named = project.run(&["reach", "-n", "shop"]).stdout;
+    assert!(named.starts_with("shop/web:8080") && !named.contains("no namespace"), "{named}");
+    let asked = project.run(&["reach", "--to", "(no namespace)/web"]);
+    assert_eq!(asked.code, 2);
+    assert!(asked.stderr.contains("say in which it is applied: -n NAMESPACE"), "{}", asked.stderr);
+}

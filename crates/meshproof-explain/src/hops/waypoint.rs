@@ -116,7 +116,7 @@ fn without(journey: &Journey<'_>, binding: &WaypointBinding) -> Option<String> {
     let name = |id: &GatewayId| journey.mesh.gateway_display(*id);
     match binding.waypoint.as_ref().err()? {
         NoWaypoint::NoSuchGateway { namespace, name } => {
-            let namespace = namespace.as_deref().unwrap_or("?");
+            let namespace = namespace.as_deref().unwrap_or(meshproof_ir::UNNAMED);
             Some(format!(
                 "the waypoint {namespace}/{name} does not exist, so calls go straight to the workload"
             ))

@@ -261,7 +261,7 @@ fn waypoint(mesh: &Mesh, served: &ServedBy) -> Evidence {
             format!("{host} has waypoint {name} for {others}")
         }
         Err(NoWaypoint::NoSuchGateway { namespace, name }) => {
-            let namespace = namespace.as_deref().unwrap_or("?");
+            let namespace = namespace.as_deref().unwrap_or(meshproof_ir::UNNAMED);
             format!(
                 "{host} asks for waypoint {namespace}/{name}, which is not in the input: calls go past it"
             )
