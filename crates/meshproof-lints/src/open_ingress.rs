@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level, Witness};
 use meshproof_ir::{ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::{Action, HttpMatch, Match, Rule, Source, StringMatch, VirtualHttpRoute};
+use meshproof_resources::{Action, Match, Rule, Source, VirtualHttpRoute, VirtualService};
 use meshproof_source::Span;
 
 use crate::Context;
@@ -17,6 +17,9 @@ use crate::peers::is_protected;
 use crate::policies::Policy;
 use crate::proof::{MANY, fate_at};
 use crate::witnesses::request;
+use route::{From, admits};
+
+mod route;
 
 const ID: &str = "open-ingress";
 /// Workloads looked at per route, and rules per workload.
@@ -28,6 +31,8 @@ struct Way<'c> {
     account: String,
     /// The Gateway object, for people.
     gateway: String,
+    from: &'c From<'c>,
+    routes: &'c VirtualService,
     route: &'c VirtualHttpRoute,
     service: ResourceId,
 }
@@ -51,8 +56,18 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             };
             let Some(account) = account_of(ctx, id) else { continue };
             let gateway = ctx.resource(bound.id).meta.resource_name().to_string();
-            for route in routes.http.iter() {
-                let way = Way { account: account.clone(), gateway: gateway.clone(), route, service };
+            let home = |id| ctx.mesh.placement.get(id).and_then(|(_, namespace)| *namespace);
+            let of_gateway = home(bound.id.index()).map_or("", |id| ctx.mesh.namespace_display(id));
+            let from = From {
+                gateway: &format!("{of_gateway}/{}", ctx.resource(bound.id).meta.name()),
+                bound: &bound,
+                proxy,
+                namespace: ctx.mesh.namespace_display(proxy.namespace),
+                own: ctx.mesh.namespace_display(place.1),
+            };
+            for route in routes.http.iter().filter(|route| route::is_there(&from, routes, route)) {
+                let (account, gateway) = (account.clone(), gateway.clone());
+                let way = Way { account, gateway, from: &from, routes, route, service };
                 let hosts = route.route.iter().filter_map(|to| destination(ctx, place, to));
                 let servers = hosts.flat_map(|host| host.workloads.iter().take(TRIED));
                 for server in servers.map(|id| ctx.mesh.workload(*id)).filter(|server| is_protected(server)) {
@@ -144,7 +159,8 @@ fn meant_for_others(
         let mut special = paths.filter(|path| path.value.trim_matches(['*', '/']).len() > 1);
         let path = special.next().filter(|_| is_for_others)?;
         let witness = open(ctx, way, server, Some(rule))?;
-        admits(way.route, witness.path.as_deref()?).then_some((witness, path.span))
+        let sent = (witness.method.as_deref()?, witness.path.as_deref()?);
+        admits(way.from, way.routes, way.route, sent).then_some((witness, path.span))
     })
 }
 
@@ -156,23 +172,6 @@ fn open(ctx: &Context<'_>, way: &Way<'_>, server: &Workload, rule: Option<&Rule>
             request(ctx, way.account.clone(), server, Some(port), rule, Decision::Allow, Vec::new());
         (fate_at(ctx, server, Some(port), &witness) == Some(Decision::Allow)).then_some(witness)
     })
-}
-
-/// Whether a route takes a path, as it is.
-fn admits(route: &VirtualHttpRoute, path: &str) -> bool {
-    if route.rewrite_uri.is_some() {
-        return false;
-    }
-    let takes = |one: &HttpMatch| {
-        let rest = one.method.is_none() && one.headers.is_empty() && one.query_params.is_empty();
-        rest && match &one.uri {
-            None => true,
-            Some(StringMatch::Prefix(prefix)) => path.starts_with(&prefix.value),
-            Some(StringMatch::Exact(exact)) => path == exact.value,
-            Some(StringMatch::Regex(_)) => false,
-        }
-    };
-    route.matches.is_empty() || route.matches.iter().any(takes)
 }
 
 fn finding(
