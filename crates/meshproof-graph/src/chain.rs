@@ -36,6 +36,8 @@ pub(crate) struct Chain<'m> {
     pub asked: Vec<String>,
     /// What could not be worked out.
     pub limits: Vec<String>,
+    /// Headers that request authentication writes claims of tokens to, in lower case.
+    pub written: Vec<String>,
 }
 
 /// Requests that rules let in, of callers that meet the same tests.
@@ -74,6 +76,7 @@ impl<'m> Chain<'m> {
             refusing: Vec::new(),
             asked: Vec::new(),
             limits: Vec::new(),
+            written: written_headers(mesh, place),
         };
         chain.read(&ids, place.port);
         chain.ask_for_tokens();
@@ -143,6 +146,20 @@ impl<'m> Chain<'m> {
         matches!(self.context.engine, Engine::EnvoyHttp | Engine::Grpc)
     }
 
+    /// Why requests with a token may fare otherwise: their headers do not hold what the client sends.
+    pub fn doubt_of_headers(&self, alternative: &Alternative) -> Option<String> {
+        let refused = self.refusing.iter().map(|refusing| &refusing.requests);
+        let clauses = alternative.boxes.iter().chain(refused).flat_map(|one| &one.clauses);
+        let mut asked = clauses.filter_map(|clause| match &clause.variable {
+            Variable::Header(name) => Some(name),
+            _ => None,
+        });
+        let found = asked.find(|name| alternative.peers.asks_for_token() && self.written.contains(name));
+        found.map(|name| {
+            format!("a claim of the token is written to the header {name} (RequestAuthentication)")
+        })
+    }
+
     /// For each list of boxes a request of one of them that passes.
     pub fn passing(&self, probes: &[Vec<RequestBox>]) -> Vec<Answer> {
         let flat: Vec<RequestBox> = probes.iter().flatten().cloned().collect();
@@ -196,6 +213,18 @@ fn tokens(mesh: &Mesh, place: &Place, context: &mut Context) -> Tokens {
     let issuers: Option<Vec<String>> =
         rules.iter().map(|rule| rule.issuer.as_ref().map(|issuer| issuer.value.clone())).collect();
     issuers.map_or(Tokens::Any, Tokens::Issuers)
+}
+
+/// Headers that request authentication at a place writes tokens or their claims to, in lower case.
+pub(crate) fn written_headers(mesh: &Mesh, place: &Place) -> Vec<String> {
+    let attached = place.request_authentications.iter();
+    let policies = attached.filter_map(|attached| mesh.request_authentication(attached.policy));
+    let rules = policies.flat_map(|policy| policy.jwt_rules.iter());
+    let names = rules.flat_map(|rule| {
+        let of_claims = rule.output_claim_to_headers.iter().map(|(header, _)| header);
+        of_claims.chain(&rule.output_payload_to_header)
+    });
+    names.map(|name| name.value.to_ascii_lowercase()).collect()
 }
 
 /// The box at a port, without the test of the port; nothing when it is not for this port.

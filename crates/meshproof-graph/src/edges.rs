@@ -162,6 +162,7 @@ impl<'m> Drawing<'_, 'm> {
             };
             let mut may = may.to_vec();
             may.extend(chain.limits.iter().cloned());
+            may.extend(chain.doubt_of_headers(&alternative));
             let mut notes = Vec::new();
             let mut foreign = false;
             let example = match verdict {

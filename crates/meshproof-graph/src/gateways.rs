@@ -15,6 +15,7 @@ use crate::effect::Effect;
 use crate::grants::Grants;
 use crate::place::{Member, Place};
 use crate::routing::{Lead, Routing};
+use crate::sender::Asked;
 use crate::sorting::Sorting;
 
 /// What is sent on for a name: to which ports of workloads, by which route.
@@ -23,16 +24,11 @@ type SentOn = (String, Vec<(WorkloadId, u16)>, Arc<Routing>);
 /// Adds a place for each port that gateways listen on.
 pub(crate) fn add(transport: &Transport<'_>, table: &Table, sorting: &mut Sorting<'_, '_>) {
     let mut own = 0;
-    let mut before: Option<(GatewayPods, u16)> = None;
-    for listener in &table.listeners {
-        // The servers of a port follow each other.
-        let at = Some((listener.pods, listener.port));
-        if at == before {
-            continue;
-        }
-        before = at;
-        let place = match listener.pods {
-            GatewayPods::Workload(id) => of_workload(transport, sorting, id, listener.port),
+    // The servers of a port follow each other.
+    let at = |listener: &GatewayListener| (listener.pods, listener.port);
+    for servers in table.listeners.chunk_by(|one, other| at(one) == at(other)) {
+        let place = match servers[0].pods {
+            GatewayPods::Workload(id) => of_workload(transport, servers, sorting, id),
             GatewayPods::Deployed(_) | GatewayPods::Elsewhere(_) => None,
         };
         if let Some(place) = place {
@@ -70,17 +66,19 @@ fn arrives(outcome: Outcome, is_http: Option<bool>) -> Effect {
 
 fn of_workload(
     transport: &Transport<'_>,
+    servers: &[GatewayListener],
     sorting: &mut Sorting<'_, '_>,
     id: WorkloadId,
-    port: u16,
 ) -> Option<Place> {
     let mesh = transport.mesh();
+    let port = servers[0].port;
     let mut effects: Vec<Effect> = Vec::new();
     let mut leads: Vec<Lead> = Vec::new();
     let mut doubts: Vec<String> = mesh.presumption(id).into_iter().collect();
     // Which VirtualServices are for each name: that of the longest name takes a request.
     let mut services: Vec<(String, BTreeSet<ResourceId>)> = Vec::new();
     let mut sent: Vec<SentOn> = Vec::new();
+    let mut asked = Asked::of(mesh, servers, id);
     for name in transport.exposed_hosts(id, port) {
         let host = &name.example;
         services.push((name.written.clone(), BTreeSet::new()));
@@ -103,6 +101,7 @@ fn of_workload(
         if !effects.contains(&effect) {
             effects.push(effect);
         }
+        asked.scheme = Some(if outcome == Outcome::Plaintext { "http" } else { "https" });
         if let Some((_, own)) = services.last_mut() {
             own.extend(arrival.targets.iter().filter_map(|target| target.route));
         }
@@ -110,7 +109,7 @@ fn of_workload(
             let to = behind(mesh, sorting.called(&target.host), target.port);
             if is_http != Some(true) {
                 leads.extend(to.into_iter().map(|to| Lead { to, routing: Routing::all() }));
-            } else if let Some(routing) = routing_of(mesh, target, &name.written) {
+            } else if let Some(routing) = routing_of((mesh, &asked), target, &name.written) {
                 sent.push((name.written.clone(), to, routing));
             }
         }
@@ -146,12 +145,19 @@ fn share_hosts(one: &[String], other: &[String]) -> bool {
 }
 
 /// What the route of a target sends on; nothing where other routes take all of it.
-fn routing_of(mesh: &Mesh, target: &RouteTarget, written: &str) -> Option<Arc<Routing>> {
+fn routing_of(
+    (mesh, asked): (&Mesh, &Asked<'_>),
+    target: &RouteTarget,
+    written: &str,
+) -> Option<Arc<Routing>> {
     let (Some(id), Some(span)) = (target.route, target.span) else { return Some(Routing::all()) };
     let Spec::VirtualService(service) = &mesh.resource(id).spec else { return Some(Routing::all()) };
     let has = |route: &meshproof_resources::VirtualHttpRoute| route.route.iter().any(|own| own.span == span);
     match service.http.iter().position(has) {
-        Some(at) => Routing::of_virtual_service(service, at, written).map(Arc::new),
+        Some(at) => {
+            let own = mesh.placement[id.index()].1.map_or("", |id| mesh.namespace_display(id));
+            Routing::of_virtual_service(service, at, written, &asked.sender(own)).map(Arc::new)
+        }
         None => Some(Routing::all()),
     }
 }

@@ -8,6 +8,8 @@
 //! ports are one.
 
 mod because;
+mod boxes;
+mod carried;
 mod chain;
 mod clients;
 mod conditions;
@@ -29,12 +31,15 @@ mod place;
 mod principal;
 mod reach;
 mod required;
+mod rewrite;
 mod routing;
 mod selection;
+mod sender;
 mod sorting;
 mod survival;
 mod tokens;
 mod told;
+mod traced;
 mod travel;
 mod ways_from;
 mod ways_to;

@@ -35,8 +35,83 @@ fn paths() -> Vec<String> {
     paths
 }
 
+/// A condition beside path and method.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Extra {
+    Header,
+    NoHeader,
+    Query,
+    /// The path, by a regular expression.
+    Regex,
+    /// Who sends: this gateway, or another one.
+    Sender,
+    OtherSender,
+    Gateway,
+    OtherPort,
+    Http,
+    Https,
+}
+
+impl Extra {
+    const ALL: [Extra; 10] = [
+        Extra::Header,
+        Extra::NoHeader,
+        Extra::Query,
+        Extra::Regex,
+        Extra::Sender,
+        Extra::OtherSender,
+        Extra::Gateway,
+        Extra::OtherPort,
+        Extra::Http,
+        Extra::Https,
+    ];
+
+    fn text(self) -> &'static str {
+        match self {
+            Extra::Header => "headers: {x-v: {exact: \"1\"}}",
+            Extra::NoHeader => "withoutHeaders: {x-v: {exact: \"1\"}}",
+            Extra::Query => "queryParams: {q: {exact: \"1\"}}",
+            Extra::Regex => "",
+            Extra::Sender => "sourceLabels: {istio: ingressgateway}, sourceNamespace: istio-system, port: 80",
+            Extra::OtherSender => "sourceLabels: {istio: other}",
+            Extra::Gateway => "gateways: [istio-system/front], sourceLabels: {istio: other}",
+            Extra::OtherPort => "port: 443",
+            Extra::Http => "scheme: {exact: http}",
+            Extra::Https => "scheme: {exact: https}",
+        }
+    }
+
+    fn takes(self, sent: &Sent<'_>) -> bool {
+        match self {
+            Extra::Header => sent.header,
+            Extra::NoHeader => !sent.header,
+            Extra::Query => sent.query,
+            Extra::Regex | Extra::Sender | Extra::Gateway | Extra::Http => true,
+            Extra::OtherSender | Extra::OtherPort | Extra::Https => false,
+        }
+    }
+}
+
+/// A request to the gateway.
+#[derive(Clone, Copy, Debug)]
+struct Sent<'a> {
+    method: &'a str,
+    path: &'a str,
+    /// Whether it has `x-v: 1`.
+    header: bool,
+    /// Whether it has `?q=1`.
+    query: bool,
+}
+
+impl Sent<'_> {
+    fn target(&self, path: &str) -> String {
+        if self.query { format!("{path}?q=1") } else { path.to_owned() }
+    }
+}
+
 /// A route of the test: what it matches, where it goes, what it makes of the path.
 struct Rule {
+    extra: Option<Extra>,
     start: Option<&'static str>,
     is_exact: bool,
     method: Option<&'static str>,
@@ -47,6 +122,7 @@ struct Rule {
 impl Rule {
     fn random(rng: &mut Rng) -> Rule {
         Rule {
+            extra: (rng.u8(0..3) == 0).then(|| *rng.choice(&Extra::ALL).unwrap()),
             start: (rng.u8(0..4) > 0).then(|| *rng.choice(&STARTS).unwrap()),
             is_exact: rng.u8(0..4) == 0,
             method: (rng.u8(0..4) == 0).then(|| *rng.choice(&METHODS[..2]).unwrap()),
@@ -55,11 +131,12 @@ impl Rule {
         }
     }
 
-    fn takes(&self, method: &str, path: &str) -> bool {
-        let path = self
-            .start
-            .is_none_or(|start| if self.is_exact { path == start } else { path.starts_with(start) });
-        path && self.method.is_none_or(|own| own == method)
+    fn takes(&self, sent: &Sent<'_>) -> bool {
+        let path = self.start.is_none_or(|start| {
+            if self.is_exact { sent.path == start } else { sent.path.starts_with(start) }
+        });
+        path && self.method.is_none_or(|own| own == sent.method)
+            && self.extra.is_none_or(|extra| extra.takes(sent))
     }
 
     fn sends(&self, path: &str) -> String {
@@ -72,9 +149,15 @@ impl Rule {
 
     fn text(&self) -> String {
         let kind = if self.is_exact { "exact" } else { "prefix" };
-        let mut parts: Vec<String> =
-            self.start.iter().map(|start| format!("uri: {{{kind}: \"{start}\"}}")).collect();
+        let uri = |start: &&str| match (self.extra, self.is_exact) {
+            (Some(Extra::Regex), true) => format!("uri: {{regex: \"{start}\"}}"),
+            (Some(Extra::Regex), false) => format!("uri: {{regex: \"{start}.*\"}}"),
+            _ => format!("uri: {{{kind}: \"{start}\"}}"),
+        };
+        let mut parts: Vec<String> = self.start.iter().map(uri).collect();
         parts.extend(self.method.map(|method| format!("method: {{exact: {method}}}")));
+        let extra = self.extra.filter(|extra| *extra != Extra::Regex);
+        parts.extend(extra.map(|extra| extra.text().to_owned()));
         let matches =
             if parts.is_empty() { String::new() } else { format!("match: [{{{}}}], ", parts.join(", ")) };
         let rewrite = self.rewrite.map_or_else(String::new, |to| format!("rewrite: {{uri: \"{to}\"}}, "));
@@ -107,8 +190,13 @@ fn policies(rng: &mut Rng, text: &mut String) {
             1 if of == "shop" => "from: [{source: {namespaces: [shop]}}], ",
             _ => "",
         };
+        let when = match rng.u8(0..4) {
+            0 => ", when: [{key: \"request.headers[x-v]\", values: [\"1\"]}]",
+            1 => ", when: [{key: \"request.headers[x-v]\", notValues: [\"1\"]}]",
+            _ => "",
+        };
         let spec = format!(
-            "selector: {{matchLabels: {{{selector}}}}}, action: {action}, rules: [{{{from}{}}}]",
+            "selector: {{matchLabels: {{{selector}}}}}, action: {action}, rules: [{{{from}{}{when}}}]",
             operation(rng)
         );
         text.push_str(&policy(of, &format!("p{at}"), &spec));
@@ -152,13 +240,15 @@ fn passes(
     policies: &[Policy<'_>],
     context: &Context,
     peer: Peer,
-    (method, path): (&str, &str),
+    (sent, path): (&Sent<'_>, &str),
     port: u16,
 ) -> bool {
+    let mut headers = vec![("Host".to_owned(), HOST.to_owned())];
+    headers.extend(sent.header.then(|| ("x-v".to_owned(), "1".to_owned())));
     let http = HttpRequest {
-        method: method.to_owned(),
-        target: path.to_owned(),
-        headers: vec![("Host".to_owned(), HOST.to_owned())],
+        method: sent.method.to_owned(),
+        target: sent.target(path),
+        headers,
         token: Token::None,
     };
     let request = Request {
@@ -207,17 +297,22 @@ fn what_gets_through_gateways_is_what_gets_through_when_it_is_followed() {
         let inside = context_of(&mesh, ClusterId(0), Engine::EnvoyHttp);
         for name in ["one", "two"] {
             let server = attached(&mesh, find(&mesh, &format!("shop/{name}")));
-            let gets_through = |method: &str, path: &str| {
-                let rule =
-                    rules.iter().find(|rule| rule.takes(method, path)).filter(|rule| rule.to == name)?;
+            let gets_through = |sent: &Sent<'_>| {
+                let rule = rules.iter().find(|rule| rule.takes(sent)).filter(|rule| rule.to == name)?;
                 let peer = Peer::workload("cluster.local/ns/istio-system/sa/gw");
-                let sent = rule.sends(path);
-                let passes = passes(&gateway, &outside, Peer::Anonymous, (method, path), 8080)
-                    && passes(&server, &inside, peer, (method, &sent), 8080);
-                passes.then_some(sent)
+                let behind = rule.sends(sent.path);
+                let passes = passes(&gateway, &outside, Peer::Anonymous, (sent, sent.path), 8080)
+                    && passes(&server, &inside, peer, (sent, &behind), 8080);
+                passes.then(|| sent.target(&behind))
             };
-            let expected =
-                METHODS.iter().any(|method| paths().iter().any(|path| gets_through(method, path).is_some()));
+            let all = paths();
+            let mut sent = METHODS.iter().flat_map(|method| all.iter().map(move |path| (*method, path)));
+            let expected = sent.any(|(method, path)| {
+                let flags = [(false, false), (false, true), (true, false), (true, true)];
+                flags.iter().any(|(header, query)| {
+                    gets_through(&Sent { method, path, header: *header, query: *query }).is_some()
+                })
+            });
             let reach = from_outside(&graph, &format!("shop/{name}:8080"));
             let found = through(&reach);
             let doubts: Vec<&String> =
@@ -228,12 +323,14 @@ fn what_gets_through_gateways_is_what_gets_through_when_it_is_followed() {
             );
             if let Some(path) = found.filter(|path| path.through[0].is_shown) {
                 let request = |at: usize| path.hops[at].told.witness.clone().unwrap();
-                let (method, sent) = (request(0).method.unwrap(), request(0).path.unwrap());
-                let behind = gets_through(&method, &sent);
+                let (method, target) = (request(0).method.unwrap(), request(0).path.unwrap());
+                let (at, query) = target.split_once('?').unwrap_or((&target, ""));
+                let header = request(0).headers.contains(&("x-v".to_owned(), "1".to_owned()));
+                let sent = Sent { method: &method, path: at, header, query: query == "q=1" };
                 assert_eq!(
-                    behind,
+                    gets_through(&sent),
                     request(1).path,
-                    "seed {seed}: {method} {sent} to {name}\n{path:#?}\n{text}"
+                    "seed {seed}: {sent:?} to {name}\n{path:#?}\n{text}"
                 );
                 shown += 1;
             }
@@ -351,24 +448,58 @@ fn listeners_that_ask_for_certificates_do_not_tell_whose() {
     assert_eq!(shown.as_deref(), Some("partner/ns/a/sa/b"));
 }
 
+/// What is certain about the ways to the two servers of routes, the first of which has a condition: whether they are there,
+/// and why they may not be.
+fn ways_of_two(condition: &str) -> [Option<String>; 2] {
+    let to = |name: &str| {
+        format!("route: [{{destination: {{host: {name}.shop.svc.cluster.local, port: {{number: 80}}}}}}]")
+    };
+    let rules = [format!("{{match: [{{{condition}}}], {}}}", to("one")), format!("{{{}}}", to("two"))];
+    let mesh = mesh(&(servers() + &gateway_pods() + FRONT + &routes(&rules)));
+    let graph = Graph::new(&mesh);
+    ["one", "two"].map(|name| {
+        let reach = from_outside(&graph, &format!("shop/{name}:8080"));
+        through(&reach).map(|path| path.through[0].may.join("; "))
+    })
+}
+
 #[test]
-fn routes_that_ask_who_sends_take_nothing_away_for_certain() {
-    for condition in ["sourceLabels: {app: web}", "sourceNamespace: shop"] {
-        let to = |name: &str| {
-            format!("route: [{{destination: {{host: {name}.shop.svc.cluster.local, port: {{number: 80}}}}}}]")
-        };
-        let rules = [format!("{{match: [{{{condition}}}], {}}}", to("one")), format!("{{{}}}", to("two"))];
-        let mesh = mesh(&(servers() + &gateway_pods() + FRONT + &routes(&rules)));
-        let graph = Graph::new(&mesh);
-        for (name, doubt) in [
-            ("one", "the route has conditions that are not followed"),
-            ("two", "an earlier route may take some of it"),
-        ] {
-            let reach = from_outside(&graph, &format!("shop/{name}:8080"));
-            let path = through(&reach).unwrap_or_else(|| panic!("no way to {name}"));
-            assert!(path.through[0].may.iter().any(|may| may == doubt), "{condition}: {path:#?}");
+fn routes_that_ask_who_sends_are_for_this_gateway_or_not() {
+    let certain = || Some(String::new());
+    for other in ["sourceLabels: {app: web}", "sourceNamespace: shop", "gateways: [other]", "port: 443"] {
+        assert_eq!(ways_of_two(other), [None, certain()], "{other}");
+    }
+    let own = "sourceLabels: {istio: ingressgateway}, sourceNamespace: istio-system, port: 80";
+    for own in [own, "gateways: [istio-system/front], sourceLabels: {app: web}"] {
+        assert_eq!(ways_of_two(own), [certain(), None], "{own}");
+    }
+    // Injection may add such a label.
+    let [one, two] = ways_of_two("sourceLabels: {istio.io/rev: default}");
+    assert!(one.unwrap().contains("labels") && two.unwrap().contains("labels"));
+}
+
+#[test]
+fn what_is_not_followed_of_routes_is_said() {
+    for (condition, one, two) in [
+        (
+            "uri: {regex: \"/(a|b)/.*\"}",
+            "the route matches paths by a regular expression",
+            "an earlier route",
+        ),
+        ("uri: {prefix: /a}, ignoreUriCase: true", "paths in upper and lower case", "an earlier route"),
+        ("headers: {x-v: {regex: \"[0-9]\"}}", "the header x-v by a regular expression", "an earlier route"),
+        // A request without the query is never taken.
+        ("queryParams: {q: {exact: a}}", "the route looks at query parameters", ""),
+        ("scheme: {exact: http}", "", "clients may name another scheme"),
+        ("scheme: {exact: https}", "clients may name another scheme", ""),
+    ] {
+        let [found_one, found_two] = ways_of_two(condition).map(Option::unwrap);
+        for (found, said) in [(found_one, one), (found_two, two)] {
+            assert!(found.contains(said) && found.is_empty() == said.is_empty(), "{condition}: {found}");
         }
     }
+    assert_eq!(ways_of_two("scheme: {exact: ftp}")[0], None);
+    assert_eq!(ways_of_two("uri: {regex: \"/a/.*\"}"), [Some(String::new()), Some(String::new())]);
 }
 
 /// A Gateway for plaintext, with a route of its own to a server.

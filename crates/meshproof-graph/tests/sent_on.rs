@@ -206,10 +206,10 @@ fn other_routes_of_the_gateway_api_may_take_requests() {
         + &routes(&[("hostnames: [a.x], ", api, "one"), ("hostnames: [b.x], ", "", "two")])
         + &wants;
     assert_eq!(outside(&text, "shop/two"), Some((String::new(), true)));
-    // What a rule takes by a query parameter is not all of the path.
+    // What a rule takes by a query parameter it leaves to others without it.
     let query = "matches: [{path: {type: PathPrefix, value: /api}, queryParams: [{name: q, value: v}]}], backendRefs: [{name: one, port: 80}]}, {";
     let text = servers() + &routes(&[("", query, "two")]) + &wants;
-    doubted(&text, "shop/two", "another rule of the route");
+    assert_eq!(outside(&text, "shop/two"), Some((String::new(), true)));
     let rewrite = format!(
         "{api}filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /}}}}}}], "
     );
@@ -292,4 +292,38 @@ fn routes_behind_waypoints_are_not_followed() {
     };
     assert_eq!(may(&base), "");
     assert_eq!(may(&(base + route)), "routes for the called service are not followed at waypoints");
+}
+
+/// What a claim is written to does not hold what the client sends.
+#[test]
+fn headers_with_claims_are_not_for_clients_to_choose() {
+    let authentication = |target: &str, more: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: jwt, namespace: shop}}\n\
+             spec: {{{target}jwtRules: [{{issuer: https://issuer.example, jwksUri: https://issuer.example/keys, {more}}}]}}\n---\n"
+        )
+    };
+    let gateway = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], ";
+    let written = "outputClaimToHeaders: [{header: X-Group, claim: group}]";
+    let wants = allow("one", "{when: [{key: \"request.headers[x-group]\", values: [admin]}]}");
+    let way = servers() + &routes(&[("", "", "one")]) + &wants;
+    assert_eq!(outside(&way, "shop/one"), Some((String::new(), true)));
+    let text = way.clone() + &authentication(gateway, written);
+    doubted(&text, "shop/one", "proxies set some of the headers");
+    // The same at the port itself, where a token is asked for too.
+    for (from, is_certain) in [("from: [{source: {requestPrincipals: [\"*\"]}}], ", false), ("", true)] {
+        let wants = format!("{{{from}when: [{{key: \"request.headers[x-group]\", values: [admin]}}]}}");
+        let text = servers() + &authentication("", written) + &allow("one", &wants);
+        let mesh = mesh(&text);
+        let graph = Graph::new(&mesh);
+        let question = ReachQuestion {
+            scope: Scope { to: Some("shop/one".parse().unwrap()), ..Scope::default() },
+            transitive: false,
+            names: 3,
+        };
+        let edges = graph.reach(&question).unwrap().edges;
+        assert!(!edges.is_empty());
+        let doubts = edges.iter().flat_map(|edge| &edge.told.may);
+        assert_eq!(doubts.count() == 0, is_certain, "{edges:#?}");
+    }
 }

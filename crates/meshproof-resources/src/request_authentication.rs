@@ -46,6 +46,8 @@ pub struct JwtRule {
     pub forward_original_token: bool,
     /// `outputClaimToHeaders[]`: header and claim.
     pub output_claim_to_headers: Vec<(Text, Text)>,
+    /// `outputPayloadToHeader`: the header.
+    pub output_payload_to_header: Option<Text>,
 }
 
 impl RequestAuthentication {
@@ -85,6 +87,7 @@ fn jwt_rule(item: NodeRef<'_>) -> JwtRule {
         space_delimited_claims: Field::default(),
         forward_original_token: false,
         output_claim_to_headers: Vec::new(),
+        output_payload_to_header: None,
     };
     for (key, value) in item.entries() {
         match key_name(key) {
@@ -100,6 +103,7 @@ fn jwt_rule(item: NodeRef<'_>) -> JwtRule {
                 let copied = |item| Some((text_at(item, "header")?, text_at(item, "claim")?));
                 rule.output_claim_to_headers = items(value, copied);
             }
+            "outputPayloadToHeader" => rule.output_payload_to_header = text(value),
             "fromParams" => rule.from_params = texts(key, value),
             "fromCookies" => rule.from_cookies = texts(key, value),
             "spaceDelimitedClaims" => rule.space_delimited_claims = texts(key, value),

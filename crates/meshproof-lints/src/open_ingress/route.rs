@@ -113,7 +113,8 @@ fn is_for(from: &From<'_>, one: &HttpMatch) -> bool {
                 && one.source_namespace.as_ref().is_none_or(|name| name.value == from.namespace)
         }
     };
-    let mut ports = from.bound.gateway.servers.iter().filter_map(|server| server.port.as_ref()?.number.as_ref());
+    let mut ports =
+        from.bound.gateway.servers.iter().filter_map(|server| server.port.as_ref()?.number.as_ref());
     is_source && one.port.as_ref().is_none_or(|port| ports.any(|own| own.value == port.value))
 }
 
