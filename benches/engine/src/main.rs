@@ -144,7 +144,7 @@ fn line(rules: &Rules, clock: u64) {
         table.prepare(&connection(case, names), &mut context);
         contexts.push(context);
     }
-    let mut left: Vec<usize> = contexts.iter().map(Context::words_left).collect();
+    let mut left: Vec<usize> = contexts.iter().map(Context::left).collect();
     left.sort_unstable();
     let left = format!("{}/{} of {}", left[left.len() / 2], left[left.len() * 99 / 100], table.row_words());
     check(rules, &cases, &table, &contexts);

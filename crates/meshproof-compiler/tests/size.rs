@@ -56,7 +56,7 @@ fn words_left(rules: &Rules, bytes: &[u8], requests: usize) -> Vec<usize> {
         let connection =
             Connection { names: &names, source, remote: source, port: case.port, ..Connection::default() };
         table.prepare(&connection, &mut context);
-        left.push(context.words_left());
+        left.push(context.left());
         let decision = table.decide(&context, &case);
         assert_eq!(decision.is_allowed(), scan::allows(rules, &case), "{case:?}");
         allowed += usize::from(decision.is_allowed());

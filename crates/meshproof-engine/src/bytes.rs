@@ -112,11 +112,11 @@ impl<'t> Reader<'t> {
         }
         let second = self.byte();
         let low = u32::from(first & 0x7f) | u32::from(second & 0x7f) << 7;
-        if second < 0x80 { low } else { low | self.rest() }
+        if second < 0x80 { low } else { low | self.high_bits() }
     }
 
     /// The bits from the fourteenth on.
-    fn rest(&mut self) -> u32 {
+    fn high_bits(&mut self) -> u32 {
         let mut number = 0;
         for shift in [14, 21, 28] {
             let byte = self.byte();
@@ -128,6 +128,14 @@ impl<'t> Reader<'t> {
         number
     }
 
+    /// The next bytes; zeros where they leave the array.
+    #[inline(always)]
+    pub fn chunk<const N: usize>(&mut self) -> [u8; N] {
+        let chunk = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
+        self.at = self.at.wrapping_add(N);
+        chunk.copied().unwrap_or([0; N])
+    }
+
     /// So many bytes; none where they leave the array.
     #[inline(always)]
     pub fn take(&mut self, length: u32) -> &'t [u8] {
@@ -136,11 +144,18 @@ impl<'t> Reader<'t> {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
+    /// What is left.
+    #[inline(always)]
+    pub fn rest(&self) -> &'t [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
     /// Whether everything that was read was there.
     pub fn is_inside(&self) -> bool {
         self.at <= self.bytes.len()
     }
 
+    #[inline(always)]
     pub fn is_at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }

@@ -6,7 +6,8 @@ use crate::dimension::Dimension;
 use crate::format::GROUP_WORDS;
 use crate::index::{Gather, Side, Store};
 use crate::live::{Live, Source, Survivors};
-use crate::set::{Group, RowSet, Sets, groups_of};
+use crate::row::{ByRows, LiveRow};
+use crate::set::{Group, RowSet, Rows, Sets, groups_of};
 use crate::table::Table;
 
 /// The rules that a connection leaves in question, for one table. It can be used again for other connections and other
@@ -16,7 +17,8 @@ pub struct Context {
     /// Which table it was prepared for; zero for none.
     pub(crate) stamp: u64,
     groups: usize,
-    /// Groups of words, then the masks of those that have rows that the connection satisfies.
+    /// Groups of words, then the masks of those that have rows that the connection satisfies; by rows a [`LiveRow`]
+    /// each.
     live: Vec<u64>,
 }
 
@@ -26,21 +28,28 @@ impl Context {
         Context::default()
     }
 
-    /// A context with room for every connection that the table may meet.
+    /// A context with room for every connection of a peer with one name that the table may meet.
     pub fn for_table(table: &Table<'_>) -> Context {
         let words = table.store.sets.words;
-        Context { live: Vec::with_capacity(groups_of(words) + words), ..Context::default() }
+        let most = table.by_rows.as_ref().map_or(groups_of(words) + words, |rows| rows.scripts.most);
+        Context { live: Vec::with_capacity(most), ..Context::default() }
     }
 
-    /// How many words of 64 rows each are still in question.
-    pub fn words_left(&self) -> usize {
+    /// How many rows are still in question, or words of 64 rows each where a table looks everything up.
+    pub fn left(&self) -> usize {
         self.live.len().saturating_sub(self.groups)
     }
 
-    /// Whether it was prepared for a table with this stamp and so many words.
+    /// Whether it was prepared for a table with this stamp.
     #[inline(always)]
-    pub(crate) fn is_of(&self, stamp: u64, words: usize) -> bool {
-        self.stamp == stamp && self.groups == groups_of(words)
+    pub(crate) fn is_of(&self, stamp: u64) -> bool {
+        self.stamp == stamp
+    }
+
+    /// The rows in question.
+    #[inline(always)]
+    pub(crate) fn rows(&self) -> impl Iterator<Item = LiveRow> {
+        self.live.iter().map(|row| LiveRow(*row))
     }
 
     #[inline(always)]
@@ -53,7 +62,7 @@ impl Context {
     #[inline(always)]
     fn reset(&mut self, table: &Table<'_>) {
         self.stamp = table.stamp;
-        self.groups = groups_of(table.store.sets.words);
+        self.groups = if table.by_rows.is_some() { 0 } else { groups_of(table.store.sets.words) };
         self.live.clear();
         self.live.resize(self.groups, 0);
     }
@@ -92,6 +101,33 @@ impl Source for OfConnection<'_, '_> {
     #[inline(always)]
     fn visit<'t>(&self, dimension: &Dimension<'t>, store: &Store<'t>, to: &mut impl Gather<'t>) {
         dimension.of_connection(store, self.0, to);
+    }
+}
+
+/// Takes down the rows that a name leads to; those that several of its parts lead to may come again.
+struct Collect<'a, 't> {
+    sets: &'a Sets<'t>,
+    rows: &'a mut Vec<u64>,
+}
+
+impl<'t> Gather<'t> for Collect<'_, 't> {
+    fn add(&mut self, side: Side, set: RowSet<'t>) {
+        if side == Side::Refused {
+            return;
+        }
+        let Collect { sets, rows } = self;
+        match set {
+            RowSet::Rows(bytes) => {
+                rows.reserve(bytes.len());
+                Rows::of(bytes).for_each(|row| rows.push(u64::from(row)));
+            }
+            _ => sets.each(set, 0, sets.words, |word, mut mask| {
+                while mask != 0 {
+                    rows.push((word * 64) as u64 + u64::from(mask.trailing_zeros()));
+                    mask &= mask - 1;
+                }
+            }),
+        }
     }
 }
 
@@ -155,7 +191,7 @@ impl<'t, const N: usize> Spread<'_, 't, N> {
         // The last window reaches behind the last group.
         let groups = context.groups.saturating_sub(self.from / GROUP_WORDS).min(N / GROUP_WORDS);
         for (at, touched) in self.touched.iter().enumerate().take(groups) {
-            let before = context.words_left();
+            let before = context.left();
             let (mut bits, mut rest) = (0u32, *touched);
             while rest != 0 {
                 let bit = rest.trailing_zeros();
@@ -178,6 +214,9 @@ impl Table<'_> {
     pub fn prepare(&self, connection: &Connection<'_>, context: &mut Context) {
         context.reset(self);
         let source = OfConnection(connection);
+        if let Some(by_rows) = &self.by_rows {
+            return self.prepare_rows(by_rows, connection, &source, context);
+        }
         let words = self.store.sets.words;
         match words {
             0..=64 => self.spread::<64>(0, &source, context),
@@ -188,7 +227,7 @@ impl Table<'_> {
         if rest.is_empty() {
             return;
         }
-        let count = context.words_left();
+        let count = context.left();
         match count {
             0..=16 => self.narrow_all::<16>(rest, 0, &source, context),
             17..=64 => self.narrow_all::<64>(rest, 0, &source, context),
@@ -200,6 +239,43 @@ impl Table<'_> {
             }
         }
         context.compact();
+    }
+
+    /// The rows that the names of the peer lead to, as far as the rest of the connection is what they ask for.
+    fn prepare_rows(
+        &self,
+        by_rows: &ByRows<'_>,
+        connection: &Connection<'_>,
+        source: &impl Source,
+        context: &mut Context,
+    ) {
+        let sets = &self.store.sets;
+        let mut collect = Collect { sets, rows: &mut context.live };
+        match self.connection.first() {
+            None => collect.add(Side::Wanted, sets.get(self.everything)),
+            Some(first) => {
+                if let Some(set) = first.indifferent {
+                    collect.add(Side::Wanted, sets.get(set));
+                }
+                source.visit(first, &self.store, &mut collect);
+            }
+        }
+        if connection.names.len() > 1 {
+            context.live.sort_unstable();
+            context.live.dedup();
+        }
+        let rows = context.live.as_mut_slice();
+        let mut left = 0;
+        for at in 0..rows.len() {
+            let row = rows.get(at).map_or(0, |row| LiveRow(*row).row());
+            if let Some(live) = by_rows.connection_holds(row, connection)
+                && let Some(to) = rows.get_mut(left)
+            {
+                *to = live.0;
+                left += 1;
+            }
+        }
+        context.live.truncate(left);
     }
 
     /// The rows of a window that the first attribute leaves; it is that of the names of the peer where there is one.

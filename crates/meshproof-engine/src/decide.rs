@@ -8,6 +8,7 @@ use crate::format::NONE;
 use crate::index::{Gather, Store};
 use crate::kinds::Effect;
 use crate::live::{Live, Source, Survivors};
+use crate::row::{ByRows, Seen};
 use crate::rule::{ProviderRef, RuleRef};
 use crate::table::Table;
 
@@ -123,6 +124,13 @@ struct Asked {
     provider: u32,
 }
 
+impl Asked {
+    #[inline(always)]
+    fn has(self, word: u32) -> bool {
+        word >= self.from && word < self.end
+    }
+}
+
 impl<'t> Table<'t> {
     /// Decides a request on a prepared connection. CUSTOM policies come first, so the answer may be that a provider is to
     /// be asked. A context of another table refuses ([`Phase::Stale`]); [`Table::decide_on`] prepares it again instead.
@@ -169,7 +177,7 @@ impl<'t> Table<'t> {
     /// Whether the context was prepared for a table with these bytes.
     #[inline(always)]
     pub fn is_prepared(&self, context: &Context) -> bool {
-        context.is_of(self.stamp, self.store.sets.words)
+        context.is_of(self.stamp)
     }
 
     /// What CUSTOM policies say: nothing, that the request is refused, or which provider is to be asked, those after
@@ -222,7 +230,33 @@ impl<'t> Table<'t> {
     }
 
     /// The first rules that match.
+    #[inline(always)]
     fn hits(&self, context: &Context, request: &impl RequestAttributes, asked: Asked) -> Hits {
+        match &self.by_rows {
+            Some(by_rows) => self.hits_by_rows(by_rows, context, request, asked),
+            None => self.hits_by_words(context, request, asked),
+        }
+    }
+
+    /// Asks the rows one after the other.
+    fn hits_by_rows(
+        &self,
+        by_rows: &ByRows<'_>,
+        context: &Context,
+        request: &impl RequestAttributes,
+        asked: Asked,
+    ) -> Hits {
+        let mut seen = Seen::new(request);
+        let mut hits = Hits::NOTHING;
+        for row in context.rows() {
+            if by_rows.request_holds(row, &mut seen) && asked.has(row.row() / 64) {
+                self.hit(row.row(), asked, &mut hits);
+            }
+        }
+        hits
+    }
+
+    fn hits_by_words(&self, context: &Context, request: &impl RequestAttributes, asked: Asked) -> Hits {
         let source = OfRequest { request, joins_headers: self.joins_headers };
         let live = context.live();
         let mut hits = Hits::NOTHING;
@@ -269,18 +303,21 @@ impl<'t> Table<'t> {
         for (word, mask) in left.left().filter(|(_, mask)| *mask != 0) {
             // Within a word rows are ordered as rules are reported, so the first counts.
             let row = word.wrapping_mul(64).wrapping_add(mask.trailing_zeros());
-            let rule = self.row_rules.at(place(row));
-            let segment = self.segment_of.get(place(word)).copied().unwrap_or_default();
-            let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else {
-                continue;
-            };
-            let Some(best) = hits.rules.get_mut(effect as usize) else { continue };
-            if effect != Effect::Ask {
-                *best = rule.min(*best);
-            } else if segment >= asked.provider && segment <= hits.segment {
-                *best = if segment == hits.segment { rule.min(*best) } else { rule };
-                hits.segment = segment;
-            }
+            self.hit(row, asked, hits);
+        }
+    }
+
+    /// Takes a row down that matches.
+    fn hit(&self, row: u32, asked: Asked, hits: &mut Hits) {
+        let rule = self.row_rules.at(place(row));
+        let segment = self.segment_of.get(place(row / 64)).copied().unwrap_or_default();
+        let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else { return };
+        let Some(best) = hits.rules.get_mut(effect as usize) else { return };
+        if effect != Effect::Ask {
+            *best = rule.min(*best);
+        } else if segment >= asked.provider && segment <= hits.segment {
+            *best = if segment == hits.segment { rule.min(*best) } else { rule };
+            hits.segment = segment;
         }
     }
 
@@ -301,26 +338,30 @@ impl<'t> Table<'t> {
         }
         let mut hits = Hits::NOTHING;
         let (mut may_refuse, mut may_allow) = (false, false);
+        let asked = Asked { from: 0, end: NONE, provider };
+        let mut take = |row: u32, is_open: bool| {
+            let segment = self.segment_of.get(place(row / 64)).copied().unwrap_or_default();
+            let effect = self.segments.get(place(segment)).map(|segment| segment.effect);
+            if effect == Some(Effect::Ask) && segment < provider {
+                return;
+            }
+            if !is_open {
+                return self.hit(row, asked, &mut hits);
+            }
+            may_refuse |= matches!(effect, Some(Effect::Refuse | Effect::Ask | Effect::Deny));
+            may_allow |= effect == Some(Effect::Allow);
+        };
+        if let Some(by_rows) = &self.by_rows {
+            context.rows().for_each(|row| take(row.row(), by_rows.asks_request(row)));
+        }
         let live = context.live();
         for (word, rows) in live.words().zip(live.masks.iter().copied()) {
             let open = rows & self.looks_at_request.get(place(word)).copied().unwrap_or_default();
-            let segment = self.segment_of.get(place(word)).copied().unwrap_or_default();
-            let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else {
-                continue;
-            };
-            if effect == Effect::Ask && segment < provider {
-                continue;
-            }
-            may_refuse |= open != 0 && matches!(effect, Effect::Refuse | Effect::Ask | Effect::Deny);
-            may_allow |= open != 0 && effect == Effect::Allow;
-            let sure = rows & !open;
-            let Some(best) = hits.rules.get_mut(effect as usize).filter(|_| sure != 0) else { continue };
-            let rule = self.row_rules.at(place(word.wrapping_mul(64).wrapping_add(sure.trailing_zeros())));
-            if effect != Effect::Ask {
-                *best = rule.min(*best);
-            } else if segment <= hits.segment {
-                *best = if segment == hits.segment { rule.min(*best) } else { rule };
-                hits.segment = segment;
+            for (rows, is_open) in
+                [(open, true), (rows & !open, false)].into_iter().filter(|(rows, _)| *rows != 0)
+            {
+                // Within a word rows are ordered as rules are reported, so the first counts.
+                take(word.wrapping_mul(64).wrapping_add(rows.trailing_zeros()), is_open);
             }
         }
         let custom =

@@ -7,13 +7,13 @@
 /// The first eight bytes of a table.
 pub const MAGIC: [u8; 8] = *b"meshtabl";
 /// The version that this crate reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes before the directory: magic, version (`u32` at 8), engine (`u8` at 12), settings (`u8` at 13), two bytes of
 /// zero, length of the table (`u64` at 16), BLAKE3 of everything else (32 bytes at 24), words of a row set (`u32` at
 /// 56), the set of all rows (`u32` at 60).
 pub const HEAD: usize = 64;
 /// How many sections there are.
-pub const SECTIONS: usize = 17;
+pub const SECTIONS: usize = 19;
 /// Where the hash stands.
 pub const HASH_AT: usize = 24;
 /// No place.
@@ -31,6 +31,8 @@ pub const NEEDS_ALLOW: u8 = 4;
 pub const HAS_DRY_ALLOW: u8 = 8;
 /// Numbers of rules and policies have 32 bits instead of 16.
 pub const WIDE_RULES: u8 = 16;
+/// What rows ask stands row by row in [`SCRIPTS`]; only the names of the peer are looked up.
+pub const BY_ROWS: u8 = 32;
 
 /// Per segment three `u32`: what it leads to, its first word, and its provider as a text.
 pub const SEGMENTS: usize = 0;
@@ -68,6 +70,59 @@ pub const WIDE_BORDERS: usize = 14;
 pub const STARTS: usize = 15;
 /// Texts, each behind its length.
 pub const POOL: usize = 16;
+
+/// What each row asks, as bytes. First, as short numbers, the most rows that one name leaves, the dimension of methods and one
+/// (or zero), how many methods have a bit, and these as texts; and from which place on four bytes of paths are looked at, and
+/// one (or zero). Then rows, each: a byte that says how many demands of the
+/// connection it has, twice, and one if what it asks of requests stands elsewhere; those demands; and what it asks of
+/// requests, or the place of that as a short number. A demand begins with two bytes: the number of its dimension, twice, and
+/// one where its tests are refused; and how many tests follow. What is asked of requests begins with three bytes: the
+/// methods, a bit each and none where nothing is asked of them; the bits of those four bytes of paths
+/// ([`path_bit`](crate::path_bit)), none where a path may have any; and the number of demands.
+pub const SCRIPTS: usize = 17;
+/// Where in `SCRIPTS` the first row of each word stands, as `u32`; then of each row how many bytes behind that, as `u16`.
+pub const SCRIPT_PLACES: usize = 18;
+/// The longest script section: places in it are told by 24 bits in contexts.
+pub const MOST_SCRIPTS: usize = 1 << 24;
+/// The most rows that a name may leave in a table with scripts.
+pub const MOST_LEFT: usize = 4096;
+/// So many methods have a bit, and at most [`METHOD_BYTES`] bytes each.
+pub const METHODS: usize = 8;
+/// The longest method with a bit.
+pub const METHOD_BYTES: usize = 7;
+/// The most demands of a row at one time, tests of a demand, and dimensions.
+pub const MOST_DEMANDS: usize = 127;
+/// How a test of a text stands in a script: four bytes for its form, the length of the text, its [`mark`](crate::mark), and
+/// how many bytes follow; these are the number of a shared start and the bytes behind it. The form has in its lowest two
+/// bits what the text is: all of the value.
+pub const TEXT_EXACT: u8 = 0;
+/// The text is a prefix.
+pub const TEXT_PREFIX: u8 = 1;
+/// The text is a suffix.
+pub const TEXT_SUFFIX: u8 = 2;
+/// Any other test. Length and mark are of a prefix that passing texts have, and may be of none; what follows is its kind, a
+/// start, its first text behind its length, and its second one.
+pub const TEXT_OTHER: u8 = 3;
+/// What is shared stands behind the bytes.
+pub const TEXT_ENDS: u8 = 4;
+/// By how many bits the text is shorter than the eight bytes that marks are of.
+pub const TEXT_MISSING: u8 = 0x38;
+/// The two lengths are zero, and follow as 16 bits each.
+pub const TEXT_LONG: u8 = 0x40;
+/// Its mark alone does not say whether a value is of interest: it is long, empty, or a suffix of less than eight bytes.
+pub const TEXT_ALWAYS: u8 = 0x80;
+
+/// The form of a test with these lengths, of its text and of what follows.
+pub fn text_form(way: u8, is_end: bool, length: usize, size: usize) -> u8 {
+    let missing = if length > 8 { 0 } else { 8 - length as u8 };
+    let is_long = length > 255 || size > 255;
+    let always = is_long || length == 0 || (way == TEXT_SUFFIX && missing > 0);
+    let flags = [(is_end, TEXT_ENDS), (is_long, TEXT_LONG), (always, TEXT_ALWAYS)];
+    let missing = if always { 0 } else { missing * 8 };
+    flags.into_iter().fold(way | missing, |form, (is_set, flag)| if is_set { form | flag } else { form })
+}
+/// What stands before the address of a block is the length of its prefix, and so much more for IPv6.
+pub const BLOCK_WIDE: u8 = 64;
 
 /// Numbers of a policy.
 pub const POLICY: usize = 4;

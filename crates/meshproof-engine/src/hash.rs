@@ -4,7 +4,7 @@
 //! look-up walk along the longest run of its table, which compilation bounds ([`MOST_PROBES`](crate::format::MOST_PROBES)).
 
 const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
-const SECOND: u64 = 0xd6e8_feb8_6659_fd93;
+pub(crate) const SECOND: u64 = 0xd6e8_feb8_6659_fd93;
 
 #[inline(always)]
 fn mix(a: u64, b: u64) -> u64 {
@@ -45,9 +45,10 @@ pub fn hash(text: &[u8], fold: bool) -> u64 {
 }
 
 #[inline(always)]
-fn read(word: u64, fold: bool) -> u64 {
+pub(crate) fn read(word: u64, fold: bool) -> u64 {
     if fold { lower(word) } else { word }
 }
+
 /// The ASCII capitals among eight bytes as small letters.
 #[inline(always)]
 fn lower(word: u64) -> u64 {

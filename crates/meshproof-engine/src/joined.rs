@@ -1,5 +1,6 @@
 //! Several header lines as one text with commas between them, without putting it together.
 
+use crate::format::{TEXT_EXACT, TEXT_SUFFIX};
 use crate::kinds::TestKind;
 use crate::test::Test;
 
@@ -50,6 +51,17 @@ impl<V: Fn(&mut dyn FnMut(&[u8]))> Joined<V> {
         same == literal.len()
     }
 
+    /// Whether it is, begins with or ends with a text in two pieces; `way` is that of its test.
+    pub fn passes_text(&self, way: u8, [start, rest]: [&[u8]; 2]) -> bool {
+        let length = start.len() + rest.len();
+        let at = match way {
+            TEXT_EXACT => (self.length == length).then_some(0),
+            TEXT_SUFFIX => self.length.checked_sub(length),
+            _ => Some(0),
+        };
+        at.is_some_and(|at| self.has(at, start) && self.has(at + start.len(), rest))
+    }
+
     /// The tests that header lines can meet.
     pub fn passes(&self, test: &Test<'_>) -> bool {
         let literal = test.first;
@@ -86,6 +98,14 @@ mod tests {
                 assert_eq!(passes(TestKind::Exact), text == literal, "{text} {literal}");
                 assert_eq!(passes(TestKind::Prefix), text.starts_with(literal), "{text} {literal}");
                 assert_eq!(passes(TestKind::Suffix), text.ends_with(literal), "{text} {literal}");
+                let (start, rest) = literal.as_bytes().split_at(literal.len() / 2);
+                for (way, expected) in [
+                    (TEXT_EXACT, text == literal),
+                    (crate::format::TEXT_PREFIX, text.starts_with(literal)),
+                    (TEXT_SUFFIX, text.ends_with(literal)),
+                ] {
+                    assert_eq!(joined.passes_text(way, [start, rest]), expected, "{text} {literal} {way}");
+                }
             }
         }
     }

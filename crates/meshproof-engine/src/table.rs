@@ -8,6 +8,8 @@ use crate::index::Store;
 use crate::kinds::{Attribute, Effect, Engine};
 use crate::lookup::Entries;
 use crate::pool::{Pool, Starts};
+use crate::row::{ByRows, Told};
+use crate::script::Scripts;
 use crate::set::Sets;
 use crate::test::Tests;
 use crate::validate;
@@ -33,6 +35,9 @@ pub struct Table<'t> {
     pub(crate) request: Vec<Dimension<'t>>,
     /// The place in `request` of the attribute that leads to rows.
     pub(crate) driver: Option<usize>,
+    /// What rows ask stands in scripts, row by row, and only names of peers are looked up.
+    pub(crate) has_scripts: bool,
+    pub(crate) by_rows: Option<ByRows<'t>>,
     /// Rows that look at the request.
     pub(crate) looks_at_request: Vec<u64>,
     pub(crate) row_rules: Numbers<'t>,
@@ -52,11 +57,19 @@ pub(crate) struct Segment<'t> {
 
 /// The sections of a table, as bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sections<'t>([&'t [u8]; SECTIONS]);
+pub(crate) struct Sections<'t> {
+    all: [&'t [u8]; SECTIONS],
+    words: u32,
+}
 
 impl<'t> Sections<'t> {
     pub fn bytes(&self, section: usize) -> &'t [u8] {
-        self.0.get(section).copied().unwrap_or_default()
+        self.all.get(section).copied().unwrap_or_default()
+    }
+
+    /// The words of a row set.
+    pub fn words(&self) -> u32 {
+        self.words
     }
 
     pub fn numbers(&self, section: usize) -> U32s<'t> {
@@ -120,6 +133,8 @@ impl<'t> Table<'t> {
             connection: Vec::new(),
             request: Vec::new(),
             driver: None,
+            has_scripts: head.settings & format::BY_ROWS != 0,
+            by_rows: None,
             looks_at_request: vec![0; words],
             row_rules: Numbers::new(sections.bytes(format::ROW_RULES), is_wide),
             rules: Numbers::new(sections.bytes(format::RULES), is_wide),
@@ -128,7 +143,11 @@ impl<'t> Table<'t> {
             size: bytes.len(),
         };
         table.lay_out_segments(head.words);
-        table.read_dimensions(sections)?;
+        if !table.has_scripts {
+            table.read_dimensions(sections)?;
+        } else {
+            table.read_scripts(sections)?;
+        }
         Ok(table)
     }
 
@@ -189,6 +208,29 @@ impl<'t> Table<'t> {
         Ok(())
     }
 
+    /// Of a table that has scripts: the dimensions by number, and that of the names of peers with its index.
+    fn read_scripts(&mut self, sections: &Sections<'t>) -> Result<(), OpenError> {
+        let numbers = sections.numbers(format::DIMENSIONS);
+        let (mut told, mut leading) = (Vec::new(), None);
+        for at in 0..numbers.len() / format::DIMENSION {
+            let (dimension, _) = validate::dimension(self, numbers, at)?;
+            let Dimension { attribute, name, is_of_request, .. } = dimension;
+            told.push(Told { attribute, name, is_of_request });
+            if dimension.indifferent.is_some() && self.connection.is_empty() {
+                leading = Some(at);
+                self.connection.push(dimension);
+            }
+        }
+        let scripts = validate::scripts(sections, self.store.entries.starts)?;
+        let scripts = Scripts { leading_dimension: leading, ..scripts };
+        let (engine, joins_headers) = (self.store.engine, self.joins_headers);
+        let first =
+            |attribute| told.iter().position(|told| told.attribute == attribute).unwrap_or(usize::MAX);
+        let (port, path) = (first(Attribute::Port), first(Attribute::Path));
+        self.by_rows = Some(ByRows { scripts, dimensions: told, port, path, engine, joins_headers });
+        Ok(())
+    }
+
     /// Whose reading of the policies it holds.
     pub fn engine(&self) -> Engine {
         self.store.engine
@@ -212,6 +254,11 @@ impl<'t> Table<'t> {
     /// Words of 64 rows each that a set of rows has.
     pub fn row_words(&self) -> usize {
         self.store.sets.words
+    }
+
+    /// Whether what rows ask stands row by row, so that only names of peers are looked up.
+    pub fn is_told_by_rows(&self) -> bool {
+        self.has_scripts
     }
 
     /// Rules that have a row.
@@ -288,16 +335,17 @@ impl<'t> Head<'t> {
             | format::POLICY_ORDER
             | format::NEEDS_ALLOW
             | format::HAS_DRY_ALLOW
-            | format::WIDE_RULES;
+            | format::WIDE_RULES
+            | format::BY_ROWS;
         if kinds[1] & !known != 0 || kinds[2] != 0 || kinds[3] != 0 {
             return Err(OpenError::Invalid { what: "unknown settings", at: 13 });
         }
         let mut hash = [0; 32];
         let written = bytes.get(HASH_AT..HASH_AT + 32).unwrap_or_default();
         hash.iter_mut().zip(written).for_each(|(to, from)| *to = *from);
-        let mut sections = Sections([&[]; SECTIONS]);
+        let mut sections = Sections { all: [&[]; SECTIONS], words: numbers.at(14) };
         let mut behind = start;
-        for (at, section) in sections.0.iter_mut().enumerate() {
+        for (at, section) in sections.all.iter_mut().enumerate() {
             let entry = HEAD / 4 + at * 2;
             let (offset, length) = (place(numbers.at(entry)), place(numbers.at(entry + 1)));
             let invalid = OpenError::Invalid { what: "a section lies outside", at: at as u32 };

@@ -14,7 +14,7 @@ use crate::template;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Test<'t> {
     pub kind: TestKind,
-    /// Of a template literal text before all that `first` says; of other tests nothing.
+    /// Of a template literal text before all that `first` says, and of a name how it begins; of other tests nothing.
     pub start: &'t [u8],
     pub first: &'t [u8],
     pub second: &'t [u8],
@@ -103,10 +103,22 @@ impl<'t> Tests<'t> {
 }
 
 /// The path without its query.
-#[inline(always)]
+#[inline]
 pub(crate) fn without_query(path: &[u8]) -> &[u8] {
-    match path.iter().position(|byte| matches!(byte, b'?' | b'#')) {
-        Some(end) => path.get(..end).unwrap_or_default(),
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Eight bytes at a time; of the differences to a byte the first that is zero is where it stands.
+    let zeros = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+    let (chunks, rest) = path.as_chunks::<8>();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = zeros(word ^ LOW * u64::from(b'?')) | zeros(word ^ LOW * u64::from(b'#'));
+        if found != 0 {
+            return path.get(..at * 8 + (found.trailing_zeros() / 8) as usize).unwrap_or_default();
+        }
+    }
+    match rest.iter().position(|byte| matches!(byte, b'?' | b'#')) {
+        Some(end) => path.get(..chunks.len() * 8 + end).unwrap_or_default(),
         None => path,
     }
 }
@@ -126,10 +138,8 @@ impl Test<'_> {
         let first = self.first;
         match self.kind {
             TestKind::PrincipalPresent => !text.is_empty(),
-            TestKind::PrincipalExact => text.strip_prefix(SCHEME) == Some(first),
-            TestKind::PrincipalPrefix => {
-                text.strip_prefix(SCHEME).is_some_and(|name| name.starts_with(first))
-            }
+            TestKind::PrincipalExact => self.behind_start(text) == Some(first),
+            TestKind::PrincipalPrefix => self.behind_start(text).is_some_and(|rest| rest.starts_with(first)),
             TestKind::PrincipalSuffix => text.strip_prefix(SCHEME).is_some_and(|name| name.ends_with(first)),
             TestKind::NamespaceGlob => has_namespace(text, first),
             TestKind::NamespacePresent => Identity::parse(text).is_some(),
@@ -169,10 +179,24 @@ impl Test<'_> {
         }
     }
 
+    /// What follows the start in a name.
+    fn behind_start<'v>(&self, name: &'v [u8]) -> Option<&'v [u8]> {
+        name.strip_prefix(SCHEME)?.strip_prefix(self.start)
+    }
+
+    /// The text that all values begin with that pass, as far as it is said here.
+    pub fn sure(&self) -> Vec<u8> {
+        match self.kind {
+            TestKind::Template => literal(&self.whole_first()).to_vec(),
+            TestKind::PrincipalExact | TestKind::PrincipalPrefix => [SCHEME, self.start, self.first].concat(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The text of the test as if nothing of it was shared.
     pub fn whole_first(&self) -> Vec<u8> {
-        if self.start.is_empty() {
-            return self.first.to_vec();
+        if self.start.is_empty() || self.kind != TestKind::Template {
+            return [self.start, self.first].concat();
         }
         let length = |text: &[u8]| u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
         // A literal at the beginning goes on with the start.
@@ -186,14 +210,39 @@ impl Test<'_> {
         [&[STEP_LITERAL], length(&literal).as_slice(), &literal, rest].concat()
     }
 
-    /// Whether a start is nothing but literal text of a template that is not too long.
-    pub fn has_good_start(&self) -> bool {
-        self.start.is_empty()
-            || (self.kind == TestKind::Template && self.start.len() + self.first.len() <= LONGEST)
+    /// Whether its texts are what its kind needs.
+    pub fn is_good(&self) -> bool {
+        let is_half = |text: &[u8]| text.first().is_some_and(|letter| b"-*=<>".contains(letter));
+        let (first, second) = (self.first, self.second);
+        let has_form = match self.kind {
+            TestKind::Template => template::is_valid(first),
+            TestKind::Steps => template::are_valid_steps(first, second),
+            TestKind::Token => is_half(first) && is_half(second),
+            TestKind::Block => first.len() == 18,
+            TestKind::Port => first.len() == 2,
+            _ => true,
+        };
+        // A start is literal text of a template that is not too long, or of a name.
+        let has_good_start = match self.kind {
+            TestKind::Template => self.start.is_empty() || self.start.len() + first.len() <= LONGEST,
+            TestKind::PrincipalExact | TestKind::PrincipalPrefix => true,
+            _ => self.start.is_empty(),
+        };
+        has_form && has_good_start
     }
 
     fn token(&self, value: Value<'_>) -> bool {
         demand(self.first, value.text) && demand(self.second, value.second)
+    }
+}
+
+/// The literal text that a template begins with.
+fn literal(template: &[u8]) -> &[u8] {
+    match template {
+        [STEP_LITERAL, low, high, rest @ ..] => {
+            rest.get(..usize::from(u16::from_le_bytes([*low, *high]))).unwrap_or_default()
+        }
+        _ => &[],
     }
 }
 
@@ -207,5 +256,28 @@ fn demand(written: &[u8], text: Option<&[u8]>) -> bool {
         (b'<', Some(text)) => text.starts_with(wanted),
         (b'>', Some(text)) => text.ends_with(wanted),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_without_their_query() {
+        for length in 0..20 {
+            for mark in [b'?', b'#'] {
+                for other in [b'/', b'>', b'"', 0xbf, 0x80, 0] {
+                    let path = vec![other; length];
+                    assert_eq!(without_query(&path), path);
+                    for at in 0..length {
+                        let mut path = path.clone();
+                        path[at] = mark;
+                        path.push(b'?');
+                        assert_eq!(without_query(&path), &path[..at], "{path:?}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -30,12 +30,12 @@ pub(super) struct Demands<'b> {
     pub refusing: Vec<u32>,
 }
 
-/// Collects what all rows ask, attribute by attribute.
-pub(super) fn collect<'b>(rows: &'b Rows<'_>) -> Vec<Demands<'b>> {
+/// Collects what all rows ask, attribute by attribute, of those that are wished for.
+pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bool) -> Vec<Demands<'b>> {
     let mut ids: HashMap<(&Variable, usize), usize> = HashMap::new();
     let mut all: Vec<Demands<'b>> = Vec::new();
     for (row, content) in rows.rows.iter().enumerate() {
-        for demand in content.iter().flat_map(|row| &row.demands) {
+        for demand in content.iter().flat_map(|row| &row.demands).filter(|demand| wishes(demand)) {
             let Demand { variable, number, any_of, none_of } = demand;
             let id = *ids.entry((variable.as_ref(), *number)).or_insert_with(|| {
                 all.push(Demands::new(variable.as_ref(), *number));
@@ -76,17 +76,31 @@ impl<'b> Demands<'b> {
         rows - self.wanting.len() + wanted / self.tests.len().max(1)
     }
 
-    /// Whether the attribute is asked of each request.
-    pub fn is_of_request(&self, engine: Engine) -> bool {
-        match self.variable {
-            Variable::Peer
-            | Variable::DestinationPort
-            | Variable::Sni
-            | Variable::SourceIp
-            | Variable::DestinationIp => false,
-            Variable::RemoteIp => engine == Engine::EnvoyHttp,
-            _ => true,
-        }
+    /// The tests, each with the rows that want and that refuse it.
+    pub fn tests(&self) -> impl Iterator<Item = (&Test, &[Vec<u32>; 2])> {
+        self.tests.iter().map(|(test, rows)| (test.as_ref(), rows))
+    }
+
+    /// Leaves out what rows refuse.
+    pub fn only_wanted(mut self) -> Self {
+        self.tests.retain(|(_, [wanted, _])| !wanted.is_empty());
+        self.tests.iter_mut().for_each(|(_, [_, refused])| refused.clear());
+        self.refusing.clear();
+        self.ids.clear();
+        self
+    }
+}
+
+/// Whether the attribute is asked of each request.
+pub(super) fn is_of_request(variable: &Variable, engine: Engine) -> bool {
+    match variable {
+        Variable::Peer
+        | Variable::DestinationPort
+        | Variable::Sni
+        | Variable::SourceIp
+        | Variable::DestinationIp => false,
+        Variable::RemoteIp => engine == Engine::EnvoyHttp,
+        _ => true,
     }
 }
 
@@ -205,7 +219,7 @@ impl Demands<'_> {
         };
         Ok(DimensionParts {
             attribute,
-            asked: if self.is_of_request(engine) { OF_REQUEST } else { OF_CONNECTION },
+            asked: if is_of_request(self.variable, engine) { OF_REQUEST } else { OF_CONNECTION },
             name: parts.pool.add(name.as_bytes()),
             wanting: parts.sets.column(&self.wanting)?,
             refusing: match self.refusing.as_slice() {

@@ -1,5 +1,6 @@
 //! Policies as decision tables.
 
+mod bound;
 mod bundle;
 mod dimension;
 mod earlier;
@@ -10,6 +11,7 @@ mod numbers;
 mod pool;
 mod probes;
 mod row;
+mod scripts;
 mod seen;
 mod set;
 mod slots;

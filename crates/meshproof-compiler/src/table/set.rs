@@ -1,7 +1,7 @@
 //! Sets of rows as a table holds them, each once.
 
 use foldhash::{HashMap, HashMapExt};
-use meshproof_engine::format::{GROUP_WORDS, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS};
+use meshproof_engine::format::{GROUP_WORDS, NONE, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS};
 
 use super::Uncompiled;
 use super::numbers::put_number;
@@ -27,6 +27,8 @@ enum Form {
 /// The sets of a table.
 pub(super) struct SetStore {
     words: usize,
+    /// Every set is told row by row, and there are no columns.
+    only_lists: bool,
     forms: Vec<Form>,
     /// The sets of a single row, and all others.
     single: HashMap<u32, SetId>,
@@ -43,6 +45,7 @@ impl SetStore {
     pub fn new(words: usize) -> SetStore {
         SetStore {
             words,
+            only_lists: false,
             forms: Vec::new(),
             single: HashMap::new(),
             known: HashMap::new(),
@@ -50,6 +53,11 @@ impl SetStore {
             groups: Vec::new(),
             lists: Vec::new(),
         }
+    }
+
+    /// Sets that are gone through row by row, and never looked at by words.
+    pub fn of_lists(words: usize) -> SetStore {
+        SetStore { only_lists: true, ..SetStore::new(words) }
     }
 
     /// The set of the rows, which ascend.
@@ -78,7 +86,7 @@ impl SetStore {
     /// Few rows are told one by one. Many are told by words, and with a bit per row when that is not much more, for there
     /// a word is found at once.
     fn form(&mut self, rows: &[u32]) -> Result<Form, Uncompiled> {
-        if rows.len() <= FEW_ROWS {
+        if rows.len() <= FEW_ROWS || self.only_lists {
             let mut bytes = Vec::new();
             let mut last = 0;
             for row in rows {
@@ -114,11 +122,14 @@ impl SetStore {
         Ok(Form::Code(code(SET_GROUPS, at)?))
     }
 
-    /// A bit per row, always in that form; gives the number of the column.
+    /// A bit per row, always in that form; gives the number of the column, or that there is none.
     ///
     /// # Errors
     /// There is no room for more.
     pub fn column(&mut self, rows: &[u32]) -> Result<u32, Uncompiled> {
+        if self.only_lists {
+            return Ok(NONE);
+        }
         let mut column = vec![0; self.words];
         rows.iter().for_each(|row| column[(row / 64) as usize] |= 1 << (row % 64));
         code(0, self.columns.len())?;

@@ -59,7 +59,7 @@ impl TestStore {
 }
 
 /// The literal text at the beginning of a template as a start that others share, and the rest.
-fn split_template(template: &[u8], starts: &Starts) -> (u32, Vec<u8>) {
+pub(super) fn split_template(template: &[u8], starts: &Starts) -> (u32, Vec<u8>) {
     let whole = (0, template.to_vec());
     let [STEP_LITERAL, low, high, rest @ ..] = template else { return whole };
     let Some((literal, behind)) = rest.split_at_checked(u16::from_le_bytes([*low, *high]).into()) else {

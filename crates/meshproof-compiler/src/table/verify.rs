@@ -216,7 +216,7 @@ fn rows(table: &Table<'_>, expected: &Expected) -> Checked<usize> {
         }
         let indifferent = stored.iter().map(|row| row.row).filter(|row| !lists.contains_key(row));
         // The first attribute of connections leads to the rows that are in question, so these must not be lost.
-        let leads = at == 0 && !attribute.is_of_request;
+        let leads = at == 0 && !attribute.is_of_request && !table.is_told_by_rows();
         if attribute.indifferent.map_or(leads, |told| !indifferent.eq(told)) {
             return Err(format!("{name}: rows that want nothing of it"));
         }
@@ -283,6 +283,7 @@ fn look_ups(table: &Table<'_>, expected: &Expected, context: &Context) -> Checke
                 Some((meanings.get(&told)?, stored))
             })
             .collect();
+        let probe = table.prober(at);
         for value in values(variable, tests.iter().map(|(test, _)| *test), context) {
             tried += 1;
             let mut rows: [BTreeSet<u32>; 2] = Default::default();
@@ -291,7 +292,7 @@ fn look_ups(table: &Table<'_>, expected: &Expected, context: &Context) -> Checke
                 rows[0].extend(&stored.wanted);
                 rows[1].extend(&stored.refused);
             }
-            let found = table.probe(at, value.probe());
+            let found = probe(value.probe());
             let same = rows.iter().zip(&found).all(|(rows, found)| rows.iter().eq(found));
             if !same {
                 return Err(format!(

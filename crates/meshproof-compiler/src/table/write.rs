@@ -7,10 +7,12 @@ use meshproof_engine::format::{
 use meshproof_engine::{Attribute, Engine, View};
 use meshproof_resources::Action;
 
-use super::dimension::{DimensionParts, Parts, collect};
+use super::bound::bound;
+use super::dimension::{Demands, DimensionParts, Parts, collect, is_of_request};
 use super::links::Entries;
 use super::pool::Pool;
 use super::row::Rows;
+use super::scripts::{Scripts, is_leading};
 use super::set::SetStore;
 use super::slots::Slot;
 use super::tests::TestStore;
@@ -41,30 +43,10 @@ pub(super) fn write(
     let words = rows.rows.len() / 64;
     let all: Vec<u32> =
         (0..rows.rows.len() as u32).filter(|row| rows.rows[*row as usize].is_some()).collect();
-    let mut parts = Parts {
-        sets: SetStore::new(words),
-        entries: Entries::new(),
-        pool: Pool::new(),
-        tests: TestStore::default(),
+    let Attributes { mut parts, dimensions, scripts } = match by_rows(&rows, context, engine)? {
+        Some(attributes) => attributes,
+        None => by_words(&rows, &all, context, engine)?,
     };
-    let demands = collect(&rows);
-    let mut dimensions = Vec::with_capacity(demands.len());
-    for demand in &demands {
-        dimensions.push(demand.build(&mut parts, context, engine)?);
-    }
-    let leading = demands.iter().enumerate().filter(|(_, demand)| demand.is_of_request(engine));
-    if let Some((at, _)) = leading.min_by_key(|(_, demand)| demand.breadth(all.len())) {
-        dimensions[at].asked = DRIVER;
-    }
-    // Rows that do not ask for what leads at connections are in question on every one.
-    let leads = |dimension: &DimensionParts| dimension.asked == OF_CONNECTION;
-    let first = dimensions.iter().position(|one| leads(one) && one.attribute == Attribute::Peer);
-    if let Some(at) = first.or_else(|| dimensions.iter().position(leads)) {
-        let wants = |row: &u32| demands[at].wanting.binary_search(row).is_ok();
-        let indifferent: Vec<u32> = all.iter().filter(|row| !wants(row)).copied().collect();
-        let set = parts.sets.add(&indifferent)?;
-        dimensions[at].indifferent = parts.sets.code(set)?;
-    }
     let everything = parts.sets.add(&all)?;
     let everything = parts.sets.code(everything)?;
     let mut sections: [Vec<u8>; SECTIONS] = Default::default();
@@ -111,8 +93,99 @@ pub(super) fn write(
     sections[format::ENTRIES] = parts.entries.bytes;
     sections[format::TESTS] = parts.tests.bytes;
     sections[format::POOL] = parts.pool.bytes;
-    let settings = settings(lowered, policies, context, order) | if is_wide { format::WIDE_RULES } else { 0 };
+    let mut settings = settings(lowered, policies, context, order);
+    if is_wide {
+        settings |= format::WIDE_RULES;
+    }
+    if let Some(scripts) = scripts {
+        settings |= format::BY_ROWS;
+        sections[format::SCRIPT_PLACES] = scripts.places();
+        sections[format::SCRIPTS] = scripts.bytes;
+    }
     assemble(&sections, [words as u32, everything], engine, settings)
+}
+
+/// What rows ask, in one of the two forms of a table.
+struct Attributes<'b> {
+    parts: Parts,
+    dimensions: Vec<DimensionParts>,
+    scripts: Option<Scripts<'b>>,
+}
+
+/// A name may leave about so many tests to be asked one by one.
+const MOST_COST: usize = 512;
+
+fn new_parts(words: usize) -> Parts {
+    Parts {
+        sets: SetStore::new(words),
+        entries: Entries::new(),
+        pool: Pool::new(),
+        tests: TestStore::default(),
+    }
+}
+
+/// Names of peers are looked up, and everything else is asked row by row; nothing where that might be too much.
+fn by_rows<'b>(
+    rows: &'b Rows<'_>,
+    context: &Context,
+    engine: Engine,
+) -> Result<Option<Attributes<'b>>, Uncompiled> {
+    let leading = collect(rows, |demand| is_leading(&(demand.variable.as_ref(), demand.number)));
+    // What rows refuse to be led by is asked row by row too.
+    let leading = leading.into_iter().map(Demands::only_wanted).find(|leading| !leading.wanting.is_empty());
+    let left = bound(rows, leading.as_ref(), engine);
+    if left.cost > MOST_COST || left.rows > format::MOST_LEFT {
+        return Ok(None);
+    }
+    let mut parts = Parts { sets: SetStore::of_lists(rows.rows.len() / 64), ..new_parts(0) };
+    let mut index = None;
+    if let Some(leading) = &leading {
+        let mut built = leading.build(&mut parts, context, engine)?;
+        let rows = rows.rows.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(at, _)| at as u32);
+        built.indifferent = indifferent(leading, rows, &mut parts)?;
+        index = Some(built);
+    }
+    let Some(scripts) = Scripts::write(rows, &mut parts, engine, left.rows as u32)? else { return Ok(None) };
+    let dimensions = scripts.dimension_parts(&mut parts, index);
+    Ok(Some(Attributes { parts, dimensions, scripts: Some(scripts) }))
+}
+
+/// Every attribute is looked up.
+fn by_words<'b>(
+    rows: &'b Rows<'_>,
+    all: &[u32],
+    context: &Context,
+    engine: Engine,
+) -> Result<Attributes<'b>, Uncompiled> {
+    let mut parts = new_parts(rows.rows.len() / 64);
+    let demands = collect(rows, |_| true);
+    let mut dimensions = Vec::with_capacity(demands.len());
+    for demand in &demands {
+        dimensions.push(demand.build(&mut parts, context, engine)?);
+    }
+    let leading = demands.iter().enumerate().filter(|(_, demand)| is_of_request(demand.variable, engine));
+    if let Some((at, _)) = leading.min_by_key(|(_, demand)| demand.breadth(all.len())) {
+        dimensions[at].asked = DRIVER;
+    }
+    // Rows that do not ask for what leads at connections are in question on every one.
+    let leads = |dimension: &DimensionParts| dimension.asked == OF_CONNECTION;
+    let first = dimensions.iter().position(|one| leads(one) && one.attribute == Attribute::Peer);
+    if let Some(at) = first.or_else(|| dimensions.iter().position(leads)) {
+        dimensions[at].indifferent = indifferent(&demands[at], all.iter().copied(), &mut parts)?;
+    }
+    Ok(Attributes { parts, dimensions, scripts: None })
+}
+
+/// The set of the rows that want nothing of an attribute.
+fn indifferent(
+    demands: &Demands<'_>,
+    rows: impl Iterator<Item = u32>,
+    parts: &mut Parts,
+) -> Result<u32, Uncompiled> {
+    let wants = |row: &u32| demands.wanting.binary_search(row).is_ok();
+    let rows: Vec<u32> = rows.filter(|row| !wants(row)).collect();
+    let set = parts.sets.add(&rows)?;
+    parts.sets.code(set)
 }
 
 /// From this number on rules take 32 bits, for the largest of 16 says that there is none.

@@ -94,7 +94,7 @@ pub fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
                 let to = at.min(bytes.len() - 4);
                 bytes.copy_within(from..from + 4, to);
             }
-            4 => bytes.truncate(at.max(200)),
+            4 => bytes.truncate(at.max(400)),
             _ => {
                 let entry = format::HEAD + rng.usize(0..format::SECTIONS * 2) * 4;
                 let old = u32::from_le_bytes(bytes[entry..entry + 4].try_into().unwrap());

@@ -1,12 +1,14 @@
 //! What is inside of a table, for people and for proofs. Nothing here is quick, and it allocates.
 
-use std::net::IpAddr;
+mod probe;
+mod scripts;
 
-use crate::attributes::{ClaimPath, Connection, RequestAttributes};
+pub use probe::Probe;
+
 use crate::bytes::{Reader, place};
 use crate::dimension::Dimension;
 use crate::format::{ALIAS, COUNTED, MARKER, NONE, OWN_REFUSED, OWN_WANTED, SPELLED_ALL, SPELLED_PARTS};
-use crate::index::{Gather, Index, Side};
+use crate::index::Index;
 use crate::kinds::{Attribute, Effect, TestKind, View};
 use crate::rule::RuleRef;
 use crate::set::{RowSet, Sets};
@@ -61,21 +63,6 @@ pub struct StoredRow<'t> {
     pub provider: &'t str,
 }
 
-/// A value to try on an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe<'p> {
-    /// A name of a peer, or a text.
-    Text(&'p [u8]),
-    /// Several names or texts.
-    Texts(&'p [&'p [u8]]),
-    /// Issuer and subject of a token.
-    Token(Option<&'p [u8]>, Option<&'p [u8]>),
-    /// An address.
-    Address(IpAddr),
-    /// A port.
-    Port(u16),
-}
-
 impl<'t> Table<'t> {
     /// The rows, in order.
     pub fn stored_rows(&self) -> impl Iterator<Item = StoredRow<'t>> + '_ {
@@ -98,6 +85,9 @@ impl<'t> Table<'t> {
 
     /// The attributes, each with all that rows ask of it. One that has several demands of one row comes several times.
     pub fn stored_attributes(&self) -> Vec<StoredAttribute> {
+        if let Some(by_rows) = &self.by_rows {
+            return self.attributes_of_scripts(by_rows);
+        }
         let driver = self.driver.and_then(|at| self.request.get(at)).map(std::ptr::from_ref);
         let stored = |dimension: &Dimension<'t>| StoredAttribute {
             attribute: dimension.attribute,
@@ -180,53 +170,6 @@ impl<'t> Table<'t> {
         let (wanted, refused) = (first(counts[0]), first(counts[1]));
         [wanted.filter(|_| head & OWN_WANTED != 0), refused.filter(|_| head & OWN_REFUSED != 0)]
     }
-
-    /// The rows whose wishes a value of the attribute meets, and those that refuse it. `attribute` is its place among
-    /// [`Table::stored_attributes`].
-    pub fn probe(&self, attribute: usize, probe: Probe<'_>) -> [Vec<u32>; 2] {
-        let Some(dimension) = self.dimensions().nth(attribute) else { return [Vec::new(), Vec::new()] };
-        let mut to = Found { sets: &self.store.sets, rows: [Vec::new(), Vec::new()] };
-        if dimension.is_of_request {
-            dimension.of_request(&self.store, &probe, self.joins_headers, &mut to);
-        } else {
-            let mut connection = Connection::default();
-            let one;
-            match probe {
-                Probe::Text(text) => {
-                    one = [text];
-                    (connection.names, connection.sni) = (&one, Some(text));
-                }
-                Probe::Texts(texts) => connection.names = texts,
-                Probe::Address(address) => {
-                    (connection.source, connection.remote, connection.destination) =
-                        (address, address, address);
-                }
-                Probe::Port(port) => connection.port = port,
-                Probe::Token(..) => {}
-            }
-            dimension.of_connection(&self.store, &connection, &mut to);
-        }
-        let mut found = to.rows;
-        for rows in &mut found {
-            rows.sort_unstable();
-            rows.dedup();
-        }
-        found
-    }
-}
-
-/// Takes down the rows of all sets.
-struct Found<'a, 't> {
-    sets: &'a Sets<'t>,
-    rows: [Vec<u32>; 2],
-}
-
-impl<'t> Gather<'t> for Found<'_, 't> {
-    fn add(&mut self, side: Side, set: RowSet<'t>) {
-        let [wanted, refused] = &mut self.rows;
-        let rows = if side == Side::Wanted { wanted } else { refused };
-        rows.extend(rows_of(self.sets, set));
-    }
 }
 
 /// The rows of a set, ascending.
@@ -263,74 +206,4 @@ fn spell(index: &Index<'_>, is_of_peer: bool, ways: usize, text: &[u8]) -> (Test
         (_, false) => [Kind::Exact, Kind::Prefix, Kind::Suffix, Kind::Exists, Kind::Line],
     };
     (kinds.get(ways).copied().unwrap_or(Kind::Exists), text.to_vec(), Vec::new())
-}
-
-impl Probe<'_> {
-    fn one(&self) -> Option<&[u8]> {
-        match self {
-            Probe::Text(text) => Some(text),
-            Probe::Texts(texts) => texts.first().copied(),
-            _ => None,
-        }
-    }
-
-    fn all(&self, each: &mut dyn FnMut(&[u8])) {
-        match self {
-            Probe::Text(text) => each(text),
-            Probe::Texts(texts) => texts.iter().for_each(|text| each(text)),
-            _ => {}
-        }
-    }
-}
-
-/// Whatever is asked, the value is the answer.
-impl RequestAttributes for Probe<'_> {
-    fn method(&self) -> Option<&[u8]> {
-        self.one()
-    }
-
-    fn path(&self) -> Option<&[u8]> {
-        self.one()
-    }
-
-    fn authority(&self) -> Option<&[u8]> {
-        self.one()
-    }
-
-    fn header(&self, _: &str, each: &mut dyn FnMut(&[u8])) {
-        self.all(each);
-    }
-
-    fn remote(&self) -> Option<IpAddr> {
-        match self {
-            Probe::Address(address) => Some(*address),
-            _ => None,
-        }
-    }
-
-    fn issuer(&self) -> Option<&[u8]> {
-        match self {
-            Probe::Token(issuer, _) => *issuer,
-            _ => None,
-        }
-    }
-
-    fn subject(&self) -> Option<&[u8]> {
-        match self {
-            Probe::Token(_, subject) => *subject,
-            _ => None,
-        }
-    }
-
-    fn claim(&self, _: ClaimPath<'_>, each: &mut dyn FnMut(&[u8])) {
-        self.all(each);
-    }
-
-    fn metadata_text(&self, _: &str, _: &str) -> Option<&[u8]> {
-        self.one()
-    }
-
-    fn metadata_list(&self, _: &str, _: &str, each: &mut dyn FnMut(&[u8])) {
-        self.all(each);
-    }
 }

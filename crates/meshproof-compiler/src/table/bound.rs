@@ -1,0 +1,100 @@
+//! How much a table has to ask at most when the names of peers are looked up and the rows that they leave are asked one
+//! after the other.
+
+use foldhash::{HashMap, HashMapExt};
+use meshproof_engine::{Engine, View};
+use meshproof_space::Variable;
+
+use super::dimension::Demands;
+use super::row::{Row, Rows};
+use super::test::{Key, placement};
+
+/// What a name leaves to be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Left {
+    /// About as many tests of a text as it costs.
+    pub cost: usize,
+    /// Rows; one counts as often as it is led to.
+    pub rows: usize,
+}
+
+impl Left {
+    fn and(self, other: Left) -> Left {
+        Left { cost: self.cost + other.cost, rows: self.rows + other.rows }
+    }
+
+    fn or(self, other: Left) -> Left {
+        Left { cost: self.cost.max(other.cost), rows: self.rows.max(other.rows) }
+    }
+}
+
+/// The most that any name leaves. `leading` are the demands that names are looked up for, if there are any.
+pub(super) fn bound(rows: &Rows<'_>, leading: Option<&Demands<'_>>, engine: Engine) -> Left {
+    let costs: Vec<Left> = rows.rows.iter().map(|row| row.as_ref().map_or(Left::default(), cost)).collect();
+    let all = |rows: &[u32]| rows.iter().fold(Left::default(), |left, row| left.and(costs[*row as usize]));
+    let everything = costs.iter().fold(Left::default(), |left, cost| left.and(*cost));
+    let Some(leading) = leading else { return everything };
+    let mut wanting = leading.wanting.iter().peekable();
+    let indifferent = (0..costs.len() as u32).filter(|row| wanting.next_if_eq(&row).is_none());
+    let mut left = all(&indifferent.collect::<Vec<u32>>());
+    // Of the values of one view a name has one, and with it the prefixes and suffixes of that.
+    let mut exact: HashMap<(View, Vec<u8>), Left> = HashMap::new();
+    let mut affixes: [HashMap<(View, Vec<u8>), Left>; 2] = [HashMap::new(), HashMap::new()];
+    for (test, [wanted, _]) in leading.tests() {
+        let cost = all(wanted);
+        let Some(place) = placement(&Variable::Peer, test, engine) else {
+            left = left.and(cost);
+            continue;
+        };
+        let (map, text) = match place.key {
+            Key::Exact(text) => (&mut exact, text),
+            Key::Prefix(text) => (&mut affixes[0], text),
+            Key::Suffix(text) => (&mut affixes[1], text),
+            Key::There | Key::Line => {
+                left = left.and(cost);
+                continue;
+            }
+        };
+        let known = map.entry((place.view, text)).or_default();
+        *known = known.and(cost);
+    }
+    let mut most: HashMap<(View, usize), Left> = HashMap::new();
+    for ((view, _), cost) in &exact {
+        let known = most.entry((*view, 2)).or_default();
+        *known = known.or(*cost);
+    }
+    for (at, affixes) in affixes.iter().enumerate() {
+        let mut lengths: Vec<usize> = affixes.keys().map(|(_, text)| text.len()).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        for (view, text) in affixes.keys() {
+            let inner = lengths.iter().take_while(|length| **length <= text.len()).filter_map(|length| {
+                let part = if at == 0 { &text[..*length] } else { &text[text.len() - length..] };
+                affixes.get(&(*view, part.to_vec()))
+            });
+            let cost = inner.fold(Left::default(), |left, cost| left.and(*cost));
+            let known = most.entry((*view, at)).or_default();
+            *known = known.or(cost);
+        }
+    }
+    most.values().fold(left, |left, cost| left.and(*cost))
+}
+
+/// What a row costs to ask: texts one by one; headers, claims and metadata have to be found first.
+fn cost(row: &Row<'_>) -> Left {
+    let demands = row.demands.iter().map(|demand| {
+        let tests = demand.any_of.len() + demand.none_of.len();
+        match demand.variable.as_ref() {
+            Variable::Peer if demand.number == 0 => demand.none_of.len(),
+            Variable::DestinationPort | Variable::Method => 1 + tests / 8,
+            Variable::Header(_) | Variable::Claim(_) | Variable::Metadata { .. } | Variable::Token => {
+                tests + FOUND
+            }
+            _ => tests,
+        }
+    });
+    Left { cost: 1 + demands.sum::<usize>(), rows: 1 }
+}
+
+/// What it costs to find a header.
+const FOUND: usize = 6;

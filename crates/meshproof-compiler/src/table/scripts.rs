@@ -1,0 +1,435 @@
+//! What rows ask, written row by row: for tables where the names of peers leave few rows, so that these can be asked one
+//! after the other.
+
+use foldhash::{HashMap, HashMapExt};
+use meshproof_engine::format::{
+    BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_DEMANDS, MOST_SCRIPTS, NONE, OF_CONNECTION, OF_REQUEST,
+    STEP_LITERAL, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_PREFIX, TEXT_SUFFIX, text_form,
+};
+use meshproof_engine::{Engine, TestKind, hash, mark, path_bit};
+use meshproof_grammar::pattern::Pattern;
+use meshproof_space::{Test, Variable};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::Uncompiled;
+use super::dimension::{DimensionParts, Parts, attribute, is_of_request};
+use super::numbers::put_number;
+use super::pool::Shared;
+use super::row::{Demand, Row, Rows};
+use super::test::{Spelled, normal, spelled};
+use super::tests::split_template;
+
+/// An attribute, or one of several demands that rows make of it.
+type Dimension<'b> = (&'b Variable, usize);
+
+/// The scripts of a table.
+pub(super) struct Scripts<'b> {
+    engine: Engine,
+    /// In the order in which they are asked.
+    pub dimensions: Vec<Dimension<'b>>,
+    numbers: HashMap<Dimension<'b>, u32>,
+    /// Of the one that is looked up.
+    pub leading: Option<usize>,
+    methods: Vec<&'b str>,
+    /// From this place on four bytes of paths have bits.
+    path_bits_at: Option<usize>,
+    /// Where each script stands, by row.
+    starts: Vec<usize>,
+    pub bytes: Vec<u8>,
+    /// Some row asks more than a script can hold.
+    is_too_much: bool,
+    /// What is asked of requests, by its hash.
+    known: HashMap<u64, (u32, u32)>,
+}
+
+impl<'b> Scripts<'b> {
+    /// Writes what every row asks; nothing for rows that ask too much for the places of scripts. `most`: the rows that one
+    /// name may leave.
+    ///
+    /// # Errors
+    /// A template cannot be told.
+    pub fn write(
+        rows: &'b Rows<'_>,
+        parts: &mut Parts,
+        engine: Engine,
+        most: u32,
+    ) -> Result<Option<Scripts<'b>>, Uncompiled> {
+        let mut scripts = Scripts::prepare(rows, engine);
+        let texts =
+            demands(rows).flat_map(|demand| demand.any_of.iter().chain(demand.none_of.iter().copied()));
+        let literal = |test: &'b Test| match test {
+            Test::Path(pattern) => Some((pattern.literal().as_bytes(), false)),
+            Test::Host(pattern) => Some((pattern.literal().as_bytes(), true)),
+            _ => None,
+        };
+        let of = |is_host| {
+            let texts = texts.clone().filter_map(literal);
+            texts.filter(move |(_, of_host)| *of_host == is_host).map(|(text, _)| text)
+        };
+        parts.entries.starts.learn(of(false), &mut parts.pool);
+        parts.entries.starts.learn_ends(of(true), &mut parts.pool);
+        scripts.path_bits_at = path_bits_at(rows);
+        scripts.head(most);
+        let mut request = Vec::new();
+        for row in &rows.rows {
+            scripts.starts.push(scripts.bytes.len());
+            if let Some(row) = row {
+                scripts.row(row, &mut request, parts)?;
+            }
+        }
+        let fits = scripts.starts.chunks(64).all(|word| {
+            let behind = word.last().zip(word.first()).map_or(0, |(last, first)| last - first);
+            behind < usize::from(u16::MAX)
+        });
+        let fits = fits && !scripts.is_too_much && scripts.bytes.len() <= MOST_SCRIPTS;
+        Ok(fits.then_some(scripts))
+    }
+
+    fn prepare(rows: &'b Rows<'_>, engine: Engine) -> Scripts<'b> {
+        let mut numbers: HashMap<Dimension<'b>, u32> = HashMap::new();
+        for demand in demands(rows) {
+            numbers.insert((demand.variable.as_ref(), demand.number), 0);
+        }
+        let mut dimensions: Vec<Dimension<'b>> = numbers.keys().copied().collect();
+        dimensions.sort_unstable_by_key(|(variable, number)| (rank(variable), *variable, *number));
+        for (at, dimension) in dimensions.iter().enumerate() {
+            numbers.insert(*dimension, at as u32);
+        }
+        let leading = dimensions.iter().position(is_leading);
+        let methods = methods(rows).unwrap_or_default();
+        let (starts, bytes, known) = (Vec::with_capacity(rows.rows.len()), Vec::new(), HashMap::new());
+        let is_too_much = dimensions.len() > MOST_DEMANDS;
+        Scripts {
+            engine,
+            dimensions,
+            numbers,
+            leading,
+            methods,
+            path_bits_at: None,
+            starts,
+            bytes,
+            is_too_much,
+            known,
+        }
+    }
+
+    fn head(&mut self, most: u32) {
+        let of_methods = |(variable, number): &Dimension<'_>| **variable == Variable::Method && *number == 0;
+        let methods = self.dimensions.iter().position(of_methods).filter(|_| !self.methods.is_empty());
+        put_number(&mut self.bytes, most);
+        put_number(&mut self.bytes, methods.map_or(0, |at| at as u32 + 1));
+        put_number(&mut self.bytes, self.methods.len() as u32);
+        for method in &self.methods {
+            put_number(&mut self.bytes, method.len() as u32);
+            self.bytes.extend_from_slice(method.as_bytes());
+        }
+        put_number(&mut self.bytes, self.path_bits_at.map_or(0, |at| at as u32 + 1));
+    }
+
+    fn row(&mut self, row: &'b Row<'_>, request: &mut Vec<u8>, parts: &Parts) -> Result<(), Uncompiled> {
+        let mut asked: Vec<(u32, &'b Demand<'_>)> = Vec::with_capacity(row.demands.len());
+        for demand in &row.demands {
+            let dimension = (demand.variable.as_ref(), demand.number);
+            let number = self.numbers.get(&dimension).ok_or(Uncompiled::Internal("a new attribute"))?;
+            asked.push((*number, demand));
+        }
+        asked.sort_unstable_by_key(|(number, _)| *number);
+        let mut connection = Side::default();
+        let mut late = Side::default();
+        let (mut methods, mut paths) = (0, 0);
+        for (number, demand) in asked {
+            let to = if is_of_request(&demand.variable, self.engine) { &mut late } else { &mut connection };
+            let wanted = match () {
+                // The look-up says it.
+                () if Some(number as usize) == self.leading => &[][..],
+                () if *demand.variable == Variable::Method
+                    && demand.number == 0
+                    && !self.methods.is_empty() =>
+                {
+                    methods = self.bits(demand.any_of);
+                    &[]
+                }
+                () => demand.any_of,
+            };
+            if *demand.variable == Variable::Path && demand.number == 0 && paths == 0 {
+                paths = self.path_bits(wanted);
+            }
+            let (refused, variable) = (demand.none_of.iter().copied(), &demand.variable);
+            to.demand(number << 1, variable, wanted.iter(), parts)?;
+            to.demand(number << 1 | 1, variable, refused, parts)?;
+        }
+        self.is_too_much |=
+            [&connection, &late].iter().any(|side| side.is_too_much || side.count > MOST_DEMANDS);
+        request.clear();
+        request.extend([methods, paths, late.count as u8]);
+        request.append(&mut late.bytes);
+        self.put(connection.count as u8, &connection.bytes, request);
+        Ok(())
+    }
+
+    /// What several rows ask of requests stands once.
+    fn put(&mut self, count: u8, connection: &[u8], request: &[u8]) {
+        let key = hash(request, false);
+        let same = self.known.get(&key).filter(|(at, length)| {
+            self.bytes.get(*at as usize..(at + length) as usize) == Some(request) && request.len() > SHORT
+        });
+        let same = same.map(|(at, _)| *at);
+        self.bytes.push(count << 1 | u8::from(same.is_some()));
+        self.bytes.extend_from_slice(connection);
+        match same {
+            Some(at) => put_number(&mut self.bytes, at),
+            None => {
+                self.known.insert(key, (self.bytes.len() as u32, request.len() as u32));
+                self.bytes.extend_from_slice(request);
+            }
+        }
+    }
+
+    fn bits(&self, any_of: &[Test]) -> u8 {
+        let place = |test: &Test| self.methods.iter().position(|method| exact(test) == Some(method));
+        any_of.iter().filter_map(place).fold(0, |bits, at| bits | 1 << at)
+    }
+
+    /// The bits of the paths that pass one of the tests; none where they may be any.
+    fn path_bits(&self, tests: &[Test]) -> u8 {
+        let Some(at) = self.path_bits_at else { return 0 };
+        let bits = tests.iter().map(|test| sure(test).map_or(0, |text| path_bit(&text, at)));
+        bits.reduce(|all, bit| if all == 0 || bit == 0 { 0 } else { all | bit }).unwrap_or_default()
+    }
+
+    /// The section of places: of each word, then of each row.
+    pub fn places(&self) -> Vec<u8> {
+        let words = self.starts.chunks(64);
+        let bases = words.clone().flat_map(|word| (word.first().map_or(0, |at| *at as u32)).to_le_bytes());
+        let behind = words.flat_map(|word| {
+            let base = word.first().copied().unwrap_or_default();
+            word.iter().flat_map(move |at| ((at - base) as u16).to_le_bytes())
+        });
+        bases.chain(behind).collect()
+    }
+
+    /// The dimensions as the table has them; `leading` is the one with its index.
+    pub fn dimension_parts(&self, parts: &mut Parts, leading: Option<DimensionParts>) -> Vec<DimensionParts> {
+        let mut leading = leading;
+        let mut all = Vec::with_capacity(self.dimensions.len());
+        for (at, (variable, _)) in self.dimensions.iter().enumerate() {
+            let own = leading.take_if(|_| Some(at) == self.leading);
+            let (attribute, name) = attribute(variable);
+            let is_late = is_of_request(variable, self.engine);
+            all.push(own.unwrap_or_else(|| DimensionParts {
+                attribute,
+                asked: if is_late { OF_REQUEST } else { OF_CONNECTION },
+                name: parts.pool.add(name.as_bytes()),
+                wanting: NONE,
+                refusing: NONE,
+                indexes: Vec::new(),
+                intervals: None,
+                tests: [0, 0],
+                spelled: 0,
+                indifferent: NONE,
+            }));
+        }
+        all
+    }
+}
+
+/// What is asked of requests in so many bytes is as short as its place.
+const SHORT: usize = 4;
+
+fn demands<'b>(rows: &'b Rows<'_>) -> impl Iterator<Item = &'b Demand<'b>> + Clone {
+    rows.rows.iter().flatten().flat_map(|row| &row.demands)
+}
+
+/// The dimension that leads to rows.
+pub(super) fn is_leading((variable, number): &Dimension<'_>) -> bool {
+    **variable == Variable::Peer && *number == 0
+}
+
+/// What is quick to ask and says much comes first.
+fn rank(variable: &Variable) -> u8 {
+    match variable {
+        Variable::DestinationPort | Variable::Method => 0,
+        Variable::SourceIp | Variable::RemoteIp | Variable::DestinationIp | Variable::Path => 1,
+        Variable::Sni | Variable::Authority => 2,
+        _ => 3,
+    }
+}
+
+fn exact(test: &Test) -> Option<&str> {
+    match test {
+        Test::Text(Pattern::Exact(text)) | Test::Header(Pattern::Exact(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The methods that rows name, if they are few and all are written out.
+fn methods<'b>(rows: &'b Rows<'_>) -> Option<Vec<&'b str>> {
+    let mut all: Vec<&str> = Vec::new();
+    let asked = demands(rows).filter(|demand| *demand.variable == Variable::Method && demand.number == 0);
+    for test in asked.flat_map(|demand| demand.any_of) {
+        let method = exact(test).filter(|method| (1..=METHOD_BYTES).contains(&method.len()))?;
+        if !all.contains(&method) {
+            all.push(method);
+            (all.len() <= METHODS).then_some(())?;
+        }
+    }
+    Some(all)
+}
+
+/// What a row asks of connections, or of requests.
+#[derive(Default)]
+struct Side {
+    bytes: Vec<u8>,
+    count: usize,
+    is_too_much: bool,
+}
+
+impl Side {
+    /// Adds a demand if there are tests.
+    fn demand<'t>(
+        &mut self,
+        head: u32,
+        variable: &Variable,
+        tests: impl Iterator<Item = &'t Test> + Clone,
+        parts: &Parts,
+    ) -> Result<(), Uncompiled> {
+        let count = tests.clone().count();
+        if count == 0 {
+            return Ok(());
+        }
+        let to = &mut self.bytes;
+        self.count += 1;
+        to.extend([head as u8, count as u8]);
+        self.is_too_much |= count > MOST_DEMANDS;
+        for test in tests {
+            match test {
+                Test::Port(port) => to.extend(port.to_le_bytes()),
+                Test::Block(block) => {
+                    let wide = if block.network().is_ipv6() { BLOCK_WIDE } else { 0 };
+                    to.push(wide + block.prefix_len());
+                    match block.network() {
+                        IpAddr::V4(address) => to.extend(address.octets()),
+                        IpAddr::V6(address) => to.extend(address.octets()),
+                    }
+                }
+                test => self.is_too_much |= !text(to, variable, test, parts)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a test of a text; tells whether that can be done.
+fn text(to: &mut Vec<u8>, variable: &Variable, test: &Test, parts: &Parts) -> Result<bool, Uncompiled> {
+    let test = &*normal(test);
+    let pattern = match (variable, test) {
+        // Scripts see paths without their query.
+        (Variable::Path, Test::Path(pattern)) => pattern,
+        (Variable::Path, Test::Template(_)) => &Pattern::Present,
+        (Variable::Path, _) => return Ok(false),
+        // All texts of hosts are looked at in small letters.
+        (Variable::Authority, Test::Host(pattern)) => pattern,
+        (Variable::Authority | Variable::Peer | Variable::Token, _) => &Pattern::Present,
+        (_, Test::Text(pattern) | Test::Header(pattern)) => pattern,
+        _ => &Pattern::Present,
+    };
+    match pattern {
+        Pattern::Exact(text) => Ok(literal(to, TEXT_EXACT, text.as_bytes(), parts)),
+        Pattern::Prefix(text) => Ok(literal(to, TEXT_PREFIX, text.as_bytes(), parts)),
+        Pattern::Suffix(text) => Ok(literal(to, TEXT_SUFFIX, text.as_bytes(), parts)),
+        Pattern::Present => Ok(other(to, &spelled(variable, test)?, parts)),
+    }
+}
+
+/// Writes a text that values have to be, to begin or to end with; tells whether it is short enough.
+fn literal(to: &mut Vec<u8>, way: u8, text: &[u8], parts: &Parts) -> bool {
+    let Shared { number, is_end, rest } = parts.entries.starts.share(text);
+    let size = rest.len() + if number < 0x80 { 1 } else { 2 };
+    let fits =
+        number < 0x4000 && head(to, (way, is_end), text.len(), mark(text, way == TEXT_SUFFIX, false), size);
+    put_number(to, number);
+    to.extend_from_slice(rest);
+    fits
+}
+
+/// The text that every path begins with that passes the test.
+fn sure(test: &Test) -> Option<Cow<'_, [u8]>> {
+    match test {
+        Test::Path(Pattern::Exact(text) | Pattern::Prefix(text)) => Some(text.as_bytes().into()),
+        Test::Template(_) => {
+            let spelled =
+                spelled(&Variable::Path, test).ok().filter(|test| test.kind == TestKind::Template)?;
+            Some(stem(&spelled.first).to_vec().into())
+        }
+        _ => None,
+    }
+}
+
+/// The literal text that a template begins with.
+fn stem(template: &[u8]) -> &[u8] {
+    match template {
+        [STEP_LITERAL, low, high, rest @ ..] => &rest[..u16::from_le_bytes([*low, *high]).into()],
+        _ => &[],
+    }
+}
+
+/// Where four bytes tell the paths of the rows apart best; nothing where they say little.
+fn path_bits_at(rows: &Rows<'_>) -> Option<usize> {
+    let paths = demands(rows).filter(|demand| *demand.variable == Variable::Path && demand.number == 0);
+    let tests: Vec<Option<Cow<'_, [u8]>>> =
+        paths.flat_map(|demand| demand.any_of).take(SAMPLE).map(sure).collect();
+    let left = |at: usize| {
+        let mut counts = [0usize; 9];
+        for test in &tests {
+            let bit = test.as_ref().map_or(0, |text| path_bit(text, at));
+            counts[if bit == 0 { 8 } else { bit.trailing_zeros() as usize }] += 1;
+        }
+        // Of a path that some test lets pass, how many tests have its bit, or none.
+        let squares: usize = counts[..8].iter().map(|count| count * count).sum();
+        counts[8] + squares / tests.len().max(1)
+    };
+    let at = (0..FARTHEST).min_by_key(|at| left(*at))?;
+    (left(at) * 4 < tests.len() * 3).then_some(at)
+}
+
+/// So many tests say where paths differ, and so far from their start it is looked for.
+const SAMPLE: usize = 4096;
+const FARTHEST: usize = 48;
+
+/// Writes what stands before a text; tells whether lengths are short enough.
+fn head(to: &mut Vec<u8>, (way, is_end): (u8, bool), length: usize, mark: u8, size: usize) -> bool {
+    let form = text_form(way, is_end, length, size);
+    if form & TEXT_LONG == 0 {
+        to.extend([form, length as u8, mark, size as u8]);
+    } else {
+        to.extend([form, 0, mark, 0]);
+        [length, size].iter().for_each(|length| to.extend((*length as u16).to_le_bytes()));
+    }
+    length.max(size) <= usize::from(u16::MAX)
+}
+
+/// Writes a test that is more than one text; tells whether it is short enough.
+fn other(to: &mut Vec<u8>, test: &Spelled, parts: &Parts) -> bool {
+    let Spelled { kind, first, second } = test;
+    let starts = &parts.entries.starts;
+    let (sure, (start, rest)) = match kind {
+        TestKind::Template => (stem(first).to_vec(), split_template(first, starts)),
+        TestKind::PrincipalExact | TestKind::PrincipalPrefix => {
+            let (start, rest) = starts.split(first);
+            ([b"spiffe://", first.as_slice()].concat(), (start, rest.to_vec()))
+        }
+        _ => (Vec::new(), (0, first.clone())),
+    };
+    let mut body = vec![kind.code() as u8];
+    put_number(&mut body, start);
+    put_number(&mut body, rest.len() as u32);
+    body.extend(rest);
+    put_number(&mut body, second.len() as u32);
+    if *kind != TestKind::Template {
+        body.extend_from_slice(second);
+    }
+    let fits = head(to, (TEXT_OTHER, false), sure.len(), mark(&sure, false, false), body.len());
+    to.append(&mut body);
+    fits
+}

@@ -1,0 +1,348 @@
+//! Whether a connection and a request are what a row asks for.
+
+use std::net::IpAddr;
+
+use crate::attributes::{ClaimPath, Connection, RequestAttributes};
+use crate::bytes::{Reader, place};
+use crate::format::{TEXT_ALWAYS, TEXT_EXACT, TEXT_MISSING, TEXT_SUFFIX};
+use crate::identity::Identity;
+use crate::joined::Joined;
+use crate::kinds::{Attribute, Engine};
+use crate::mark::{mark_at, path_bit};
+use crate::script::{DemandHead, Scripts, Shape, TextTest, block, is_within};
+use crate::test::{Value, without_query};
+
+/// A dimension of a table that has scripts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'t> {
+    pub attribute: Attribute,
+    /// The name of a header, the path of a claim, filter and key of metadata.
+    pub name: &'t str,
+    pub is_of_request: bool,
+}
+
+impl<'t> Told<'t> {
+    fn filter_and_key(&self) -> (&'t str, &'t str) {
+        self.name.split_once('\0').unwrap_or((self.name, ""))
+    }
+}
+
+/// Scripts with all that is needed to read them.
+#[derive(Clone, Debug)]
+pub(crate) struct ByRows<'t> {
+    pub scripts: Scripts<'t>,
+    pub dimensions: Vec<Told<'t>>,
+    /// The first dimensions of ports and paths.
+    pub port: usize,
+    pub path: usize,
+    pub engine: Engine,
+    pub joins_headers: bool,
+}
+
+/// A row that a connection leaves in question: its number, where it stands what it asks of requests (24 bits each), and
+/// the bits of its methods and paths.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveRow(pub u64);
+
+impl LiveRow {
+    #[inline(always)]
+    fn new(row: u32, at: u32, [methods, paths]: [u8; 2]) -> LiveRow {
+        let places = u64::from(at) << 24 | u64::from(row & 0xff_ffff);
+        LiveRow(places | u64::from(methods) << 48 | u64::from(paths) << 56)
+    }
+
+    #[inline(always)]
+    pub fn row(self) -> u32 {
+        self.0 as u32 & 0xff_ffff
+    }
+
+    #[inline(always)]
+    fn at(self) -> usize {
+        (self.0 >> 24) as usize & 0xff_ffff
+    }
+
+    #[inline(always)]
+    fn methods(self) -> u8 {
+        (self.0 >> 48) as u8
+    }
+
+    #[inline(always)]
+    fn paths(self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+}
+
+/// What of a request was already looked at.
+pub(crate) struct Seen<'r, R> {
+    request: &'r R,
+    method: Option<u8>,
+    path: Option<Option<&'r [u8]>>,
+    path_bit: Option<u8>,
+}
+
+impl<'r, R: RequestAttributes> Seen<'r, R> {
+    pub fn new(request: &'r R) -> Seen<'r, R> {
+        Seen { request, method: None, path: None, path_bit: None }
+    }
+
+    #[inline(always)]
+    fn path(&mut self) -> Option<&'r [u8]> {
+        *self.path.get_or_insert_with(|| self.request.path().map(without_query))
+    }
+
+    #[inline(always)]
+    fn path_bit(&mut self, scripts: &Scripts<'_>) -> u8 {
+        if let Some(bit) = self.path_bit {
+            return bit;
+        }
+        let bit = self.path().map_or(0, |path| path_bit(path, scripts.path_bits_at));
+        *self.path_bit.insert(bit)
+    }
+
+    #[inline(always)]
+    fn method(&mut self, scripts: &Scripts<'_>) -> u8 {
+        let bit = || self.request.method().map_or(0, |method| scripts.methods.bit(method));
+        *self.method.get_or_insert_with(bit)
+    }
+}
+
+/// Whether any test of a demand holds, and what stands behind its tests.
+type Found<'t> = (bool, &'t [u8]);
+
+impl<'t> ByRows<'t> {
+    /// Whether the connection is what the row asks for, and if so what it asks of requests.
+    #[inline(always)]
+    pub fn connection_holds(&self, row: u32, connection: &Connection<'_>) -> Option<LiveRow> {
+        let mut reader = self.scripts.of_row(row);
+        let head = reader.byte();
+        if head >> 1 != 0 {
+            let mut rest = reader.rest();
+            for _ in 0..head >> 1 {
+                let (demand, tests) = DemandHead::read(rest)?;
+                let (any, behind) = match demand.dimension == self.port {
+                    true => port(tests, demand.tests, connection.port),
+                    false => self.any_of_connection(demand, tests, connection),
+                };
+                if any == demand.refuses {
+                    return None;
+                }
+                rest = behind;
+            }
+            reader.at = reader.bytes.len().saturating_sub(rest.len());
+        }
+        let at = self.scripts.request_part(&mut reader, head & 1 != 0);
+        let bits = self.scripts.bytes.get(place(at)..).and_then(|part| part.first_chunk::<2>());
+        Some(LiveRow::new(row, at, *bits?))
+    }
+
+    /// Whether any test of a demand holds for the connection.
+    #[inline(never)]
+    pub fn any_of_connection(
+        &self,
+        demand: DemandHead,
+        tests: &'t [u8],
+        connection: &Connection<'_>,
+    ) -> Found<'t> {
+        let Some(told) = self.dimensions.get(demand.dimension) else { return (false, &[]) };
+        match told.attribute {
+            Attribute::Port => port(tests, demand.tests, connection.port),
+            Attribute::SourceIp => address(tests, demand.tests, Some(connection.source)),
+            Attribute::RemoteIp => address(tests, demand.tests, Some(connection.remote)),
+            Attribute::DestinationIp => address(tests, demand.tests, Some(connection.destination)),
+            Attribute::Peer => self.any_name(tests, demand.tests, connection.names),
+            // gRPC servers know no name. Envoy takes a missing name for an empty one.
+            Attribute::Sni => {
+                let name = connection.sni.filter(|_| self.engine != Engine::Grpc).unwrap_or_default();
+                self.any::<true>(tests, demand.tests, Some(name))
+            }
+            _ => self.any::<false>(tests, demand.tests, None),
+        }
+    }
+
+    /// Whether the row asks anything of requests.
+    pub fn asks_request(&self, row: LiveRow) -> bool {
+        Reader::new(self.scripts.bytes, row.at()).chunk::<3>() != [0; 3]
+    }
+
+    /// Whether the request is what the row asks for.
+    #[inline(always)]
+    pub fn request_holds<R: RequestAttributes>(&self, row: LiveRow, seen: &mut Seen<'_, R>) -> bool {
+        if row.methods() != 0 && row.methods() & seen.method(&self.scripts) == 0 {
+            return false;
+        }
+        if row.paths() != 0 && row.paths() & seen.path_bit(&self.scripts) == 0 {
+            return false;
+        }
+        let script = self.scripts.bytes.get(row.at()..).and_then(|script| script.split_first_chunk::<3>());
+        let Some(([.., demands], mut rest)) = script else { return false };
+        for _ in 0..*demands {
+            let Some((demand, tests)) = DemandHead::read(rest) else { return false };
+            // Most rows ask for a path.
+            let (any, behind) = match demand.dimension == self.path {
+                true => self.any::<false>(tests, demand.tests, seen.path()),
+                false => self.any_of_request(demand, tests, seen),
+            };
+            if any == demand.refuses {
+                return false;
+            }
+            rest = behind;
+        }
+        true
+    }
+
+    /// Whether any test of a demand holds for the request.
+    #[inline(never)]
+    pub fn any_of_request<R: RequestAttributes>(
+        &self,
+        demand: DemandHead,
+        tests: &'t [u8],
+        seen: &mut Seen<'_, R>,
+    ) -> Found<'t> {
+        let Some(told) = self.dimensions.get(demand.dimension) else { return (false, &[]) };
+        let (count, request) = (demand.tests, seen.request);
+        match told.attribute {
+            Attribute::Path => self.any::<false>(tests, count, seen.path()),
+            Attribute::Authority => self.any::<true>(tests, count, request.authority()),
+            Attribute::Method => self.any::<false>(tests, count, request.method()),
+            Attribute::RemoteIp => address(tests, count, request.remote()),
+            Attribute::Header => self.any_line(told, tests, count, request),
+            Attribute::Claim => self.any_text(tests, count, |each| request.claim(ClaimPath(told.name), each)),
+            Attribute::MetadataText => {
+                let (filter, key) = told.filter_and_key();
+                self.any::<false>(tests, count, request.metadata_text(filter, key))
+            }
+            Attribute::MetadataList => {
+                let (filter, key) = told.filter_and_key();
+                self.any_text(tests, count, |each| request.metadata_list(filter, key, each))
+            }
+            Attribute::Token => {
+                let value = Value { text: request.issuer(), second: request.subject() };
+                let holds = |test: TextTest<'t>| {
+                    test.other(&self.scripts.starts).is_some_and(|test| test.holds(value, self.engine))
+                };
+                each(tests, count, holds)
+            }
+            _ => self.any::<false>(tests, count, None),
+        }
+    }
+
+    /// Whether the value passes any of the tests. Of most it is seen by their marks that it does not.
+    #[inline(always)]
+    fn any<const FOLD: bool>(&self, tests: &'t [u8], count: u8, value: Option<&[u8]>) -> Found<'t> {
+        let Some(value) = value.filter(|value| value.len() >= 8) else {
+            return self.any_short::<FOLD>(tests, count, value);
+        };
+        let mut rest = tests;
+        for left in (0..count).rev() {
+            let Some((head, behind)) = rest.split_first_chunk::<4>() else { break };
+            let [form, length, mark, size] = *head;
+            let (way, longer) = (form & 3, value.len().wrapping_sub(usize::from(length)));
+            let start = if way == TEXT_SUFFIX { longer } else { usize::from(length.max(8)) - 8 };
+            let is_mark = mark_at(value, start, u32::from(form & TEXT_MISSING), FOLD) == mark;
+            let fits = (value.len() >= usize::from(length)) & ((way != TEXT_EXACT) | (longer == 0));
+            if (is_mark & fits) | (form & TEXT_ALWAYS != 0) {
+                let passes = self.closely::<FOLD>(rest, value);
+                rest = Scripts::behind(rest, Shape::Text, 1);
+                if passes {
+                    return (true, Scripts::behind(rest, Shape::Text, left));
+                }
+            } else {
+                rest = behind.get(usize::from(size)..).unwrap_or_default();
+            }
+        }
+        (false, rest)
+    }
+
+    /// The same for a value that is missing, or has not the bytes that a mark is of.
+    #[inline(never)]
+    fn any_short<const FOLD: bool>(&self, tests: &'t [u8], count: u8, value: Option<&[u8]>) -> Found<'t> {
+        let mut rest = tests;
+        let mut found = false;
+        for _ in 0..count {
+            found = found || value.is_some_and(|value| self.closely::<FOLD>(rest, value));
+            rest = Scripts::behind(rest, Shape::Text, 1);
+        }
+        (found, rest)
+    }
+
+    /// Whether the value passes the first of the tests.
+    #[inline(never)]
+    fn closely<const FOLD: bool>(&self, tests: &'t [u8], value: &[u8]) -> bool {
+        let test = TextTest::read(&mut Reader::new(tests, 0));
+        if !test.is_other() {
+            return test.is::<FOLD>(value, &self.scripts.starts);
+        }
+        test.begins::<FOLD>(value)
+            && test
+                .other(&self.scripts.starts)
+                .is_some_and(|other| other.holds(Value::of(value), self.engine))
+    }
+
+    /// Whether any of several texts passes any of the tests.
+    fn any_text(&self, tests: &'t [u8], count: u8, texts: impl Fn(&mut dyn FnMut(&[u8]))) -> Found<'t> {
+        let mut found = false;
+        texts(&mut |text| found = found || self.any::<false>(tests, count, Some(text)).0);
+        (found, Scripts::behind(tests, Shape::Text, count))
+    }
+
+    /// Whether any name of the peer passes any of the tests. ztunnel knows one name, and one that is not that of a workload
+    /// is nobody there.
+    fn any_name(&self, tests: &'t [u8], count: u8, names: &[&[u8]]) -> Found<'t> {
+        let is_ztunnel = self.engine == Engine::Ztunnel;
+        let known = names.iter().take(if is_ztunnel { 1 } else { usize::MAX });
+        let mut known =
+            known.filter(|name| !is_ztunnel || Identity::of_workload(name, self.engine).is_some());
+        let found = known.any(|name| self.any::<false>(tests, count, Some(name)).0);
+        (found, Scripts::behind(tests, Shape::Text, count))
+    }
+
+    /// Whether any line of a header passes any of the tests, or all of them as one text with commas.
+    fn any_line(
+        &self,
+        told: &Told<'t>,
+        tests: &'t [u8],
+        count: u8,
+        request: &impl RequestAttributes,
+    ) -> Found<'t> {
+        let mut lines = 0usize;
+        if self.joins_headers {
+            request.header(told.name, &mut |_| lines += 1);
+        }
+        if lines < 2 {
+            return self.any_text(tests, count, |each| request.header(told.name, each));
+        }
+        let joined = Joined::new(|each: &mut dyn FnMut(&[u8])| request.header(told.name, each));
+        let starts = &self.scripts.starts;
+        each(tests, count, |test| match test.is_other() {
+            true => test.other(starts).is_some_and(|test| joined.passes(&test)),
+            false => joined.passes_text(test.way(), test.text(starts)),
+        })
+    }
+}
+
+/// Whether any test passes.
+fn each<'t>(tests: &'t [u8], count: u8, mut passes: impl FnMut(TextTest<'t>) -> bool) -> Found<'t> {
+    let mut reader = Reader::new(tests, 0);
+    let mut found = false;
+    for _ in 0..count {
+        let test = TextTest::read(&mut reader);
+        found = found || passes(test);
+    }
+    (found, reader.rest())
+}
+
+#[inline(always)]
+fn port(tests: &[u8], count: u8, port: u16) -> Found<'_> {
+    let (ports, rest) = tests.split_at_checked(usize::from(count) * 2).unwrap_or_default();
+    (ports.as_chunks::<2>().0.iter().any(|one| u16::from_le_bytes(*one) == port), rest)
+}
+
+fn address(tests: &[u8], count: u8, address: Option<IpAddr>) -> Found<'_> {
+    let mut reader = Reader::new(tests, 0);
+    let mut found = false;
+    for _ in 0..count {
+        let (network, head) = block(&mut reader);
+        found = found || address.is_some_and(|address| is_within(address, network, head));
+    }
+    (found, reader.rest())
+}

@@ -1,0 +1,305 @@
+//! What rows ask, row by row, as it stands in a table.
+
+use std::net::IpAddr;
+
+use crate::bytes::{Reader, U32s, place};
+use crate::format::{
+    BLOCK_WIDE, METHOD_BYTES, METHODS, TEXT_ENDS, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_SUFFIX, text_form,
+};
+use crate::hash::equals;
+use crate::kinds::{Attribute, TestKind};
+use crate::mark::{mark, path_bit};
+use crate::pool::Starts;
+use crate::test::Test;
+
+/// The scripts of all rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Scripts<'t> {
+    pub bytes: &'t [u8],
+    /// By word where the script of its first row stands, and by row how far behind that its own does.
+    pub bases: U32s<'t>,
+    pub places: &'t [[u8; 2]],
+    pub starts: Starts<'t>,
+    /// Where the scripts begin.
+    pub from: usize,
+    /// The most rows that one name of a peer leaves.
+    pub most: usize,
+    /// The dimension that is looked up instead.
+    pub leading_dimension: Option<usize>,
+    /// The dimension of which methods have a bit.
+    pub method_dimension: Option<usize>,
+    pub methods: Methods,
+    /// From this place on four bytes of paths have bits.
+    pub path_bits_at: usize,
+}
+
+/// Methods that have a bit, each as a number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Methods([u64; METHODS]);
+
+impl Methods {
+    /// The method as a number, with its length in front; zero for one that is too long to have a bit.
+    #[inline(always)]
+    fn number(method: &[u8]) -> u64 {
+        if method.len() > METHOD_BYTES {
+            return 0;
+        }
+        method.iter().fold(method.len() as u64, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    /// The bit of a method; none for one that no row names.
+    #[inline(always)]
+    pub fn bit(&self, method: &[u8]) -> u8 {
+        let wanted = Methods::number(method);
+        let bits = self.0.iter().enumerate();
+        bits.fold(0, |bits, (at, number)| bits | u8::from(*number == wanted && wanted != 0) << at)
+    }
+
+    pub fn set(&mut self, at: usize, method: &[u8]) {
+        self.0.get_mut(at).into_iter().for_each(|number| *number = Methods::number(method));
+    }
+
+    /// The bits that stand for a method.
+    pub fn known(&self) -> u8 {
+        self.0.iter().enumerate().fold(0, |bits, (at, number)| bits | u8::from(*number != 0) << at)
+    }
+
+    /// The methods of some bits.
+    pub fn of(self, bits: u8) -> impl Iterator<Item = Vec<u8>> {
+        let known = self.0.into_iter().enumerate().filter(move |(at, _)| bits >> at & 1 != 0);
+        known.map(|(_, number)| {
+            let bytes = number.to_be_bytes();
+            let start = bytes.iter().position(|byte| *byte != 0).map_or(bytes.len(), |length| length + 1);
+            bytes.get(start..).unwrap_or_default().to_vec()
+        })
+    }
+}
+
+/// How the tests of an attribute are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Text,
+    Port,
+    Address,
+}
+
+impl Shape {
+    #[inline(always)]
+    pub fn of(attribute: Attribute) -> Shape {
+        match attribute {
+            Attribute::Port => Shape::Port,
+            Attribute::SourceIp | Attribute::RemoteIp | Attribute::DestinationIp => Shape::Address,
+            _ => Shape::Text,
+        }
+    }
+}
+
+/// What a row asks of one dimension; its tests follow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DemandHead {
+    pub dimension: usize,
+    /// None of the tests may hold; else one has to.
+    pub refuses: bool,
+    pub tests: u8,
+}
+
+impl DemandHead {
+    /// The head of a demand, and its tests.
+    #[inline(always)]
+    pub fn read(script: &[u8]) -> Option<(DemandHead, &[u8])> {
+        let ([head, tests], rest) = script.split_first_chunk::<2>()?;
+        let head = DemandHead { dimension: usize::from(head >> 1), refuses: head & 1 != 0, tests: *tests };
+        Some((head, rest))
+    }
+}
+
+/// A test of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextTest<'t> {
+    form: u8,
+    mark: u8,
+    length: usize,
+    /// Everything from what follows its head on, and how much of that is its own.
+    behind: Reader<'t>,
+    size: usize,
+}
+
+impl<'t> TextTest<'t> {
+    #[inline(always)]
+    pub fn read(reader: &mut Reader<'t>) -> TextTest<'t> {
+        let [form, length, mark, size] = reader.chunk();
+        let (mut length, mut size) = (usize::from(length), usize::from(size));
+        if form & TEXT_LONG != 0 {
+            let [a, b, c, d] = reader.chunk();
+            (length, size) = (u16::from_le_bytes([a, b]).into(), u16::from_le_bytes([c, d]).into());
+        }
+        let behind = *reader;
+        reader.at = reader.at.wrapping_add(size);
+        TextTest { form, mark, length, behind, size }
+    }
+
+    /// How it looks at its text.
+    #[inline(always)]
+    pub fn way(&self) -> u8 {
+        self.form & 3
+    }
+
+    /// Whether it is more than one text.
+    #[inline(always)]
+    pub fn is_other(&self) -> bool {
+        self.way() == TEXT_OTHER
+    }
+
+    fn body(&self) -> &'t [u8] {
+        let Reader { bytes, at } = self.behind;
+        bytes.get(at..at.saturating_add(self.size)).unwrap_or_default()
+    }
+
+    /// Whether the value begins as every value does that passes, by the mark.
+    pub fn begins<const FOLD: bool>(&self, value: &[u8]) -> bool {
+        self.part(value).is_some_and(|part| mark(part, false, FOLD) == self.mark)
+    }
+
+    /// The part of a value that would have to be the text of the test.
+    fn part<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        match self.way() {
+            TEXT_EXACT => (value.len() == self.length).then_some(value),
+            TEXT_SUFFIX => value.get(value.len().checked_sub(self.length)?..),
+            _ => value.get(..self.length),
+        }
+    }
+
+    /// Whether it is the text of the test that the value is, begins or ends with.
+    pub fn is<const FOLD: bool>(&self, value: &[u8], starts: &Starts<'_>) -> bool {
+        let [start, end] = self.text(starts);
+        let Some((head, tail)) = self.part(value).and_then(|part| part.split_at_checked(start.len())) else {
+            return false;
+        };
+        equals(tail, end, FOLD) && equals(head, start, FOLD)
+    }
+
+    /// Its text in two pieces.
+    pub fn text(&self, starts: &Starts<'t>) -> [&'t [u8]; 2] {
+        let mut reader = Reader::new(self.body(), 0);
+        let shared = starts.get(reader.number());
+        let own = reader.bytes.get(reader.at..).unwrap_or_default();
+        if self.form & TEXT_ENDS != 0 { [own, shared] } else { [shared, own] }
+    }
+
+    /// A test that is more than one text.
+    pub fn other(&self, starts: &Starts<'t>) -> Option<Test<'t>> {
+        let mut reader = Reader::new(self.body(), 0);
+        let kind = TestKind::of_code(reader.byte().into())?;
+        let start = starts.get(reader.number());
+        let length = reader.number();
+        let first = reader.take(length);
+        let length = reader.number();
+        // How a template ends stands at the end of it.
+        let second = match kind {
+            TestKind::Template => first.get(first.len().checked_sub(place(length))?..)?,
+            _ => reader.take(length),
+        };
+        (reader.at == reader.bytes.len()).then_some(Test { kind, start, first, second })
+    }
+
+    /// What is tested of an attribute, with its texts; nothing for what is no test.
+    pub fn spelled(&self, attribute: Attribute, starts: &Starts<'t>) -> Option<(TestKind, Vec<u8>, Vec<u8>)> {
+        use TestKind as Kind;
+        if self.is_other() {
+            let test = self.other(starts)?;
+            return Some((test.kind, test.whole_first(), test.second.to_vec()));
+        }
+        let kinds = match attribute {
+            Attribute::Path => [Kind::PathExact, Kind::PathPrefix, Kind::PathSuffix],
+            Attribute::Authority | Attribute::Sni => [Kind::HostExact, Kind::HostPrefix, Kind::HostSuffix],
+            _ => [Kind::Exact, Kind::Prefix, Kind::Suffix],
+        };
+        Some((*kinds.get(usize::from(self.way()))?, self.text(starts).concat(), Vec::new()))
+    }
+
+    /// The bit of the paths that pass, if four bytes of them are known; nothing where they may be any.
+    pub fn path_bit(&self, at: usize, starts: &Starts<'t>) -> Option<u8> {
+        let bit = match self.way() {
+            TEXT_OTHER => path_bit(self.other(starts)?.sure().get(..self.length)?, at),
+            TEXT_SUFFIX => 0,
+            _ => path_bit(&self.text(starts).concat(), at),
+        };
+        (bit != 0).then_some(bit)
+    }
+
+    /// Whether length, mark and form are those of its text: otherwise it would say something else than it spells out.
+    pub fn is_sound(&self, attribute: Attribute, starts: &Starts<'t>) -> bool {
+        let form = text_form(self.way(), self.form & TEXT_ENDS != 0, self.length, self.size);
+        // Issuer and subject are two texts, and tests of names look behind their scheme.
+        let is_plain = !matches!(attribute, Attribute::Token | Attribute::Peer);
+        if self.form != form || !(is_plain || self.is_other()) {
+            return false;
+        }
+        if self.is_other() {
+            let Some(test) = self.other(starts).filter(Test::is_good) else { return false };
+            return test.sure().get(..self.length).is_some_and(|sure| mark(sure, false, false) == self.mark);
+        }
+        let text = self.text(starts).concat();
+        text.len() == self.length && mark(&text, self.way() == TEXT_SUFFIX, false) == self.mark
+    }
+}
+
+/// A block of addresses: its network in as many bytes as an address has, and the length of the prefix.
+#[inline(always)]
+pub(crate) fn block<'t>(reader: &mut Reader<'t>) -> (&'t [u8], u8) {
+    let head = reader.byte();
+    (reader.take(if head >= BLOCK_WIDE { 16 } else { 4 }), head)
+}
+
+/// Whether the address begins as the network does. IPv4 and IPv6 never meet, mapped addresses included.
+pub(crate) fn is_within(address: IpAddr, network: &[u8], head: u8) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            network.first_chunk::<4>().filter(|_| head < BLOCK_WIDE).is_some_and(|network| {
+                let differing = u32::from(address) ^ u32::from_be_bytes(*network);
+                differing.checked_shr(32u32.saturating_sub(head.into())).unwrap_or_default() == 0
+            })
+        }
+        IpAddr::V6(address) => {
+            network.first_chunk::<16>().zip(head.checked_sub(BLOCK_WIDE)).is_some_and(|(network, length)| {
+                let differing = u128::from(address) ^ u128::from_be_bytes(*network);
+                differing.checked_shr(128u32.saturating_sub(length.into())).unwrap_or_default() == 0
+            })
+        }
+    }
+}
+
+impl<'t> Scripts<'t> {
+    /// The script of a row.
+    #[inline(always)]
+    pub fn of_row(&self, row: u32) -> Reader<'t> {
+        let behind = self.places.get(place(row)).map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        let base = self.bases.at(place(row / 64));
+        Reader::new(self.bytes, place(base).saturating_add(usize::from(behind)))
+    }
+
+    /// What stands behind so many tests.
+    pub fn behind(tests: &'t [u8], shape: Shape, count: u8) -> &'t [u8] {
+        let mut reader = Reader::new(tests, 0);
+        for _ in 0..count {
+            match shape {
+                Shape::Text => {
+                    TextTest::read(&mut reader);
+                }
+                Shape::Port => {
+                    reader.take(2);
+                }
+                Shape::Address => {
+                    block(&mut reader);
+                }
+            }
+        }
+        reader.rest()
+    }
+
+    /// Where it stands what a row asks of requests; the reader is behind what it asks of connections.
+    #[inline(always)]
+    pub fn request_part(&self, reader: &mut Reader<'t>, is_elsewhere: bool) -> u32 {
+        if is_elsewhere { reader.number() } else { u32::try_from(reader.at).unwrap_or(u32::MAX) }
+    }
+}

@@ -1,0 +1,67 @@
+//! Sets of rows.
+
+use super::{Checked, Marks, check, is_inside};
+use crate::bytes::Reader;
+use crate::error::OpenError;
+use crate::format;
+use crate::set::{Group, groups_of};
+use crate::table::Table;
+
+/// Walks through the sets of many rows.
+pub(super) fn groups(table: &Table<'_>) -> Result<Marks, OpenError> {
+    let sets = &table.store.sets;
+    let (numbers, count) = (sets.groups, groups_of(sets.words));
+    let mut starts = Marks::for_places(numbers.len());
+    check(count > 0 || numbers.len() == 0, "a set without rows", 0)?;
+    let mut at = 0;
+    while at < numbers.len() {
+        starts.set(at);
+        check(is_inside(at as u32, count as u32, numbers.len()), "a set lies outside", at)?;
+        let mut masks = 0;
+        for (place, group) in numbers.range(at, count).iter().map(Group).enumerate() {
+            let words = sets.words - place * format::GROUP_WORDS;
+            let known = u32::MAX >> (32usize.saturating_sub(words));
+            check(
+                group.before() == masks && group.bits() & !known == 0,
+                "a set has rows that do not exist",
+                at,
+            )?;
+            masks += group.bits().count_ones() as usize;
+        }
+        at += count + masks;
+        check(at <= numbers.len(), "a set lies outside", at)?;
+    }
+    Ok(starts)
+}
+
+/// Walks through the sets of few rows.
+pub(super) fn lists(table: &Table<'_>) -> Result<Marks, OpenError> {
+    let bytes = table.store.sets.lists;
+    let mut starts = Marks::for_places(bytes.len());
+    let mut reader = Reader::new(bytes, 0);
+    while !reader.is_at_end() {
+        let at = reader.at;
+        starts.set(at);
+        let length = reader.number();
+        let rows = reader.take(length);
+        check(reader.is_inside(), "a set lies outside", at)?;
+        self::rows(rows, table.store.sets.words, at)?;
+    }
+    Ok(starts)
+}
+
+/// Whether the bytes are rows, and they ascend and exist.
+pub(super) fn rows(bytes: &[u8], words: usize, at: usize) -> Checked {
+    let mut reader = Reader::new(bytes, 0);
+    let mut row = 0u64;
+    let mut is_first = true;
+    while !reader.is_at_end() {
+        let next = u64::from(reader.number());
+        row += next;
+        let is_more = is_first || next > 0;
+        let exists = row < words as u64 * 64;
+        check(is_more && exists && reader.is_inside(), "a set has rows that do not exist", at)?;
+        is_first = false;
+    }
+    Ok(())
+}
