@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use allocation_counter::measure;
 use common::Policies;
 use fastrand::Rng;
-use meshproof_compiler::table::{ReportOrder, table};
+use meshproof_compiler::table::{Form, ReportOrder, table_in};
 use meshproof_engine::{ClaimPath, Connection, Context, RequestAttributes, Table};
 
 /// A request that has something of everything, without allocating itself.
@@ -60,7 +60,9 @@ fn nothing_is_allocated() {
     for seed in 0..60 {
         let mut rng = Rng::with_seed(seed);
         let policies = Policies::read(&everything::policies(&mut rng, 30));
-        let bytes = table(&policies.list(), &everything::context(&mut rng), ReportOrder::Name).unwrap();
+        let form = if rng.bool() { Form::Best } else { Form::Words };
+        let bytes =
+            table_in(form, &policies.list(), &everything::context(&mut rng), ReportOrder::Name).unwrap();
         let table = Table::open(&bytes).unwrap();
         let mut context = Context::for_table(&table);
         let names: [&[&[u8]]; 3] =

@@ -29,7 +29,7 @@ pub const POLICY_ORDER: u8 = 2;
 pub const NEEDS_ALLOW: u8 = 4;
 /// There are ALLOW policies on trial.
 pub const HAS_DRY_ALLOW: u8 = 8;
-/// Numbers of rules and policies have 32 bits instead of 16.
+/// Numbers of rules and policies have 32 bits instead of 16, and places of rules in policies 32 instead of 8.
 pub const WIDE_RULES: u8 = 16;
 /// What rows ask stands row by row in [`SCRIPTS`]; only the names of the peer are looked up.
 pub const BY_ROWS: u8 = 32;
@@ -38,9 +38,10 @@ pub const BY_ROWS: u8 = 32;
 pub const SEGMENTS: usize = 0;
 /// Per row its rule; all bits for a row that is none.
 pub const ROW_RULES: usize = 1;
-/// Per rule two numbers: its policy, and its place in the policy.
+/// Per rule its policy; then per rule its place in the policy, in one byte, or in 32 bits if those of rules have that.
 pub const RULES: usize = 2;
-/// Per policy [`POLICY`] `u32`: namespace, name, and what is written before and behind the names of its rules, as texts.
+/// Per policy [`POLICY`] `u32`: namespace, name, and what is written before and behind the names of its rules with a zero
+/// byte between, as texts.
 pub const POLICIES: usize = 3;
 /// Per dimension [`DIMENSION`] `u32`.
 pub const DIMENSIONS: usize = 4;
@@ -125,7 +126,7 @@ pub fn text_form(way: u8, is_end: bool, length: usize, size: usize) -> u8 {
 pub const BLOCK_WIDE: u8 = 64;
 
 /// Numbers of a policy.
-pub const POLICY: usize = 4;
+pub const POLICY: usize = 3;
 /// Numbers of a dimension: attribute, how it is asked ([`OF_CONNECTION`], [`OF_REQUEST`], [`DRIVER`]), name as a text, rows
 /// that want something (a column), rows that refuse something (a column or [`NONE`]), indexes (first and count), tests
 /// (from and up to a place), which of its tests are spelled out ([`SPELLED_ALL`], [`SPELLED_PARTS`] or zero), rows that
@@ -162,8 +163,10 @@ pub const OWN_WANTED: u8 = 2;
 pub const OWN_REFUSED: u8 = 4;
 /// Behind the tests stands an earlier entry that holds too.
 pub const PARENT: u8 = 8;
-/// Counts of wanting sets, of refusing sets and of tests follow; otherwise there is one wanting set.
+/// Counts of wanting sets (four bits), of refusing sets and of tests (two each) follow; otherwise there is one wanting set.
 pub const COUNTED: u8 = 16;
+/// In place of these counts: three short numbers follow.
+pub const MANY_COUNTS: u8 = 15;
 /// An earlier entry follows that says what this one leads to.
 pub const ALIAS: u8 = 32;
 /// The text only leads on to longer ones.

@@ -1,7 +1,7 @@
 //! From a text to the row sets that it leads to.
 
 use crate::bytes::{Reader, U32s, U128s, place};
-use crate::format::{ALIAS, COMPLETE, COUNTED, INDEX, NONE, PARENT};
+use crate::format::{ALIAS, COMPLETE, COUNTED, INDEX, MANY_COUNTS, NONE, PARENT};
 use crate::kinds::{Engine, View};
 use crate::lookup::{Affixes, Entries, Slots};
 use crate::number::Intervals;
@@ -55,6 +55,16 @@ pub(crate) struct Index<'t> {
     pub line: u32,
     /// Of numbers instead of all that.
     pub intervals: Intervals<'t>,
+}
+
+/// How many wanting sets, refusing sets and tests follow.
+#[inline(always)]
+pub(crate) fn counts(reader: &mut Reader<'_>) -> [u32; 3] {
+    let few = reader.byte();
+    match few {
+        MANY_COUNTS => [reader.number(), reader.number(), reader.number()],
+        _ => [few & 15, few >> 4 & 3, few >> 6].map(u32::from),
+    }
 }
 
 impl<'t> Store<'t> {
@@ -157,7 +167,7 @@ impl<'t> Store<'t> {
                 let set = self.sets.read(&mut reader);
                 to.add(Side::Wanted, set);
             } else {
-                let counts = [reader.number(), reader.number(), reader.number()];
+                let counts = counts(&mut reader);
                 self.visit_counted(&mut reader, counts, value, to);
             }
             if head & PARENT != 0 {

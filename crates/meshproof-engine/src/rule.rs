@@ -48,19 +48,15 @@ impl fmt::Display for Rule<'_> {
 impl<'t> Table<'t> {
     /// The rule; nothing for one of another table.
     pub fn rule(&self, rule: RuleRef) -> Option<Rule<'t>> {
-        let at = place(rule.0).checked_mul(2).filter(|at| at + 1 < self.rules.len())?;
-        let (policy, rule) = (place(self.rules.at(at)).wrapping_mul(POLICY), self.rules.at(at + 1));
+        let at = place(rule.0);
+        let rule = self.rule_places.get(at)?;
+        let policy = place(self.rule_policies.at(at)).wrapping_mul(POLICY);
         let text = |at: usize| {
             let text = self.store.entries.pool().text(self.policies.at(policy + at));
             std::str::from_utf8(text).unwrap_or_default()
         };
-        Some(Rule {
-            namespace: text(0),
-            policy: text(1),
-            rule,
-            engine: self.store.engine,
-            around: [text(2), text(3)],
-        })
+        let around = text(2).split_once('\0').unwrap_or_default().into();
+        Some(Rule { namespace: text(0), policy: text(1), rule, engine: self.store.engine, around })
     }
 
     /// The name of a provider; nothing for one of another table.
@@ -70,6 +66,6 @@ impl<'t> Table<'t> {
 
     /// All rules, in the order in which they are reported.
     pub fn rules(&self) -> impl Iterator<Item = RuleRef> + use<'t> {
-        (0..u32::try_from(self.rules.len() / 2).unwrap_or(NONE)).map(RuleRef)
+        (0..u32::try_from(self.rule_policies.len()).unwrap_or(NONE)).map(RuleRef)
     }
 }

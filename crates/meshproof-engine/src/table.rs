@@ -41,7 +41,9 @@ pub struct Table<'t> {
     /// Rows that look at the request.
     pub(crate) looks_at_request: Vec<u64>,
     pub(crate) row_rules: Numbers<'t>,
-    pub(crate) rules: Numbers<'t>,
+    /// By rule its policy, and its place there.
+    pub(crate) rule_policies: Numbers<'t>,
+    pub(crate) rule_places: RulePlaces<'t>,
     pub(crate) policies: U32s<'t>,
     hash: [u8; 32],
     size: usize,
@@ -53,6 +55,32 @@ pub(crate) struct Segment<'t> {
     pub effect: Effect,
     pub first_word: u32,
     pub provider: &'t str,
+}
+
+/// By rule its place in its policy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RulePlaces<'t> {
+    Narrow(&'t [u8]),
+    Wide(U32s<'t>),
+}
+
+impl RulePlaces<'_> {
+    pub fn get(self, rule: usize) -> Option<u32> {
+        match self {
+            RulePlaces::Narrow(places) => places.get(rule).copied().map(u32::from),
+            RulePlaces::Wide(places) => (rule < places.len()).then(|| places.at(rule)),
+        }
+    }
+}
+
+/// The policies of rules, and their places there.
+fn rules(bytes: &[u8], is_wide: bool) -> Result<(Numbers<'_>, RulePlaces<'_>), OpenError> {
+    let (size, policy) = if is_wide { (8, 4) } else { (3, 2) };
+    let count = bytes.len() / size;
+    let halves = bytes.split_at_checked(count * policy).filter(|_| bytes.len().is_multiple_of(size));
+    let (policies, places) = halves.ok_or(OpenError::Invalid { what: "half a rule", at: 0 })?;
+    let places = if is_wide { RulePlaces::Wide(U32s::new(places)) } else { RulePlaces::Narrow(places) };
+    Ok((Numbers::new(policies, is_wide), places))
 }
 
 /// The sections of a table, as bytes.
@@ -119,6 +147,7 @@ impl<'t> Table<'t> {
         };
         validate::runs(sections)?;
         let is_wide = head.settings & format::WIDE_RULES != 0;
+        let (rule_policies, rule_places) = rules(sections.bytes(format::RULES), is_wide)?;
         let mut table = Table {
             store,
             stamp: head.stamp(),
@@ -137,7 +166,8 @@ impl<'t> Table<'t> {
             by_rows: None,
             looks_at_request: vec![0; words],
             row_rules: Numbers::new(sections.bytes(format::ROW_RULES), is_wide),
-            rules: Numbers::new(sections.bytes(format::RULES), is_wide),
+            rule_policies,
+            rule_places,
             policies: sections.numbers(format::POLICIES),
             hash: head.hash,
             size: bytes.len(),
@@ -263,7 +293,7 @@ impl<'t> Table<'t> {
 
     /// Rules that have a row.
     pub fn rule_count(&self) -> usize {
-        self.rules.len() / 2
+        self.rule_policies.len()
     }
 
     /// Whether a request that nothing denies needs an ALLOW rule.

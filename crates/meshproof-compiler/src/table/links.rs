@@ -1,7 +1,9 @@
 //! Entries: texts with what they lead to.
 
 use foldhash::{HashMap, HashMapExt};
-use meshproof_engine::format::{ALIAS, COMPLETE, COUNTED, MARKER, OWN_REFUSED, OWN_WANTED, PARENT};
+use meshproof_engine::format::{
+    ALIAS, COMPLETE, COUNTED, MANY_COUNTS, MARKER, OWN_REFUSED, OWN_WANTED, PARENT,
+};
 
 use super::Uncompiled;
 use super::numbers::put_number;
@@ -55,6 +57,17 @@ impl Links {
     }
 }
 
+/// Writes how many sets and tests follow, in a byte if they are few.
+fn put_counts(to: &mut Vec<u8>, counts: [usize; 3]) {
+    let [wanted, refused, tests] = counts;
+    if wanted < 15 && refused < 4 && tests < 4 {
+        to.push((wanted | refused << 4 | tests << 6) as u8);
+    } else {
+        to.push(MANY_COUNTS);
+        counts.iter().for_each(|count| put_number(to, *count as u32));
+    }
+}
+
 /// The section of entries.
 pub(super) struct Entries {
     pub bytes: Vec<u8>,
@@ -99,9 +112,7 @@ impl Entries {
         ];
         bytes.push(flags.into_iter().fold(0, |head, (is_set, flag)| head | if is_set { flag } else { 0 }));
         if !is_one {
-            for count in [links.wanted.len(), links.refused.len(), links.tests.len()] {
-                put_number(bytes, count as u32);
-            }
+            put_counts(bytes, [links.wanted.len(), links.refused.len(), links.tests.len()]);
         }
         for (list, own) in [(&links.wanted, links.own_wanted), (&links.refused, links.own_refused)] {
             for (place, set) in list.iter().enumerate() {
@@ -130,7 +141,7 @@ impl Entries {
                 self.bytes.push(MARKER | ALIAS);
                 put_number(&mut self.bytes, entry);
             }
-            None => self.bytes.extend([MARKER | COUNTED, 0, 0, 0]),
+            None => self.bytes.extend([MARKER | COUNTED, 0]),
         }
         Ok(at)
     }

@@ -44,6 +44,16 @@ pub enum ReportOrder {
     Policy,
 }
 
+/// How a table finds the rules that match. Both decide alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Row by row where the name of any peer leaves few rows; else [`Form::Words`].
+    #[default]
+    Best,
+    /// Every attribute is looked up, for 64 rows at a time.
+    Words,
+}
+
 /// Why there is no table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Uncompiled {
@@ -98,5 +108,18 @@ impl Lowered {
 /// # Errors
 /// Why there is none. Nothing decides then; whoever has no table refuses every request.
 pub fn table(policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> Result<Vec<u8>, Uncompiled> {
-    write::write(&Lowered::new(policies, context), policies, context, order)
+    table_in(Form::Best, policies, context, order)
+}
+
+/// The table in a form of one's choice.
+///
+/// # Errors
+/// Why there is none.
+pub fn table_in(
+    form: Form,
+    policies: &[Policy<'_>],
+    context: &Context,
+    order: ReportOrder,
+) -> Result<Vec<u8>, Uncompiled> {
+    write::write(&Lowered::new(policies, context), policies, context, order, form)
 }

@@ -16,7 +16,7 @@ use super::scripts::{Scripts, is_leading};
 use super::set::SetStore;
 use super::slots::Slot;
 use super::tests::TestStore;
-use super::{Lowered, ReportOrder, Uncompiled};
+use super::{Form, Lowered, ReportOrder, Uncompiled};
 
 /// The engine of a table.
 pub(super) fn engine_of(engine: AuthzEngine) -> Engine {
@@ -37,16 +37,18 @@ pub(super) fn write(
     policies: &[Policy<'_>],
     context: &Context,
     order: ReportOrder,
+    form: Form,
 ) -> Result<Vec<u8>, Uncompiled> {
     let rows = Rows::new(lowered, policies, context, order)?;
     let engine = engine_of(context.engine);
     let words = rows.rows.len() / 64;
     let all: Vec<u32> =
         (0..rows.rows.len() as u32).filter(|row| rows.rows[*row as usize].is_some()).collect();
-    let Attributes { mut parts, dimensions, scripts } = match by_rows(&rows, context, engine)? {
-        Some(attributes) => attributes,
-        None => by_words(&rows, &all, context, engine)?,
-    };
+    let Attributes { mut parts, dimensions, scripts } = match form {
+        Form::Best => by_rows(&rows, context, engine)?,
+        Form::Words => None,
+    }
+    .map_or_else(|| by_words(&rows, &all, context, engine), Ok)?;
     let everything = parts.sets.add(&all)?;
     let everything = parts.sets.code(everything)?;
     let mut sections: [Vec<u8>; SECTIONS] = Default::default();
@@ -59,7 +61,8 @@ pub(super) fn write(
     }
     for (at, [before, behind]) in &rows.policies {
         let (namespace, name) = policies.get(*at).map_or(("", ""), |policy| (policy.namespace, policy.name));
-        let names = [namespace, name, before, behind].map(|text| parts.pool.add(text.as_bytes()));
+        let around = format!("{before}\0{behind}");
+        let names = [namespace, name, &around].map(|text| parts.pool.add(text.as_bytes()));
         put(format::POLICIES, &names);
     }
     let mut indexes =
@@ -74,7 +77,7 @@ pub(super) fn write(
     put(format::STARTS, &parts.entries.starts.places);
     let is_wide = rows.rules.len() >= NARROW
         || rows.policies.len() >= NARROW
-        || rows.rules.iter().any(|rule| rule.rule >= NARROW);
+        || rows.rules.iter().any(|rule| rule.rule > usize::from(u8::MAX));
     let mut put = |section: usize, number: u32| {
         let bytes = number.to_le_bytes();
         sections[section].extend_from_slice(if is_wide { &bytes } else { &bytes[..2] });
@@ -84,7 +87,10 @@ pub(super) fn write(
     }
     for rule in &rows.rules {
         put(format::RULES, rule.policy as u32);
-        put(format::RULES, rule.rule as u32);
+    }
+    for rule in &rows.rules {
+        let place = (rule.rule as u32).to_le_bytes();
+        sections[format::RULES].extend_from_slice(if is_wide { &place } else { &place[..1] });
     }
     sections[format::COLUMNS] = parts.sets.columns().flat_map(u64::to_le_bytes).collect();
     sections[format::SETS] = parts.sets.groups.iter().flat_map(|number| number.to_le_bytes()).collect();

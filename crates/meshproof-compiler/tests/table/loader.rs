@@ -2,19 +2,19 @@
 
 use fastrand::Rng;
 use meshproof_authz::{Context, Engine};
-use meshproof_compiler::table::{ReportOrder, Seen, table};
+use meshproof_compiler::table::{ReportOrder, Seen, table, table_in};
 use meshproof_engine::{
     Connection, Context as Prepared, Decision, NoRequest, OpenError, Phase, Table, Verdict, content_hash,
     format,
 };
 
 use crate::common::Policies;
-use crate::everything;
+use crate::{everything, form};
 
 fn some_table(rng: &mut Rng) -> Vec<u8> {
     let policies = Policies::read(&everything::policies(rng, 8));
     let context = everything::context(rng);
-    table(&policies.list(), &context, ReportOrder::Name).unwrap()
+    table_in(form(rng), &policies.list(), &context, ReportOrder::Name).unwrap()
 }
 
 /// Makes the hash fit again, so that what lies behind it is met.

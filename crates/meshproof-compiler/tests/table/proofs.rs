@@ -2,12 +2,12 @@
 
 use fastrand::Rng;
 use meshproof_authz::{Context, Engine};
-use meshproof_compiler::table::{ReportOrder, Unproven, table, verify};
-use meshproof_engine::{Context as Prepared, Table, content_hash, format};
+use meshproof_compiler::table::{ReportOrder, Unproven, table, table_in, verify};
+use meshproof_engine::{Context as Prepared, Table};
 
 use crate::common::Policies;
 use crate::loader::{mutate, sealed};
-use crate::{compare, everything};
+use crate::{compare, everything, form};
 
 #[test]
 fn compiled_tables_are_proven() {
@@ -18,7 +18,7 @@ fn compiled_tables_are_proven() {
         let policies = Policies::read(&text);
         let context = everything::context(&mut rng);
         let order = if rng.bool() { ReportOrder::Name } else { ReportOrder::Policy };
-        let bytes = table(&policies.list(), &context, order).unwrap();
+        let bytes = table_in(form(&mut rng), &policies.list(), &context, order).unwrap();
         match verify(&bytes, &policies.list(), &context, order) {
             Ok(proof) => values += proof.values,
             Err(error) => panic!("seed {seed}: {error}\n{text}"),
@@ -49,7 +49,7 @@ fn what_is_proven_is_equal() {
         let text = everything::policies(&mut rng, 4);
         let policies = Policies::read(&text);
         let context = everything::context(&mut rng);
-        let bytes = table(&policies.list(), &context, ReportOrder::Name).unwrap();
+        let bytes = table_in(form(&mut rng), &policies.list(), &context, ReportOrder::Name).unwrap();
         for _ in 0..30 {
             let mut forged = bytes.clone();
             mutate(&mut forged, &mut rng);

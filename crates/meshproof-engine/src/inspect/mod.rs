@@ -8,7 +8,7 @@ pub use probe::Probe;
 use crate::bytes::{Reader, place};
 use crate::dimension::Dimension;
 use crate::format::{ALIAS, COUNTED, MARKER, NONE, OWN_REFUSED, OWN_WANTED, SPELLED_ALL, SPELLED_PARTS};
-use crate::index::Index;
+use crate::index::{Index, counts};
 use crate::kinds::{Attribute, Effect, TestKind, View};
 use crate::rule::RuleRef;
 use crate::set::{RowSet, Sets};
@@ -154,8 +154,7 @@ impl<'t> Table<'t> {
         if head & (ALIAS | MARKER) != 0 {
             return [None, None];
         }
-        let counts =
-            if head & COUNTED != 0 { [reader.number(), reader.number(), reader.number()] } else { [1, 0, 0] };
+        let counts = if head & COUNTED != 0 { counts(&mut reader) } else { [1, 0, 0] };
         let mut first = |count: u32| {
             let mut first = None;
             for _ in 0..count {

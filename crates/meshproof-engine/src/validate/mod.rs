@@ -113,14 +113,13 @@ fn texts(bytes: &[u8]) -> Result<Marks, OpenError> {
 }
 
 fn check_rules(table: &Table<'_>, pool: &Marks) -> Checked {
-    check(table.rules.len().is_multiple_of(2), "half a rule", 0)?;
-    let rules = table.rules.len() / 2;
+    let rules = table.rule_policies.len();
     for at in 0..table.row_rules.len() {
         let rule = table.row_rules.at(at);
         check(rule == NONE || place(rule) < rules, "a row without its rule", at)?;
     }
     for rule in 0..rules {
-        let policy = place(table.rules.at(rule * 2));
+        let policy = place(table.rule_policies.at(rule));
         check(policy < table.policies.len() / POLICY, "a rule without its policy", rule)?;
     }
     for (at, name) in table.policies.iter().enumerate() {

@@ -6,6 +6,7 @@ use crate::format::{
     self, ALIAS, COMPLETE, COUNTED, FILTER, INDEX, MARKER, NONE, OWN_REFUSED, OWN_WANTED, PARENT, SET_COLUMN,
     SET_GROUPS, SET_LIST, SET_ROWS, TEST_REFUSED, TEST_WANTED,
 };
+use crate::index::counts;
 use crate::kinds::View;
 use crate::table::{Sections, Table};
 
@@ -82,7 +83,7 @@ impl<'t> Starts<'_, 't> {
         check(head & ALIAS == 0 || head & !(ALIAS | MARKER) == 0, "an entry of an unknown kind", at)?;
         let counts = match head & (ALIAS | COUNTED) {
             0 => [1, 0, 0],
-            COUNTED => [reader.number(), reader.number(), reader.number()],
+            COUNTED => counts(reader),
             _ => [0, 0, 0],
         };
         for _ in 0..u64::from(counts[0]) + u64::from(counts[1]) {
