@@ -104,10 +104,22 @@ impl Source for OfConnection<'_, '_> {
     }
 }
 
-/// Takes down the rows that a name leads to; those that several of its parts lead to may come again.
+/// Takes down the rows that a name leads to, as far as the rest of the connection is what they ask for. Those that several
+/// of its parts lead to may come again.
 struct Collect<'a, 't> {
     sets: &'a Sets<'t>,
+    by_rows: &'a ByRows<'t>,
+    connection: &'a Connection<'a>,
     rows: &'a mut Vec<u64>,
+}
+
+impl Collect<'_, '_> {
+    #[inline(always)]
+    fn row(&mut self, row: u32) {
+        if let Some(row) = self.by_rows.connection_holds(row, self.connection) {
+            self.rows.push(row.0);
+        }
+    }
 }
 
 impl<'t> Gather<'t> for Collect<'_, 't> {
@@ -115,15 +127,11 @@ impl<'t> Gather<'t> for Collect<'_, 't> {
         if side == Side::Refused {
             return;
         }
-        let Collect { sets, rows } = self;
         match set {
-            RowSet::Rows(bytes) => {
-                rows.reserve(bytes.len());
-                Rows::of(bytes).for_each(|row| rows.push(u64::from(row)));
-            }
-            _ => sets.each(set, 0, sets.words, |word, mut mask| {
+            RowSet::Rows(bytes) => Rows::of(bytes).for_each(|row| self.row(row)),
+            _ => self.sets.each(set, 0, self.sets.words, |word, mut mask| {
                 while mask != 0 {
-                    rows.push((word * 64) as u64 + u64::from(mask.trailing_zeros()));
+                    self.row(word as u32 * 64 + mask.trailing_zeros());
                     mask &= mask - 1;
                 }
             }),
@@ -250,7 +258,7 @@ impl Table<'_> {
         context: &mut Context,
     ) {
         let sets = &self.store.sets;
-        let mut collect = Collect { sets, rows: &mut context.live };
+        let mut collect = Collect { sets, by_rows, connection, rows: &mut context.live };
         match self.connection.first() {
             None => collect.add(Side::Wanted, sets.get(self.everything)),
             Some(first) => {
@@ -260,22 +268,11 @@ impl Table<'_> {
                 source.visit(first, &self.store, &mut collect);
             }
         }
+        // A row that several names lead to is asked once.
         if connection.names.len() > 1 {
             context.live.sort_unstable();
             context.live.dedup();
         }
-        let rows = context.live.as_mut_slice();
-        let mut left = 0;
-        for at in 0..rows.len() {
-            let row = rows.get(at).map_or(0, |row| LiveRow(*row).row());
-            if let Some(live) = by_rows.connection_holds(row, connection)
-                && let Some(to) = rows.get_mut(left)
-            {
-                *to = live.0;
-                left += 1;
-            }
-        }
-        context.live.truncate(left);
     }
 
     /// The rows of a window that the first attribute leaves; it is that of the names of the peer where there is one.

@@ -252,6 +252,7 @@ pub(crate) fn block<'t>(reader: &mut Reader<'t>) -> (&'t [u8], u8) {
 }
 
 /// Whether the address begins as the network does. IPv4 and IPv6 never meet, mapped addresses included.
+#[inline]
 pub(crate) fn is_within(address: IpAddr, network: &[u8], head: u8) -> bool {
     match address {
         IpAddr::V4(address) => {

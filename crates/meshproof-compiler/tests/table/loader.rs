@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use meshproof_authz::{Context, Engine};
-use meshproof_compiler::table::{ReportOrder, Seen, table, table_in};
+use meshproof_compiler::table::{ReportOrder, Seen, table_in};
 use meshproof_engine::{
     Connection, Context as Prepared, Decision, NoRequest, OpenError, Phase, Table, Verdict, content_hash,
     format,
