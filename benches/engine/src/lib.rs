@@ -13,6 +13,10 @@ use meshproof_resources::{Decoded, Spec};
 use meshproof_source::SourceId;
 use workload::{Case, Rules};
 
+/// The allocator of the command, which compiles.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Policies, decoded as `meshproof` decodes manifests.
 pub struct Decodes(Decoded);
 

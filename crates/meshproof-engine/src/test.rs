@@ -112,7 +112,8 @@ pub(crate) fn without_query(path: &[u8]) -> &[u8] {
     let (chunks, rest) = path.as_chunks::<8>();
     for (at, chunk) in chunks.iter().enumerate() {
         let word = u64::from_le_bytes(*chunk);
-        let found = zeros(word ^ LOW * u64::from(b'?')) | zeros(word ^ LOW * u64::from(b'#'));
+        let differs = |byte: u8| word ^ (LOW * u64::from(byte));
+        let found = zeros(differs(b'?')) | zeros(differs(b'#'));
         if found != 0 {
             return path.get(..at * 8 + (found.trailing_zeros() / 8) as usize).unwrap_or_default();
         }
