@@ -11,7 +11,7 @@ use crate::evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matche
 use crate::normalize::Refusal;
 use crate::policy::Policy;
 use crate::ready::ReadyRule;
-use crate::request::{Request, Token};
+use crate::request::{Peer, Request, Token};
 use crate::semantics::PathNormalization;
 use crate::tested::{CustomOutcome, needs_allow, standings};
 use crate::trace::{Dropped, Phase, PhaseTrace, PolicyTrace, RuleTrace, RuleVerdict, Standing};
@@ -132,11 +132,13 @@ impl<'a> Decider<'a> {
 
     /// Whether the rule matches, whatever becomes of the request. `policy` is its place in what was handed in.
     pub fn matches(&self, policy: usize, rule: usize, request: &Request) -> bool {
-        let (Ok(views), Some(policy)) = (self.views(request), self.policies.get(policy)) else {
-            return false;
-        };
-        let Some(Ok(rule)) = policy.rules.get(rule) else { return false };
-        rule.matches(views.of(policy.phase))
+        self.seen(request).is_some_and(|seen| seen.is_matched_by(policy, rule))
+    }
+
+    /// What the policies see of the request, for more than one question about it; nothing when it never gets as far as
+    /// to them.
+    pub fn seen<'d>(&'d self, request: &'d Request) -> Option<Seen<'d, 'a>> {
+        Some(Seen { decider: self, request, views: self.views(request).ok()? })
     }
 
     /// The rules that match, whatever becomes of the request, each as the place of its policy and its own.
@@ -304,6 +306,36 @@ impl<'a> Decider<'a> {
             Engine::Grpc => grpc::notes(&policies),
             Engine::EnvoyTcp | Engine::Ztunnel => Vec::new(),
         }
+    }
+}
+
+/// A request as the policies of a [`Decider`] see it.
+pub struct Seen<'d, 'a> {
+    decider: &'d Decider<'a>,
+    request: &'d Request,
+    views: Views<'d>,
+}
+
+impl Seen<'_, '_> {
+    /// Turns it into the same request of another peer.
+    pub fn set_peer(&mut self, peer: &Peer) {
+        let context = &self.decider.context;
+        [Some(&mut self.views.late), self.views.early.as_mut()]
+            .into_iter()
+            .flatten()
+            .for_each(|view| view.set_peer(peer, context));
+    }
+
+    /// As [`Decider::matches`].
+    pub fn is_matched_by(&self, policy: usize, rule: usize) -> bool {
+        let Some(policy) = self.decider.policies.get(policy) else { return false };
+        let Some(Ok(rule)) = policy.rules.get(rule) else { return false };
+        rule.matches(self.views.of(policy.phase))
+    }
+
+    /// As [`Decider::decision`].
+    pub fn decision(&self) -> Decision {
+        self.decider.outcome(self.request, &self.views).0
     }
 }
 

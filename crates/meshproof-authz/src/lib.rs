@@ -31,7 +31,7 @@ mod ztunnel;
 pub use attached::{context_of, gateway_context_of, policy_of, unknown_settings};
 pub use attribute::{Attribute, UnknownKey};
 pub use context::{Context, Engine, IdentityFlavour, Provider, ProviderAnswer, ProviderKind};
-pub use decider::Decider;
+pub use decider::{Decider, Seen};
 pub use evaluate::{By, Decision, Delegation, DryRunResult, Evaluation, Matched, Note, evaluate};
 pub use lower::{CustomFilter, Lowered, lower, lower_custom};
 pub use normalize::{Refusal, normalize_path};
@@ -41,7 +41,7 @@ pub use request::{Certificate, HttpRequest, Peer, Request, Token};
 pub use rule::attributes_of;
 pub use semantics::{ClientAddress, HeaderMatching, PathNormalization, Semantics};
 pub use tested::{
-    CustomOutcome, TestedField, TestedItem, TestedRule, custom_outcome, needs_allow, standings, tested,
+    CustomOutcome, TestedField, TestedRule, custom_outcome, custom_outcomes, needs_allow, standings, tested,
 };
 pub use trace::{
     Dropped, FailedTest, Ignored, Part, Phase, PhaseTrace, PolicyTrace, Reason, RuleTrace, RuleVerdict,

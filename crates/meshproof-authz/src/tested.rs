@@ -3,40 +3,105 @@
 //! [`evaluate`](crate::evaluate) asks one request; whoever reasons about all requests at once starts here, so that both
 //! leave out the same things.
 
-use meshproof_resources::{Action, Rule};
+use meshproof_resources::{Action, Match, Rule, Text};
 
 use crate::attribute::Attribute;
 use crate::context::{Context, Engine, ProviderAnswer};
 use crate::custom;
 use crate::policy::Policy;
-use crate::rule::{Item, ReadRule, cannot_test, unusable};
+use crate::rule::{
+    FieldTest, cannot_test, may_be_untestable, tests_of_conditions, tests_of_operation, tests_of_source,
+    unusable_values,
+};
 use crate::trace::{Dropped, Ignored, Reason, Standing};
 use crate::{grpc, ztunnel};
 
-/// One pair of lists whose values the engine can test: (nothing in `any_of`, or one of them matches) and none of
-/// `none_of` does.
-#[derive(Clone, Debug, PartialEq)]
+/// One pair of lists: (nothing in `any_of`, or one of them matches) and none of `none_of` does. Values that the engine
+/// cannot test count as not written.
+#[derive(Clone, Debug)]
 pub struct TestedField<'a> {
     /// What is looked at.
     pub attribute: Attribute,
-    /// Values of the field; empty when none is written, or none is left.
-    pub any_of: Vec<&'a str>,
-    /// Values of its `not` twin.
-    pub none_of: Vec<&'a str>,
+    lists: &'a Match,
+    /// Set where values may have to be left out: whether it is a TCP chain that has the rule.
+    left_out: Option<bool>,
 }
 
-/// One item of `from` or `to`, or all of `when`: every field has to hold. No field at all always holds.
-pub type TestedItem<'a> = Vec<TestedField<'a>>;
+impl<'a> TestedField<'a> {
+    /// The lists as they are written, of any value: `any_of` and `none_of`. What is left of equal lists of one attribute
+    /// in one engine is equal too.
+    pub fn written(&self) -> [&'a [Text]; 2] {
+        [&self.lists.values, &self.lists.not_values]
+    }
 
-/// A rule as an engine has it: one of `from`, one of `to`, and `when`.
-#[derive(Clone, Debug, PartialEq)]
+    /// Values of the field; none when none is written, or none is left.
+    pub fn any_of(&self) -> impl Iterator<Item = &'a str> {
+        self.usable(&self.lists.values)
+    }
+
+    /// Values of its `not` twin.
+    pub fn none_of(&self) -> impl Iterator<Item = &'a str> {
+        self.usable(&self.lists.not_values)
+    }
+
+    fn usable(&self, values: &'a [Text]) -> impl Iterator<Item = &'a str> {
+        let can_test = |value: &&'a str| {
+            self.left_out.is_none_or(|is_tcp| cannot_test(&self.attribute, value, is_tcp).is_none())
+        };
+        values.iter().map(|value| value.value.as_str()).filter(can_test)
+    }
+}
+
+/// A rule as an engine has it: one of `from`, one of `to`, and `when`. Its items are read as they are asked for.
 pub struct TestedRule<'a> {
-    /// The alternatives; a rule without `from` has one that always holds, and none at all means that nothing matches.
-    pub from: Vec<TestedItem<'a>>,
-    /// As `from`.
-    pub to: Vec<TestedItem<'a>>,
-    /// All conditions.
-    pub when: TestedItem<'a>,
+    rule: &'a Rule,
+    /// The conditions, their keys read.
+    when: Vec<FieldTest<'a>>,
+    engine: Engine,
+}
+
+impl<'a> TestedRule<'a> {
+    /// The alternatives of `from`, each with all its fields; no field at all always holds. Nothing when the rule is for
+    /// every source. No alternative at all: nothing matches.
+    pub fn from(&self) -> Option<impl Iterator<Item = impl Iterator<Item = TestedField<'a>>>> {
+        let sources = &self.rule.from;
+        (!sources.is_empty()).then(|| sources.iter().filter_map(|source| self.item(tests_of_source(source))))
+    }
+
+    /// As [`TestedRule::from`], of `to`.
+    pub fn to(&self) -> Option<impl Iterator<Item = impl Iterator<Item = TestedField<'a>>>> {
+        let operations = &self.rule.to;
+        (!operations.is_empty())
+            .then(|| operations.iter().filter_map(|operation| self.item(tests_of_operation(operation))))
+    }
+
+    /// The fields of all conditions. Nothing when one of them can never hold.
+    pub fn when(&self) -> Option<impl Iterator<Item = TestedField<'a>>> {
+        let tests = || self.when.iter().map(|test| self.field(test.clone(), true));
+        let never = self.engine == Engine::Ztunnel && tests().any(|field| field.is_none());
+        (!never).then(|| tests().flatten())
+    }
+
+    /// Nothing when the item can never hold: ztunnel wants a test in it.
+    fn item(
+        &self,
+        tests: impl Iterator<Item = FieldTest<'a>>,
+    ) -> Option<impl Iterator<Item = TestedField<'a>>> {
+        let mut fields = tests.filter_map(|test| self.field(test, false)).peekable();
+        (self.engine != Engine::Ztunnel || fields.peek().is_some()).then_some(fields)
+    }
+
+    /// The field, if the engine can test something of it.
+    fn field(&self, test: FieldTest<'a>, in_condition: bool) -> Option<TestedField<'a>> {
+        if self.engine == Engine::Ztunnel && !ztunnel::is_known(&test.attribute, in_condition) {
+            return None;
+        }
+        let is_tcp = self.engine == Engine::EnvoyTcp;
+        let left_out = may_be_untestable(&test.attribute, is_tcp).then_some(is_tcp);
+        let field = TestedField { attribute: test.attribute, lists: test.lists, left_out };
+        let is_left = field.any_of().next().is_some() || field.none_of().next().is_some();
+        is_left.then_some(field)
+    }
 }
 
 /// What a match of an enforced CUSTOM policy leads to.
@@ -92,80 +157,47 @@ pub fn custom_outcome<'a>(
     custom::custom_outcome(custom::has_too_many_providers(policies, context), policy, context)
 }
 
+/// What becomes of requests that CUSTOM policies match, policy by policy. `policies` are all that apply.
+pub fn custom_outcomes<'a>(
+    policies: &[Policy<'_>],
+    context: &Context,
+) -> impl Fn(&Policy<'a>) -> CustomOutcome<'a> {
+    let too_many = custom::has_too_many_providers(policies, context);
+    move |policy| custom::custom_outcome(too_many, policy, context)
+}
+
 /// The rule with what the engine of the context can test of it.
 ///
 /// # Errors
 /// Why the engine does not have the rule at all.
 pub fn tested<'a>(rule: &'a Rule, policy: &Policy<'a>, context: &Context) -> Result<TestedRule<'a>, Dropped> {
-    match context.engine {
-        Engine::Ztunnel => of_ztunnel(rule, policy),
-        engine => of_chain(rule, policy, engine == Engine::EnvoyTcp),
-    }
-}
-
-fn of_chain<'a>(rule: &'a Rule, policy: &Policy<'a>, is_tcp: bool) -> Result<TestedRule<'a>, Dropped> {
-    let read = ReadRule::new(rule)?;
+    let engine = context.engine;
+    let when = tests_of_conditions(rule).map_err(|dropped| match engine {
+        Engine::Ztunnel => Dropped { reason: Reason::NotInZtunnel, ..dropped },
+        _ => dropped,
+    })?;
     if policy.action() == Action::Allow
-        && let Some(Ignored { reason, field, span }) = unusable(&read, is_tcp).into_iter().next()
+        && let Some(Ignored { reason, field, span }) = first_unusable(rule, &when, engine)
     {
         return Err(Dropped { reason, field, span });
     }
-    let keep = |item: &Item<'a>| {
-        let usable = |attribute: &Attribute, value: &'a str| cannot_test(attribute, value, is_tcp).is_none();
-        Some(fields(item, |_| true, usable))
-    };
-    Ok(assemble(&read, keep))
+    Ok(TestedRule { rule, when, engine })
 }
 
-fn of_ztunnel<'a>(rule: &'a Rule, policy: &Policy<'a>) -> Result<TestedRule<'a>, Dropped> {
-    let read = ReadRule::new(rule).map_err(|dropped| Dropped { reason: Reason::NotInZtunnel, ..dropped })?;
-    if policy.action() == Action::Allow
-        && let Some(Ignored { reason, field, span }) = ztunnel::unusable(&read).0
-    {
-        return Err(Dropped { reason, field, span });
-    }
-    let keep = |item: &Item<'a>| {
-        let known = |attribute: &Attribute| ztunnel::is_known(attribute, item);
-        let usable =
-            |attribute: &Attribute, value: &'a str| crate::matchers::unusable(attribute, value).is_none();
-        // An item without any test never matches.
-        Some(fields(item, known, usable)).filter(|fields| !fields.is_empty())
-    };
-    Ok(assemble(&read, keep))
-}
-
-/// The fields of an item that have a value left.
-fn fields<'a>(
-    item: &Item<'a>,
-    known: impl Fn(&Attribute) -> bool,
-    usable: impl Fn(&Attribute, &'a str) -> bool,
-) -> TestedItem<'a> {
-    let mut kept = Vec::new();
-    for test in item.tests.iter().filter(|test| known(&test.attribute)) {
-        let [any_of, none_of] = test.halves().map(|(_, _, values)| {
-            let values = values.iter().map(|value| value.value.as_str());
-            values.filter(|value| usable(&test.attribute, value)).collect::<Vec<&str>>()
-        });
-        if !any_of.is_empty() || !none_of.is_empty() {
-            kept.push(TestedField { attribute: test.attribute.clone(), any_of, none_of });
+/// The first value that the engine cannot test and that drops a rule of an ALLOW policy.
+fn first_unusable(rule: &Rule, when: &[FieldTest<'_>], engine: Engine) -> Option<Ignored> {
+    let unusable = |test: &FieldTest<'_>, in_condition: bool| match engine {
+        Engine::Ztunnel => ztunnel::layer_seven(test, in_condition),
+        engine => {
+            let is_tcp = engine == Engine::EnvoyTcp;
+            may_be_untestable(&test.attribute, is_tcp).then(|| unusable_values(test, is_tcp).next())?
         }
-    }
-    kept
-}
-
-/// Puts the items together; `keep` gives nothing for an item that never matches.
-fn assemble<'a>(rule: &ReadRule<'a>, keep: impl Fn(&Item<'a>) -> Option<TestedItem<'a>>) -> TestedRule<'a> {
-    let alternatives = |items: &[Item<'a>]| match items {
-        [] => vec![Vec::new()],
-        items => items.iter().filter_map(&keep).collect(),
     };
-    let conditions: Option<Vec<TestedItem<'a>>> = rule.when.iter().map(&keep).collect();
-    match conditions {
-        Some(conditions) => TestedRule {
-            from: alternatives(&rule.from),
-            to: alternatives(&rule.to),
-            when: conditions.into_iter().flatten().collect(),
-        },
-        None => TestedRule { from: Vec::new(), to: Vec::new(), when: Vec::new() },
-    }
+    let of_items = || {
+        let sources = rule.from.iter().flat_map(tests_of_source);
+        sources.chain(rule.to.iter().flat_map(tests_of_operation))
+    };
+    of_items()
+        .find_map(|test| unusable(&test, false))
+        .or_else(|| when.iter().find_map(|test| unusable(test, true)))
 }

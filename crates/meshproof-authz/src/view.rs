@@ -91,12 +91,9 @@ impl<'a> View<'a> {
             Some(http) if sees_http => Some(HttpView::new(http, context)?),
             _ => None,
         };
-        let names = names(&request.peer, context.identity);
-        let first = names.first().filter(|_| context.engine == Engine::Ztunnel);
-        let workload = first.and_then(|name| SpiffeId::parse(name).ok());
-        Ok(View {
-            workload: workload.map(|id| Workload { principal: id.principal(), id }),
-            names,
+        let mut view = View {
+            workload: None,
+            names: Vec::new(),
             source: request.source,
             remote: http.as_ref().map_or(connection, |http| {
                 client_address(http, context.semantics.client_address).unwrap_or(connection)
@@ -106,7 +103,17 @@ impl<'a> View<'a> {
             sni: request.sni.as_ref().map(|name| name.to_ascii_lowercase()),
             metadata: &request.metadata,
             http,
-        })
+        };
+        view.set_peer(&request.peer, context);
+        Ok(view)
+    }
+
+    /// The same from another peer.
+    pub(crate) fn set_peer(&mut self, peer: &Peer, context: &Context) {
+        self.names = names(peer, context.identity);
+        let first = self.names.first().filter(|_| context.engine == Engine::Ztunnel);
+        let workload = first.and_then(|name| SpiffeId::parse(name).ok());
+        self.workload = workload.map(|id| Workload { principal: id.principal(), id });
     }
 
     /// The peer as a workload of the mesh, at ztunnel.

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::matchers::{self, Surroundings, Wanted, identity};
 use crate::policy::Policy;
 use crate::ready::{Keep, ReadyRule};
-use crate::rule::{Item, ReadRule};
-use crate::trace::{Dropped, Ignored, Part, Reason, Standing};
+use crate::rule::{FieldTest, Item, ReadRule};
+use crate::trace::{Dropped, Ignored, Reason, Standing};
 use crate::view::Workload;
 
 /// Whether and how a policy takes part.
@@ -43,7 +43,7 @@ pub(crate) fn ready<'a>(rule: &'a Rule, policy: &Policy<'a>) -> Result<ReadyRule
     }
     let keep = Keep {
         can_test: |item: &Item<'a>, attribute: &Attribute, value: &str| {
-            is_known(attribute, item) && matchers::unusable(attribute, value).is_none()
+            is_known(attribute, item.is_condition()) && matchers::unusable(attribute, value).is_none()
         },
         read: |attribute: &Attribute, values: &[&'a Text]| {
             let values = values.iter().map(|value| value.value.as_str());
@@ -56,8 +56,7 @@ pub(crate) fn ready<'a>(rule: &'a Rule, policy: &Policy<'a>) -> Result<ReadyRule
 
 /// Whether ztunnel has a test for the property here. Conditions know fewer than fields: `source.serviceAccount` and
 /// `source.trustDomain` count as layer 7.
-pub(crate) fn is_known(attribute: &Attribute, item: &Item<'_>) -> bool {
-    let in_condition = matches!(item.part, Part::When(_));
+pub(crate) fn is_known(attribute: &Attribute, in_condition: bool) -> bool {
     match attribute {
         Attribute::Principal
         | Attribute::Namespace
@@ -69,32 +68,41 @@ pub(crate) fn is_known(attribute: &Attribute, item: &Item<'_>) -> bool {
     }
 }
 
-/// What ztunnel leaves out; and the first of it that drops a rule of an ALLOW policy. The fields `trustDomains` and
-/// `notTrustDomains` are forgotten in the conversion without dropping anything. Bad ports and addresses are skipped.
-pub(crate) fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
-    let mut layer_seven = None;
+/// What ztunnel leaves out; and the first of it that drops a rule of an ALLOW policy.
+fn unusable(rule: &ReadRule<'_>) -> (Option<Ignored>, Vec<Ignored>) {
+    let mut first = None;
     let mut ignored = Vec::new();
     for item in rule.items() {
+        let in_condition = item.is_condition();
         for test in &item.tests {
-            let known = is_known(&test.attribute, item);
-            let forgotten = test.attribute == Attribute::TrustDomain && !matches!(item.part, Part::When(_));
-            for (_, name, values) in test.halves() {
-                for value in values {
-                    let reason = match known {
-                        true => matchers::unusable(&test.attribute, &value.value),
-                        false => Some(Reason::NotInZtunnel),
-                    };
-                    let Some(reason) = reason else { continue };
-                    let entry = Ignored { reason, field: name.to_owned(), span: value.span };
-                    if !known && !forgotten {
-                        layer_seven.get_or_insert_with(|| entry.clone());
-                    }
-                    ignored.push(entry);
-                }
-            }
+            first = first.or_else(|| layer_seven(test, in_condition));
+            ignored.extend(left_out(test, in_condition));
         }
     }
-    (layer_seven, ignored)
+    (first, ignored)
+}
+
+/// The first value of the test that drops a rule of an ALLOW policy: ztunnel has no test for its property. The fields
+/// `trustDomains` and `notTrustDomains` are forgotten in the conversion without dropping anything. Bad ports and addresses
+/// are skipped.
+pub(crate) fn layer_seven(test: &FieldTest<'_>, in_condition: bool) -> Option<Ignored> {
+    let forgotten = test.attribute == Attribute::TrustDomain && !in_condition;
+    let drops = !forgotten && !is_known(&test.attribute, in_condition);
+    drops.then(|| left_out(test, in_condition).next()).flatten()
+}
+
+/// Values of the test that ztunnel cannot test.
+fn left_out(test: &FieldTest<'_>, in_condition: bool) -> impl Iterator<Item = Ignored> {
+    let known = is_known(&test.attribute, in_condition);
+    test.halves().into_iter().flat_map(move |(_, name, values)| {
+        values.iter().filter_map(move |value| {
+            let reason = match known {
+                true => matchers::unusable(&test.attribute, &value.value)?,
+                false => Reason::NotInZtunnel,
+            };
+            Some(Ignored { reason, field: name.to_owned(), span: value.span })
+        })
+    })
 }
 
 /// One value that the identity of a peer may have.

@@ -6,11 +6,6 @@
 use std::fmt;
 use std::ops::Range;
 
-use nom::Parser;
-use nom::bytes::complete::tag;
-use nom::combinator::rest;
-use nom::sequence::preceded;
-
 /// One value of a list such as `paths` or `methods`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pattern {
@@ -59,22 +54,16 @@ impl OddityKind {
     }
 }
 
-fn suffix(input: &str) -> nom::IResult<&str, &str> {
-    preceded(tag("*"), rest).parse(input)
-}
-
 impl Pattern {
     /// Reads a value. Every string is a pattern.
     pub fn parse(text: &str) -> Pattern {
         if text == "*" {
             return Pattern::Present;
         }
-        if let Ok((_, ending)) = suffix(text) {
-            return Pattern::Suffix(ending.to_owned());
-        }
-        match text.strip_suffix('*') {
-            Some(start) => Pattern::Prefix(start.to_owned()),
-            None => Pattern::Exact(text.to_owned()),
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (Some(ending), _) => Pattern::Suffix(ending.to_owned()),
+            (None, Some(start)) => Pattern::Prefix(start.to_owned()),
+            (None, None) => Pattern::Exact(text.to_owned()),
         }
     }
 

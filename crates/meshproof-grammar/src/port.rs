@@ -5,10 +5,6 @@
 
 use std::fmt;
 
-use nom::Parser;
-use nom::character::complete::digit1;
-use nom::combinator::all_consuming;
-
 use crate::error::ParseError;
 use crate::text::{offset, pieces, shown};
 
@@ -32,8 +28,8 @@ impl Port {
     /// Anything but decimal digits, or a number over 65535.
     pub fn parse(text: &str) -> Result<Port, ParseError> {
         let all = 0..text.len();
-        let digits = all_consuming(digit1::<&str, nom::error::Error<&str>>).parse(text);
-        let Ok((_, digits)) = digits else {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let Some(digits) = is_number.then_some(text) else {
             let error = ParseError::new(all, format!("{} is not a port number", shown(text)));
             return Err(if text.contains(['-', ':', ',']) {
                 error.with_help("ranges and lists are not supported; write one string for each port")

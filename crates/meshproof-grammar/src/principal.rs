@@ -4,6 +4,7 @@
 //! `pilot/pkg/security/trustdomain/bundle.go` (how trust domains are replaced). Every string is accepted; a value whose
 //! shape no mesh identity can have is reported by [`PrincipalPattern::problem`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::ParseError;
@@ -210,23 +211,30 @@ fn too_long(at: std::ops::Range<usize>) -> ParseError {
 /// value itself. Only a five-part value whose trust domain is `cluster.local` or one of the mesh's is replaced; four
 /// parts (`cluster.local/ns/foo/*`) stay as they are. ztunnel and proxyless gRPC do not replace anything.
 pub fn expand(pattern: &str, trust_domains: &[String]) -> Vec<String> {
-    let unchanged = || vec![pattern.to_owned()];
-    if pattern.matches('/').count() != 4 {
-        return unchanged();
-    }
-    let Some((written, rest)) = pattern.split_once('/') else { return unchanged() };
-    if written == "*" || !(written == LOCAL || trust_domains.iter().any(|known| overlaps(written, known))) {
-        return unchanged();
-    }
     let mut expanded: Vec<String> = Vec::with_capacity(trust_domains.len());
-    for known in trust_domains {
-        let kept = written.strip_prefix('*').is_some_and(|ending| known.ends_with(ending));
-        let value = if kept { pattern.to_owned() } else { format!("{known}/{rest}") };
-        if !expanded.contains(&value) {
-            expanded.push(value);
+    for value in expansions(pattern, trust_domains) {
+        if !expanded.iter().any(|known| *known == value) {
+            expanded.push(value.into_owned());
         }
     }
     expanded
+}
+
+/// As [`expand`], one value after the other; some may be told twice.
+pub fn expansions<'p>(pattern: &'p str, trust_domains: &[String]) -> impl Iterator<Item = Cow<'p, str>> {
+    let parts = pattern.split_once('/').filter(|(written, rest)| {
+        rest.bytes().filter(|byte| *byte == b'/').count() == 3
+            && *written != "*"
+            && (*written == LOCAL || trust_domains.iter().any(|known| overlaps(written, known)))
+    });
+    let replaced = parts.into_iter().flat_map(move |(written, rest)| {
+        trust_domains.iter().map(move |known| {
+            let stays =
+                *known == written || written.strip_prefix('*').is_some_and(|ending| known.ends_with(ending));
+            if stays { Cow::Borrowed(pattern) } else { Cow::Owned([known, "/", rest].concat()) }
+        })
+    });
+    parts.is_none().then_some(Cow::Borrowed(pattern)).into_iter().chain(replaced)
 }
 
 impl fmt::Display for PrincipalPattern {

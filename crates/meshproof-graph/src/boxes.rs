@@ -21,17 +21,13 @@ pub(crate) fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox>
 
 /// Takes requests that meet the clause out of a box.
 pub(crate) fn leave_out(takes: &mut RequestBox, clause: &Clause) {
-    let clause = Clause {
-        variable: clause.variable.clone(),
-        any_of: clause.none_of.clone(),
-        none_of: clause.any_of.clone(),
-    };
+    let clause = Clause::new(clause.variable.clone(), clause.none_of.clone(), clause.any_of.clone());
     let own = takes.clauses.iter_mut().find(|own| own.variable == clause.variable);
     match own {
         Some(own) if clause.any_of.is_empty() => {
             let wanted = &own.any_of;
             let meets = |test: &Test| wanted.is_empty() || wanted.iter().any(|own| may_meet(own, test));
-            let refused: Vec<Test> = clause.none_of.into_iter().filter(meets).collect();
+            let refused: Vec<Test> = clause.none_of.iter().filter(|test| meets(test)).cloned().collect();
             own.none_of.extend(refused);
         }
         _ => takes.clauses.push(clause),

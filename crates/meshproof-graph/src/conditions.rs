@@ -238,7 +238,7 @@ pub(crate) fn rooted(takes: &mut RequestBox) {
 pub(crate) fn said_by_route(requests: &RequestBox) -> RequestBox {
     let root = [Test::Path(Pattern::Prefix("/".to_owned()))];
     let of = |clause: &Clause| match clause.any_of == root {
-        true => Clause { any_of: Vec::new(), ..clause.clone() },
+        true => Clause::none(clause.variable.clone(), clause.none_of.clone()),
         false => clause.clone(),
     };
     let clauses = requests.clauses.iter().map(of);

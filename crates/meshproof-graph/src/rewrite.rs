@@ -39,7 +39,7 @@ impl Rewrite {
                 clauses.push(clause.clone());
                 continue;
             }
-            let mut own = Clause { variable: Variable::Path, any_of: Vec::new(), none_of: Vec::new() };
+            let mut own = Clause::none(Variable::Path, Vec::new());
             let mut is_met = clause.any_of.is_empty();
             for test in &clause.any_of {
                 match self.test_before(test) {
@@ -113,11 +113,8 @@ mod tests {
     fn a_box_behind_a_rewrite_is_found_in_front_of_it() {
         let start = Rewrite::Start { from: "/api/".to_owned(), to: "/".to_owned() };
         let behind = |any: &[&str], none: &[&str]| {
-            RequestBox::of(vec![Clause {
-                variable: Variable::Path,
-                any_of: any.iter().map(|text| path(text)).collect(),
-                none_of: none.iter().map(|text| path(text)).collect(),
-            }])
+            let tests = |texts: &[&str]| texts.iter().map(|text| path(text)).collect();
+            RequestBox::of(vec![Clause::new(Variable::Path, tests(any), tests(none))])
         };
         let found = start.before(&behind(&["/users*", "/x"], &["/users/admin"]));
         assert_eq!(found, Some((behind(&["/api/users*", "/api/x"], &["/api/users/admin"]), true)));

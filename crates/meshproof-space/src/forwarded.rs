@@ -157,7 +157,7 @@ impl Atom {
 
     fn clause(&self, variable: Variable) -> Clause {
         let inside = self.inside.iter().copied().map(Test::Block).collect();
-        Clause { variable, any_of: vec![Test::Block(self.block)], none_of: inside }
+        Clause::new(variable, vec![Test::Block(self.block)], inside)
     }
 
     /// Whether there is no address, or one whose text ends in none of these ways.

@@ -6,17 +6,21 @@
 use std::sync::Arc;
 
 use meshproof_authz::{
-    ClientAddress, Context, CustomOutcome, Dropped, Engine, Policy, Standing, TestedItem, custom_outcome,
+    ClientAddress, Context, CustomOutcome, Dropped, Engine, Policy, Standing, TestedRule, custom_outcomes,
     needs_allow, standings, tested,
 };
 use meshproof_resources::{Action, Rule};
 
-use crate::boxes::{Clause, RequestBox};
+use crate::boxes::RequestBox;
 use crate::limit::Limit;
 
+mod alternatives;
+mod known;
 mod value;
 
-use value::Lowering;
+use alternatives::Alternatives;
+use known::Known;
+use value::Values;
 pub(crate) use value::joins_headers;
 
 /// More boxes than this make a rule too large: `from` times `to` of a hostile rule is a quarter of a million.
@@ -97,31 +101,32 @@ enum Purpose {
 }
 
 fn lower_for(policies: &[Policy<'_>], context: &Context, purpose: Purpose) -> LoweredPolicies {
-    let mut rules = Vec::new();
     let standings = standings(policies, context);
-    let enforced = standings.iter().enumerate().filter(|(_, standing)| **standing == Standing::Enforced);
-    for (at, _) in enforced {
-        let policy = &policies[at];
-        let effects = match policy.action() {
-            Action::Allow => vec![Effect::Allow],
-            Action::Deny => vec![Effect::Deny],
-            Action::Audit => vec![Effect::Audit],
-            Action::Custom => match custom_outcome(policies, policy, context) {
-                CustomOutcome::Unusable | CustomOutcome::OnTrial => vec![Effect::Refuse],
-                CustomOutcome::Asked { provider, refuses: false, .. } => {
-                    vec![Effect::Delegate(provider.to_owned())]
-                }
-                CustomOutcome::Asked { provider, refuses: true, .. } => {
-                    vec![Effect::Delegate(provider.to_owned()), Effect::Refuse]
+    let outcome_of = custom_outcomes(policies, context);
+    let enforced = policies.iter().zip(&standings).enumerate();
+    let enforced = enforced.filter(|(_, (_, standing))| **standing == Standing::Enforced);
+    let count = |(_, (policy, _)): (_, (&Policy<'_>, _))| policy.spec.rules.len();
+    let mut rules = Vec::with_capacity(enforced.clone().map(count).sum());
+    let mut lowering = Lowering::new(context, purpose);
+    for (at, (policy, _)) in enforced {
+        let (effect, second) = match policy.action() {
+            Action::Allow => (Effect::Allow, None),
+            Action::Deny => (Effect::Deny, None),
+            Action::Audit => (Effect::Audit, None),
+            Action::Custom => match outcome_of(policy) {
+                CustomOutcome::Unusable | CustomOutcome::OnTrial => (Effect::Refuse, None),
+                CustomOutcome::Asked { provider, refuses, .. } => {
+                    (Effect::Delegate(provider.to_owned()), refuses.then_some(Effect::Refuse))
                 }
             },
         };
         for (index, rule) in policy.spec.rules.iter().enumerate() {
-            let boxes = Arc::new(rule_boxes(rule, policy, context, purpose));
-            for effect in &effects {
-                let id = RuleId { policy: at, rule: index };
-                rules.push(LoweredRule { id, effect: effect.clone(), boxes: Arc::clone(&boxes) });
-            }
+            let id = RuleId { policy: at, rule: index };
+            let boxes = Arc::new(lowering.rule(rule, policy));
+            let lowered = LoweredRule { id, effect: effect.clone(), boxes };
+            let again = second.clone().map(|effect| LoweredRule { effect, ..lowered.clone() });
+            rules.push(lowered);
+            rules.extend(again);
         }
     }
     LoweredPolicies { rules, needs_allow: needs_allow(policies, context) }
@@ -131,6 +136,7 @@ fn lower_for(policies: &[Policy<'_>], context: &Context, purpose: Purpose) -> Lo
 pub fn lower_dry_run(policies: &[Policy<'_>], context: &Context) -> Vec<LoweredRule> {
     let mut rules = Vec::new();
     let standings = standings(policies, context);
+    let mut lowering = Lowering::new(context, Purpose::Decide);
     for (at, _) in standings.iter().enumerate().filter(|(_, standing)| **standing == Standing::DryRun) {
         let policy = &policies[at];
         let effect = match policy.action() {
@@ -140,45 +146,64 @@ pub fn lower_dry_run(policies: &[Policy<'_>], context: &Context) -> Vec<LoweredR
             Action::Audit | Action::Custom => continue,
         };
         for (index, rule) in policy.spec.rules.iter().enumerate() {
-            let boxes = Arc::new(rule_boxes(rule, policy, context, Purpose::Decide));
+            let boxes = Arc::new(lowering.rule(rule, policy));
             rules.push(LoweredRule { id: RuleId { policy: at, rule: index }, effect: effect.clone(), boxes });
         }
     }
     rules
 }
 
-fn rule_boxes(rule: &Rule, policy: &Policy<'_>, context: &Context, purpose: Purpose) -> RuleBoxes {
-    match tested(rule, policy, context) {
-        Err(dropped) => RuleBoxes::Dropped(dropped),
-        Ok(rule) => {
-            let lowering = Lowering::new(policy, context, purpose);
-            match boxes(&lowering, [&rule.from, &rule.to], &rule.when) {
-                Ok(boxes) => RuleBoxes::Boxes(boxes),
-                Err(limit) => RuleBoxes::Unknown(limit),
-            }
-        }
-    }
+/// Turns rules into boxes, one after the other. What holds the alternatives on the way is used again.
+struct Lowering<'a> {
+    context: &'a Context,
+    purpose: Purpose,
+    /// Of `from`, `to` and `when`.
+    parts: [Alternatives; 3],
+    known: Known<'a>,
 }
 
-/// One box for each pair of alternatives, those that match nothing left out.
-fn boxes(
-    lowering: &Lowering<'_>,
-    [from, to]: [&[TestedItem<'_>]; 2],
-    when: &TestedItem<'_>,
-) -> Result<Vec<RequestBox>, Limit> {
-    let alternatives = |items: &[TestedItem<'_>]| -> Result<Vec<Vec<Clause>>, Limit> {
-        let each: Result<Vec<_>, Limit> = items.iter().map(|item| lowering.item(item)).collect();
-        Ok(each?.concat())
-    };
-    let (from, to, when) = (alternatives(from)?, alternatives(to)?, lowering.item(when)?);
-    if from.len().saturating_mul(to.len()).saturating_mul(when.len()) > MOST_BOXES {
-        return Err(Limit::Boxes);
+impl<'a> Lowering<'a> {
+    fn new(context: &'a Context, purpose: Purpose) -> Lowering<'a> {
+        Lowering { context, purpose, parts: Default::default(), known: Known::default() }
     }
-    let mut boxes = Vec::new();
-    for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
-        boxes.extend(when.iter().map(|when| RequestBox::of([from.as_slice(), to, when].concat())));
+
+    fn rule(&mut self, rule: &'a Rule, policy: &Policy<'a>) -> RuleBoxes {
+        match tested(rule, policy, self.context) {
+            Err(dropped) => RuleBoxes::Dropped(dropped),
+            Ok(rule) => self.boxes(&rule, policy).map_or_else(RuleBoxes::Unknown, RuleBoxes::Boxes),
+        }
     }
-    Ok(boxes)
+
+    /// One box for each pair of alternatives, those that match nothing left out.
+    fn boxes(&mut self, rule: &TestedRule<'a>, policy: &Policy<'a>) -> Result<Vec<RequestBox>, Limit> {
+        let values = Values::new(policy, self.context, self.purpose);
+        let known = &mut self.known;
+        let [from, to, when] = &mut self.parts;
+        match rule.from() {
+            Some(items) => from.fill(&values, known, items)?,
+            None => from.take_everything(),
+        }
+        match rule.to() {
+            Some(items) => to.fill(&values, known, items)?,
+            None => to.take_everything(),
+        }
+        when.fill(&values, known, rule.when().into_iter())?;
+        if let (Some(from), Some(to), Some(when)) = (from.only(), to.only(), when.only()) {
+            let mut clauses = Vec::with_capacity(from.len() + to.len() + when.len());
+            [from, to, when].into_iter().for_each(|part| clauses.append(part));
+            return Ok(vec![RequestBox::of(clauses)]);
+        }
+        let [from, to, when] = [from.list(), to.list(), when.list()];
+        let count = from.len().saturating_mul(to.len()).saturating_mul(when.len());
+        if count > MOST_BOXES {
+            return Err(Limit::Boxes);
+        }
+        let mut boxes = Vec::with_capacity(count);
+        for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
+            boxes.extend(when.iter().map(|when| RequestBox::of([from.as_slice(), to, when].concat())));
+        }
+        Ok(boxes)
+    }
 }
 
 /// Whether the original client address is always the other end of the connection. `proxy_protocol`: whether another

@@ -63,7 +63,7 @@ impl Diagram<'_> {
     /// # Errors
     /// The set is too large.
     pub fn project(&mut self, set: Held, variable: &Variable) -> Result<Projection, Limit> {
-        let anything = Clause { variable: variable.clone(), any_of: Vec::new(), none_of: Vec::new() };
+        let anything = Clause::none(variable.clone(), Vec::new());
         let Some(place) = self.universe.vocabulary.place_of(variable) else {
             let clauses = if set.0 == NONE { Vec::new() } else { vec![anything] };
             return Ok(Projection { clauses, is_all: true });
@@ -103,7 +103,7 @@ impl Diagram<'_> {
             }
             covered = self.nodes.either(covered, own)?;
             let any_of = candidate.test.iter().cloned().collect();
-            found.push((Clause { variable: variable.clone(), any_of, none_of: refused }, own));
+            found.push((Clause::new(variable.clone(), any_of, refused), own));
         }
         Ok((found, covered))
     }
@@ -197,7 +197,7 @@ fn joined(found: Vec<(Clause, NodeId)>) -> Vec<Clause> {
     for (clause, _) in found {
         let plain = |clause: &Clause| clause.none_of.is_empty() && !clause.any_of.is_empty();
         match clauses.iter_mut().find(|known| plain(known) && plain(&clause)) {
-            Some(known) => known.any_of.extend(clause.any_of),
+            Some(known) => known.any_of.extend(clause.any_of.iter().cloned()),
             None => clauses.push(clause),
         }
     }

@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(requests(&RequestBox::of(vec![paths]), true), "anything on /api/*");
         assert_eq!(requests(&RequestBox::all(), true), "anything");
         assert_eq!(requests(&RequestBox::all(), false), "any connection");
-        let but = Clause { variable: Variable::Path, any_of: vec![path("/a*")], none_of: vec![path("/ab")] };
+        let but = Clause::new(Variable::Path, vec![path("/a*")], vec![path("/ab")]);
         assert_eq!(requests(&RequestBox::of(vec![but]), true), "anything on /a* but not /ab");
         let header = Clause::any(Variable::Header("x".to_owned()), vec![method("1")]);
         assert_eq!(requests(&RequestBox::of(vec![header]), true), "anything with header x: 1");

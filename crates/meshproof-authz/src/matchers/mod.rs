@@ -125,6 +125,18 @@ impl<'a> Wanted<'a> {
 
 pub(crate) use http::template_is_refused;
 
+/// Whether there are values of the attribute that cannot be translated.
+pub(crate) fn may_be_unusable(attribute: &Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::SourceIp
+            | Attribute::RemoteIp
+            | Attribute::DestinationIp
+            | Attribute::DestinationPort
+            | Attribute::Untranslatable(_)
+    )
+}
+
 /// Why a value cannot be translated, if so.
 pub(crate) fn unusable(attribute: &Attribute, value: &str) -> Option<Reason> {
     match attribute {

@@ -1,7 +1,7 @@
 //! Values of one policy as tests.
 
 use foldhash::{HashSet, HashSetExt};
-use meshproof_authz::{Attribute, Context, Engine, HeaderMatching, Policy, TestedField, TestedItem};
+use meshproof_authz::{Attribute, Context, Engine, HeaderMatching, Policy};
 use meshproof_grammar::cidr::Cidr;
 use meshproof_grammar::namespace_pattern::NamespacePattern;
 use meshproof_grammar::path_template::is_template;
@@ -12,14 +12,12 @@ use meshproof_grammar::uri_template::{Expression, UriTemplate, translate};
 use meshproof_grammar::{principal, trust_domain};
 use meshproof_resources::Action;
 
-use super::{MOST_BOXES, Purpose};
-use crate::boxes::Clause;
-use crate::limit::Limit;
+use super::Purpose;
 use crate::test::{Half, Test};
 use crate::variable::Variable;
 
 /// What the values of a policy depend on.
-pub(super) struct Lowering<'a> {
+pub(super) struct Values<'a> {
     namespace: &'a str,
     engine: Engine,
     /// Those that replace each other; nothing in engines without aliases.
@@ -31,10 +29,13 @@ pub(super) struct Lowering<'a> {
     purpose: Purpose,
 }
 
-impl<'a> Lowering<'a> {
-    pub fn new(policy: &Policy<'a>, context: &'a Context, purpose: Purpose) -> Lowering<'a> {
+/// Tests of one variable.
+type Group = (Variable, Vec<Test>);
+
+impl<'a> Values<'a> {
+    pub fn new(policy: &Policy<'a>, context: &'a Context, purpose: Purpose) -> Values<'a> {
         let is_envoy = matches!(context.engine, Engine::EnvoyHttp | Engine::EnvoyTcp);
-        Lowering {
+        Values {
             namespace: policy.namespace,
             engine: context.engine,
             trust_domains: is_envoy.then_some(context.trust_domains.as_slice()),
@@ -44,161 +45,171 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The item as alternatives of clauses, none at all when one of its fields can never hold.
-    ///
-    /// # Errors
-    /// They are more than [`MOST_BOXES`], or a value cannot be told.
-    pub fn item(&self, item: &TestedItem<'_>) -> Result<Vec<Vec<Clause>>, Limit> {
-        let mut alternatives: Vec<Vec<Clause>> = vec![Vec::new()];
-        for field in item {
-            let field = self.field(field)?;
-            if alternatives.len().saturating_mul(field.len()) > MOST_BOXES {
-                return Err(Limit::Boxes);
-            }
-            let pairs = alternatives.iter().flat_map(|one| field.iter().map(move |other| (one, other)));
-            alternatives = pairs.map(|(one, other)| [one.as_slice(), other].concat()).collect();
-        }
-        Ok(alternatives)
-    }
-
-    /// The alternatives of a field. There are several only when its values concern different variables: metadata as
-    /// text and as list.
-    fn field(&self, field: &TestedField<'_>) -> Result<Vec<Vec<Clause>>, Limit> {
-        let any_of = self.by_variable(&field.attribute, &field.any_of)?;
-        let none_of = self.by_variable(&field.attribute, &field.none_of)?;
-        let refused: Vec<Clause> =
-            none_of.into_iter().map(|(variable, tests)| Clause::none(variable, tests)).collect();
-        if field.any_of.is_empty() {
-            return Ok(vec![refused]);
-        }
-        let with = |(variable, tests): (Variable, Vec<Test>)| {
-            let mut clauses = vec![Clause::any(variable, tests)];
-            clauses.extend(refused.iter().cloned());
-            clauses
-        };
-        Ok(any_of.into_iter().map(with).collect())
-    }
-
-    /// The tests of the values, those of one variable together and none twice.
-    fn by_variable(
+    /// The tests of the values, none twice. There is a second group only where values concern different variables:
+    /// metadata as text and as list. No group at all: no request can have any of the values.
+    pub fn groups<'v>(
         &self,
         attribute: &Attribute,
-        values: &[&str],
-    ) -> Result<Vec<(Variable, Vec<Test>)>, Limit> {
-        let mut groups: Vec<(Variable, Vec<Test>)> = Vec::new();
-        for value in values {
-            for (variable, test) in self.value(attribute, value)? {
-                match groups.iter_mut().find(|(known, _)| *known == variable) {
-                    Some((_, tests)) => tests.push(test),
-                    None => groups.push((variable, vec![test])),
-                }
+        values: impl Iterator<Item = &'v str>,
+    ) -> [Option<Group>; 2] {
+        let mut groups = match attribute {
+            Attribute::Metadata { filter, key } => metadata(filter, key, values),
+            attribute => {
+                let variable = self.variable(attribute);
+                [variable.and_then(|variable| Some((variable, self.tests(attribute, values)?))), None]
             }
-        }
-        for (_, tests) in &mut groups {
-            let mut known = HashSet::new();
-            tests.retain(|test| known.insert(test.clone()));
-        }
-        Ok(groups)
+        };
+        groups.iter_mut().flatten().for_each(|(_, tests)| remove_repeated(tests));
+        groups
     }
 
-    /// One value; nothing when no request can have it.
-    fn value(&self, attribute: &Attribute, value: &str) -> Result<Vec<(Variable, Test)>, Limit> {
+    /// What the attribute is a view of; nothing when nobody has read it yet, or ever does.
+    fn variable(&self, attribute: &Attribute) -> Option<Variable> {
+        Some(match attribute {
+            Attribute::Principal
+            | Attribute::Namespace
+            | Attribute::ServiceAccount
+            | Attribute::TrustDomain => Variable::Peer,
+            Attribute::RequestPrincipal | Attribute::Claim(_) if !self.sees_tokens => return None,
+            Attribute::RequestPrincipal => Variable::Token,
+            Attribute::Claim(path) => match half(path) {
+                // For one request it does not matter that this is a view of a value that others look at too.
+                Some(_) if self.purpose == Purpose::Decide && self.is_split(path) => {
+                    Variable::Claim(path.clone())
+                }
+                Some(_) => Variable::Token,
+                None => Variable::Claim(path.clone()),
+            },
+            Attribute::SourceIp => Variable::SourceIp,
+            Attribute::RemoteIp => Variable::RemoteIp,
+            Attribute::DestinationIp => Variable::DestinationIp,
+            Attribute::DestinationPort => Variable::DestinationPort,
+            Attribute::Sni => Variable::Sni,
+            Attribute::Host => Variable::Authority,
+            Attribute::Method => Variable::Method,
+            Attribute::Path => Variable::Path,
+            Attribute::Header(name) => header(name),
+            Attribute::Metadata { .. } | Attribute::Untranslatable(_) => return None,
+        })
+    }
+
+    fn is_split(&self, claim: &[String]) -> bool {
+        matches!(claim, [name] if self.split_claims.contains(name))
+    }
+
+    /// The tests of all values; nothing when there are none.
+    fn tests<'v>(&self, attribute: &Attribute, values: impl Iterator<Item = &'v str>) -> Option<Vec<Test>> {
+        let mut tests = Vec::with_capacity(values.size_hint().1.unwrap_or_default());
+        values.for_each(|value| self.value(attribute, value, &mut tests));
+        (!tests.is_empty()).then_some(tests)
+    }
+
+    /// Adds the tests of one value; none when no request can have it.
+    fn value(&self, attribute: &Attribute, value: &str, tests: &mut Vec<Test>) {
         let pattern = || Pattern::parse(value);
-        let one = |variable, test| vec![(variable, test)];
-        Ok(match attribute {
+        let test = match attribute {
             Attribute::Principal => {
-                let values = match self.trust_domains {
-                    Some(known) => principal::expand(value, known),
-                    None => vec![value.to_owned()],
-                };
-                let tests = values.iter().map(|value| Test::Principal(Pattern::parse(value)));
-                tests.map(|test| (Variable::Peer, test)).collect()
+                let principal = |value: &str| Test::Principal(Pattern::parse(value));
+                let Some(known) = self.trust_domains else { return tests.push(principal(value)) };
+                return tests.extend(principal::expansions(value, known).map(|value| principal(&value)));
             }
-            Attribute::Namespace if self.engine == Engine::Ztunnel => {
-                one(Variable::Peer, Test::NamespaceName(pattern()))
-            }
-            Attribute::Namespace => one(Variable::Peer, Test::Namespace(NamespacePattern::parse(value))),
+            Attribute::Namespace if self.engine == Engine::Ztunnel => Test::NamespaceName(pattern()),
+            Attribute::Namespace => Test::Namespace(NamespacePattern::parse(value)),
             Attribute::ServiceAccount => {
                 // Cut at the first slash, all else literal, as the generator does.
                 let (namespace, name) = value.split_once('/').unwrap_or((self.namespace, value));
-                let (namespace, name) = (namespace.to_owned(), name.to_owned());
-                one(Variable::Peer, Test::ServiceAccount { namespace, name })
+                Test::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() }
             }
             Attribute::TrustDomain => {
-                let values = match self.trust_domains {
-                    Some(known) => trust_domain::expand(&[value.to_owned()], known),
-                    None => vec![value.to_owned()],
-                };
-                values.into_iter().map(|value| (Variable::Peer, Test::TrustDomain(value))).collect()
+                let written = value.to_owned();
+                let Some(known) = self.trust_domains else { return tests.push(Test::TrustDomain(written)) };
+                return tests
+                    .extend(trust_domain::expand(&[written], known).into_iter().map(Test::TrustDomain));
             }
-            Attribute::RequestPrincipal if self.sees_tokens => {
+            Attribute::RequestPrincipal => {
                 let RequestPrincipal { issuer, subject, .. } = RequestPrincipal::parse(value);
-                one(Variable::Token, Test::Token { issuer: Some(issuer), subject: Some(subject) })
+                Test::Token { issuer: Some(issuer), subject: Some(subject) }
             }
-            Attribute::Claim(path) if self.sees_tokens => {
-                let name = if let [name] = path.as_slice() { name.as_str() } else { "" };
-                let half = match name {
-                    "iss" => Some(Half::Issuer),
-                    "sub" => Some(Half::Subject),
-                    _ => None,
-                };
-                let is_split = self.split_claims.iter().any(|split| split == name);
-                match (half, is_split) {
-                    // For one request it does not matter that this is a view of a value that others look at too.
-                    (Some(_), true) if self.purpose == Purpose::Decide => {
-                        one(Variable::Claim(path.clone()), Test::Text(pattern()))
-                    }
-                    (Some(of), true) => one(Variable::Token, Test::Word { of, pattern: pattern() }),
-                    (Some(Half::Issuer), false) => {
-                        one(Variable::Token, Test::Token { issuer: Some(pattern()), subject: None })
-                    }
-                    (Some(Half::Subject), false) => {
-                        one(Variable::Token, Test::Token { issuer: None, subject: Some(pattern()) })
-                    }
-                    (None, _) => one(Variable::Claim(path.clone()), Test::Text(pattern())),
+            Attribute::Claim(path) => match half(path) {
+                Some(of) if self.is_split(path) => match self.purpose {
+                    Purpose::Decide => Test::Text(pattern()),
+                    Purpose::Reason => Test::Word { of, pattern: pattern() },
+                },
+                Some(Half::Issuer) => Test::Token { issuer: Some(pattern()), subject: None },
+                Some(Half::Subject) => Test::Token { issuer: None, subject: Some(pattern()) },
+                None => Test::Text(pattern()),
+            },
+            // A zone in an address matches nothing.
+            Attribute::SourceIp | Attribute::RemoteIp | Attribute::DestinationIp => {
+                match Cidr::parse(value) {
+                    Ok(block) if block.zone.is_none() => Test::Block(block.network()),
+                    _ => return,
                 }
             }
-            // Nobody has read the token yet, or ever does.
-            Attribute::RequestPrincipal | Attribute::Claim(_) => Vec::new(),
-            Attribute::SourceIp => block(Variable::SourceIp, value),
-            Attribute::RemoteIp => block(Variable::RemoteIp, value),
-            Attribute::DestinationIp => block(Variable::DestinationIp, value),
             Attribute::DestinationPort => match Port::parse(value) {
-                Ok(port) => one(Variable::DestinationPort, Test::Port(port.0)),
-                Err(_) => Vec::new(),
+                Ok(port) => Test::Port(port.0),
+                Err(_) => return,
             },
-            Attribute::Sni => one(Variable::Sni, Test::Text(pattern())),
-            Attribute::Host => one(Variable::Authority, Test::Host(pattern())),
-            Attribute::Method => one(Variable::Method, Test::Header(pattern())),
-            Attribute::Path => path(value),
-            Attribute::Header(name) => one(header(name), Test::Header(pattern())),
-            Attribute::Metadata { filter, key } => {
-                let is_list = value.starts_with('[') && value.ends_with(']');
-                let text = if is_list { value.trim_matches(['[', ']']) } else { value };
-                let variable = Variable::Metadata { filter: filter.clone(), key: key.clone(), is_list };
-                one(variable, Test::Text(Pattern::parse(text)))
+            Attribute::Sni => Test::Text(pattern()),
+            Attribute::Host => Test::Host(pattern()),
+            Attribute::Method | Attribute::Header(_) => Test::Header(pattern()),
+            Attribute::Path if !is_template(value) => Test::Path(pattern()),
+            // A template that Envoy refuses matches nothing.
+            Attribute::Path => match UriTemplate::parse(&translate(value)) {
+                Ok(template) if template.expression() != Expression::Nothing => Test::Template(template),
+                _ => return,
+            },
+            Attribute::Metadata { .. } | Attribute::Untranslatable(_) => return,
+        };
+        tests.push(test);
+    }
+}
+
+/// The half of the token's name that a claim is.
+fn half(claim: &[String]) -> Option<Half> {
+    match claim {
+        [name] if name == "iss" => Some(Half::Issuer),
+        [name] if name == "sub" => Some(Half::Subject),
+        _ => None,
+    }
+}
+
+/// `[v]` asks for a list, anything else for a text: two variables.
+fn metadata<'v>(filter: &str, key: &str, values: impl Iterator<Item = &'v str>) -> [Option<Group>; 2] {
+    let mut groups: [Option<Group>; 2] = [None, None];
+    for value in values {
+        let is_list = value.starts_with('[') && value.ends_with(']');
+        let text = if is_list { value.trim_matches(['[', ']']) } else { value };
+        let variable = Variable::Metadata { filter: filter.to_owned(), key: key.to_owned(), is_list };
+        let mut fitting =
+            groups.iter_mut().filter(|group| group.as_ref().is_none_or(|(known, _)| *known == variable));
+        if let Some(group) = fitting.next() {
+            group.get_or_insert_with(|| (variable, Vec::new())).1.push(Test::Text(Pattern::parse(text)));
+        }
+    }
+    groups
+}
+
+/// So many tests are compared with each other one by one.
+const FEW: usize = 16;
+
+/// Leaves the first of equal tests.
+fn remove_repeated(tests: &mut Vec<Test>) {
+    if tests.len() <= FEW {
+        let mut at = 1;
+        while at < tests.len() {
+            if tests[..at].contains(&tests[at]) {
+                tests.remove(at);
+            } else {
+                at += 1;
             }
-            Attribute::Untranslatable(_) => Vec::new(),
-        })
+        }
+        return;
     }
-}
-
-/// A zone in an address matches nothing.
-fn block(variable: Variable, value: &str) -> Vec<(Variable, Test)> {
-    match Cidr::parse(value) {
-        Ok(block) if block.zone.is_none() => vec![(variable, Test::Block(block.network()))],
-        _ => Vec::new(),
-    }
-}
-
-/// A template that Envoy refuses matches nothing.
-fn path(value: &str) -> Vec<(Variable, Test)> {
-    if !is_template(value) {
-        return vec![(Variable::Path, Test::Path(Pattern::parse(value)))];
-    }
-    let Ok(template) = UriTemplate::parse(&translate(value)) else { return Vec::new() };
-    let matches_some = template.expression() != Expression::Nothing;
-    if matches_some { vec![(Variable::Path, Test::Template(template))] } else { Vec::new() }
+    let mut known = HashSet::with_capacity(tests.len());
+    let is_new: Vec<bool> = tests.iter().map(|test| known.insert(test)).collect();
+    let mut is_new = is_new.into_iter();
+    tests.retain(|_| is_new.next().unwrap_or(true));
 }
 
 /// Pseudo headers are looked at as such; `host` is kept as one.
