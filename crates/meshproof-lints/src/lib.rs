@@ -72,6 +72,7 @@ mod shown;
 mod similar;
 mod sniffed_port;
 mod split_rule;
+mod stage;
 mod tcp_waypoint;
 mod tls_without_mode;
 mod tunnel_around_ports;

@@ -4,7 +4,7 @@
 
 use meshproof_authz::{Context as Chain, Engine, Policy};
 use meshproof_resources::{Action, Rule};
-use meshproof_space::{Domain, Limit, Space, Worth};
+use meshproof_space::{Limit, Worth, rule_worths};
 use rayon::prelude::*;
 
 use crate::Context;
@@ -193,12 +193,10 @@ fn is_worth_asking(policies: &[Policy<'_>]) -> bool {
 }
 
 fn in_chain(ids: &[ResourceId], policies: &[Policy<'_>], chain: &Chain) -> Vec<(RuleAt, Found)> {
-    let space = Space::new(policies, chain, &Domain::default());
     let rules = |rules: Vec<meshproof_space::RuleId>| {
         rules.into_iter().map(|rule| (ids[rule.policy], rule.rule)).collect()
     };
-    let worths = space.worths();
-    let found = space.rules().iter().zip(worths).filter_map(|(rule, worth)| {
+    let found = rule_worths(policies, chain).into_iter().filter_map(|(id, worth)| {
         let found = match worth {
             Worth::Dropped => return None,
             Worth::Adds => Found::Adds,
@@ -209,7 +207,7 @@ fn in_chain(ids: &[ResourceId], policies: &[Policy<'_>], chain: &Chain) -> Vec<(
             Worth::Superfluous(by) => Found::Superfluous(rules(by)),
             Worth::Unknown(limit) => Found::Unknown(limit),
         };
-        Some(((ids[rule.id.policy], rule.id.rule), found))
+        Some(((ids[id.policy], id.rule), found))
     });
     found.collect()
 }

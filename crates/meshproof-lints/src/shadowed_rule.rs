@@ -1,18 +1,16 @@
 //! `shadowed-rule`: a rule that adds nothing, since others match whatever it matches.
 
-use meshproof_authz::evaluate;
-use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
+use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level, Witness};
 use meshproof_resources::Action;
-use meshproof_space::{RuleId, Space};
+use meshproof_space::RuleId;
 
 use crate::Context;
 use crate::conflicting_rules::together;
 use crate::redundant_policy::is_redundant;
 use crate::restriction_without_effect::defeated;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
-use crate::shown::{
-    first_matching, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller, witness,
-};
+use crate::shown::{first_matching, from_known_caller, rule_name, rule_names, rule_of, rule_span, told};
+use crate::stage::Stage;
 
 const ID: &str = "shadowed-rule";
 
@@ -92,29 +90,30 @@ fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
     })
 }
 
-/// A request that the rule matches, and one of the others.
-pub(crate) fn shown(
-    ctx: &Context<'_>,
-    rule: RuleAt,
-    cover: &Cover,
-) -> Option<meshproof_diagnostics::Witness> {
+/// A request that the rule matches, and one of the others, at the place of the cover.
+pub(crate) fn shown(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
     let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
+    shown_on(&Stage::new(point, &at), ctx, rule, cover)
+}
+
+/// As [`shown`], on a stage for all that is shown at the place.
+pub(crate) fn shown_on(stage: &Stage<'_>, ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
+    let Stage { point, at, .. } = stage;
     let place = point.policies.iter().position(|id| *id == rule.0)?;
     let id = RuleId { policy: place, rule: rule.1 };
-    let request = named_first(|domain| {
-        let space = Space::new(&at.policies, &at.chain, domain);
+    let request = stage.find(|space| {
         let passing = space.find_passing(id).ok().flatten();
         passing.or_else(|| space.find_match(id).ok().flatten())
     })?;
-    let decision = evaluate(&at.policies, &request, &at.chain).decision;
-    let request = with_known_caller(ctx, &at, *request, |request, decider| {
-        decider.matches(place, rule.1, request) && decider.decision(request) == decision
+    let decision = stage.decider().decision(&request);
+    let request = from_known_caller(ctx, at, stage.decider(), *request, |seen| {
+        seen.is_matched_by(place, rule.1) && seen.decision() == decision
     });
-    let evaluation = evaluate(&at.policies, &request, &at.chain);
+    let evaluation = stage.decider().evaluate(&request);
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
     let also = first_matching(point, &evaluation, &cover.by);
     reasons.extend(also.map(|other| format!("{} matches as well", rule_name(ctx, other))));
     let written: Vec<_> =
         [Some(rule), also].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
-    Some(witness(ctx, point, &at, &request, &written, reasons))
+    Some(told(ctx, point, at, &request, &evaluation, &written, reasons))
 }

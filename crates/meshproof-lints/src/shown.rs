@@ -1,8 +1,8 @@
 //! Requests that the request space found, as people read them.
 
 use meshproof_authz::{
-    Attribute, By, Context as Chain, Decider, Engine, Evaluation, Peer, Request, RuleVerdict, Token, View,
-    attributes_of, evaluate,
+    Attribute, By, Context as Chain, Decider, Engine, Evaluation, Peer, Request, RuleVerdict, Seen, Token,
+    View, attributes_of, evaluate,
 };
 use meshproof_diagnostics::{Decision, Witness};
 use meshproof_grammar::spiffe::SCHEME;
@@ -78,23 +78,41 @@ pub(crate) fn with_known_caller(
     request: Request,
     holds: impl Fn(&Request, &Decider<'_>) -> bool,
 ) -> Request {
-    if request.peer == Peer::Anonymous {
-        return request;
-    }
-    let domain = at.chain.trust_domains.first().map_or("cluster.local", String::as_str);
     let decider = Decider::new(&at.policies, &at.chain);
-    for (namespace, account) in ctx.accounts.examples().iter().take(TRIED) {
-        let name = format!("{domain}/ns/{namespace}/sa/{account}");
-        let peer = match &request.peer {
-            Peer::Principal(_) => Peer::Principal(format!("{SCHEME}{name}")),
-            _ => Peer::workload(&name),
-        };
-        let tried = Request { peer, ..request.clone() };
-        if holds(&tried, &decider) {
-            return tried;
-        }
+    let mut tried = known_callers(ctx, at, &request.peer).map(|peer| Request { peer, ..request.clone() });
+    let found = tried.find(|tried| holds(tried, &decider));
+    drop(tried);
+    found.unwrap_or(request)
+}
+
+/// As [`with_known_caller`], of what the policies see of the request.
+pub(crate) fn from_known_caller(
+    ctx: &Context<'_>,
+    at: &At<'_>,
+    decider: &Decider<'_>,
+    request: Request,
+    holds: impl Fn(&Seen<'_, '_>) -> bool,
+) -> Request {
+    let Some(mut seen) = decider.seen(&request) else { return request };
+    let found = known_callers(ctx, at, &request.peer).find(|peer| {
+        seen.set_peer(peer);
+        holds(&seen)
+    });
+    match found {
+        Some(peer) => Request { peer, ..request },
+        None => request,
     }
-    request
+}
+
+/// Callers that exist, in place of one that has a name.
+fn known_callers(ctx: &Context<'_>, at: &At<'_>, peer: &Peer) -> impl Iterator<Item = Peer> {
+    let domain = at.chain.trust_domains.first().map_or("cluster.local", String::as_str);
+    let tried = if *peer == Peer::Anonymous { 0 } else { TRIED };
+    let is_principal = matches!(peer, Peer::Principal(_));
+    ctx.accounts.examples().iter().take(tried).map(move |(namespace, account)| {
+        let name = [domain, "/ns/", namespace, "/sa/", account].concat();
+        if is_principal { Peer::Principal([SCHEME, &name].concat()) } else { Peer::workload(&name) }
+    })
 }
 
 /// The request as a witness. What the shown rules ask for beside caller, method and path is told in words, before the
@@ -107,7 +125,19 @@ pub(crate) fn witness(
     rules: &[&Rule],
     reasons: Vec<String>,
 ) -> Witness {
-    let evaluation = evaluate(&at.policies, request, &at.chain);
+    told(ctx, point, at, request, &evaluate(&at.policies, request, &at.chain), rules, reasons)
+}
+
+/// As [`witness`], of a request that was evaluated.
+pub(crate) fn told(
+    ctx: &Context<'_>,
+    point: &Point,
+    at: &At<'_>,
+    request: &Request,
+    evaluation: &Evaluation,
+    rules: &[&Rule],
+    reasons: Vec<String>,
+) -> Witness {
     let decision = match evaluation.decision {
         meshproof_authz::Decision::Allow => Decision::Allow,
         _ => Decision::Deny,

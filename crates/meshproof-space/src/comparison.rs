@@ -1,11 +1,13 @@
 //! What a change of policies does: requests that pass on one side only.
 
+use std::sync::Arc;
+
 use meshproof_authz::{Context, Policy, Request};
 
 use crate::confirm::Confirm;
 use crate::domain::Domain;
 use crate::limit::Limit;
-use crate::lower::RuleId;
+use crate::lower::{LoweredRule, RuleBoxes, RuleId, lower};
 use crate::space::{Answer, Outcome};
 use crate::universe::{Found, Region, Rules, Universe, are_comparable};
 use crate::vocabulary::CubeId;
@@ -52,9 +54,34 @@ pub struct Changes {
 impl<'a> Comparison<'a> {
     /// Both sides over the requests of the domain.
     pub fn new(old: Side<'a>, new: Side<'a>, domain: &Domain) -> Comparison<'a> {
-        let universe = are_comparable(old.1, new.1).then(|| Universe::new(&[old, new], domain, &[]));
+        let universe = are_comparable(old.1, new.1).then(|| {
+            let lowered = [old, new].map(|(policies, context)| lower(policies, context));
+            Universe::new(lowered.into(), old.1, domain, &[])
+        });
         let sides = [old, new].map(|(policies, context)| Confirm::new(policies, context));
         Comparison { universe, sides }
+    }
+
+    /// Whether both sides let the same requests of the domain pass, as [`Comparison::is_same`]. Where they say the same in
+    /// the same order nothing is built.
+    ///
+    /// # Errors
+    /// A limit was hit.
+    pub fn are_same(old: Side<'a>, new: Side<'a>, domain: &Domain) -> Result<bool, Limit> {
+        if are_comparable(old.1, new.1) {
+            let (old, new) = (lower(old.0, old.1), lower(new.0, new.1));
+            let is_known = |rule: &LoweredRule| !matches!(*rule.boxes, RuleBoxes::Unknown(_));
+            let is_kept = |rule: &&LoweredRule| !matches!(*rule.boxes, RuleBoxes::Dropped(_));
+            let what = |rule: &LoweredRule| (rule.effect.clone(), Arc::clone(&rule.boxes));
+            let (of_old, of_new) = (old.rules.iter().filter(is_kept), new.rules.iter().filter(is_kept));
+            if old.needs_allow == new.needs_allow
+                && old.rules.iter().all(is_known)
+                && of_old.map(what).eq(of_new.map(what))
+            {
+                return Ok(true);
+            }
+        }
+        Comparison::new(old, new, domain).is_same()
     }
 
     /// A request that passes now and did not before.

@@ -29,6 +29,7 @@ mod matcher;
 mod nodes;
 mod part;
 mod paths;
+mod plain;
 mod prepared;
 mod projection;
 mod rescue;
@@ -45,7 +46,7 @@ mod witness;
 pub mod words;
 
 pub use allowed::{Allowed, AllowedBox, Exception};
-pub use boxes::{Clause, RequestBox};
+pub use boxes::{Clause, ClauseBody, RequestBox};
 pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};
 pub use held::{Diagram, Held};
@@ -55,7 +56,7 @@ pub use lower::{
     lower_to_decide,
 };
 pub use projection::Projection;
-pub use rules::{Among, Containment, RuleState, Worth};
+pub use rules::{Among, Containment, RuleState, Worth, rule_worths};
 pub use space::{Answer, Outcome, Space};
 pub use test::{Half, Test};
 pub use variable::Variable;

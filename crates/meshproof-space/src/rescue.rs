@@ -120,6 +120,7 @@ fn outside(
 mod tests {
     use biodivine_lib_bdd::BddVariableSet;
     use fastrand::Rng;
+    use meshproof_authz::{Context, Engine};
     use meshproof_grammar::pattern::Pattern;
 
     use super::*;
@@ -160,7 +161,8 @@ mod tests {
     #[test]
     fn where_searching_gives_up_holding_answers() {
         let (probes, is_covered) = entangled(120, 4);
-        let universe = Universe::new(&[], &Domain::default(), &probes);
+        let context = Context::new(Engine::EnvoyHttp);
+        let universe = Universe::new(Vec::new(), &context, &Domain::default(), &probes);
         let mut cover = universe.cover(universe.probes.clone());
         let alive = Bits::all(cover.len());
         let target = universe.target(&[universe.all], 0, &mut cover);

@@ -11,7 +11,7 @@ use crate::vocabulary::CubeId;
 
 mod worth;
 
-pub use worth::Worth;
+pub use worth::{Worth, rule_worths};
 
 /// What a rule is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

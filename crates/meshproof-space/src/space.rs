@@ -6,7 +6,7 @@ use crate::boxes::RequestBox;
 use crate::confirm::Confirm;
 use crate::domain::Domain;
 use crate::limit::Limit;
-use crate::lower::{Effect, LoweredRule, RuleId};
+use crate::lower::{Effect, LoweredPolicies, LoweredRule, RuleId, lower};
 use crate::universe::{Region, Rules, Universe};
 use crate::vocabulary::CubeId;
 
@@ -47,7 +47,19 @@ impl<'a> Space<'a> {
         domain: &Domain,
         probes: &[RequestBox],
     ) -> Space<'a> {
-        let universe = Universe::new(&[(policies, context)], domain, probes);
+        let lowered = lower(policies, context);
+        let universe = Universe::new(vec![lowered], context, domain, probes);
+        Space { universe, confirm: Confirm::new(policies, context) }
+    }
+
+    /// As [`Space::new`], of policies that were lowered for the context before.
+    pub(crate) fn of(
+        lowered: LoweredPolicies,
+        policies: &'a [Policy<'a>],
+        context: &'a Context,
+        domain: &Domain,
+    ) -> Space<'a> {
+        let universe = Universe::new(vec![lowered], context, domain, &[]);
         Space { universe, confirm: Confirm::new(policies, context) }
     }
 

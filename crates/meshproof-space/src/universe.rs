@@ -2,7 +2,7 @@
 //! requests.
 
 use foldhash::HashSet;
-use meshproof_authz::{Context, Engine, Policy, Request};
+use meshproof_authz::{Context, Request};
 
 use crate::bits::Bits;
 use crate::boxes::RequestBox;
@@ -11,7 +11,7 @@ use crate::domain::Domain;
 use crate::forwarded::{self, Views};
 use crate::index::Index;
 use crate::limit::Limit;
-use crate::lower::{Effect, LoweredRule, RuleBoxes, lower, remote_is_source};
+use crate::lower::{Effect, LoweredPolicies, LoweredRule, RuleBoxes, remote_is_source};
 use crate::prepared::PreparedId;
 use crate::rescue::Rescue;
 use crate::vocabulary::{Collector, Column, CubeId, Vocabulary};
@@ -48,15 +48,19 @@ pub(crate) struct Universe {
 }
 
 impl Universe {
-    /// The policies of the points, and further boxes. The points read requests in the same way ([`are_comparable`]).
-    pub fn new(points: &[(&[Policy<'_>], &Context)], domain: &Domain, probes: &[RequestBox]) -> Universe {
-        let context = points.first().map_or_else(|| Context::new(Engine::EnvoyHttp), |point| point.1.clone());
-        let mut collector = Collector::new(remote_is_source(&context, domain.proxy_protocol));
+    /// The policies of the points, and further boxes. The points read requests in the same way ([`are_comparable`]), that
+    /// of the context.
+    pub fn new(
+        points: Vec<LoweredPolicies>,
+        context: &Context,
+        domain: &Domain,
+        probes: &[RequestBox],
+    ) -> Universe {
+        let mut collector = Collector::new(remote_is_source(context, domain.proxy_protocol));
         let mut room = MOST_CUBES;
         let points: Vec<Rules> = points
-            .iter()
-            .map(|(policies, context)| {
-                let lowered = lower(policies, context);
+            .into_iter()
+            .map(|lowered| {
                 let cubes = lowered.rules.iter().map(|rule| match &*rule.boxes {
                     RuleBoxes::Boxes(boxes) if boxes.len() <= room => {
                         room -= boxes.len();
@@ -72,20 +76,29 @@ impl Universe {
         let probes = probes.iter().map(|probe| collector.cube(probe)).collect();
         let all = collector.cube(&RequestBox::all());
         collector.only_kinds_follow();
-        let mut views = forwarded::views(|variable| collector.tests_of(variable), &context, domain);
-        let mut kinds = domain.kinds(&collector.variables, &views, &context);
+        let mut views = forwarded::views(|variable| collector.tests_of(variable), context, domain);
+        let mut kinds = domain.kinds(&collector.variables, &views, context);
         if kinds.is_none() && views != Views::Apart {
             // Taken for independent, more requests are looked at than there are.
             views = Views::Unknown;
-            kinds = domain.kinds(&collector.variables, &views, &context);
+            kinds = domain.kinds(&collector.variables, &views, context);
         }
         let kinds: Option<Vec<CubeId>> =
             kinds.map(|kinds| kinds.iter().map(|kind| collector.cube(kind)).collect());
-        let vocabulary = collector.finish(&context, domain);
+        let vocabulary = collector.finish(context, domain);
         let columns = |cube: CubeId| vocabulary.columns_of(cube).cloned().collect::<Vec<Column>>();
         let kinds = kinds.map(|kinds| kinds.into_iter().map(columns).collect()).ok_or(Limit::Kinds);
         let is_exact = views != Views::Unknown;
-        Universe { vocabulary, points, probes, all, kinds, is_exact, rescue: Rescue::default(), context }
+        Universe {
+            vocabulary,
+            points,
+            probes,
+            all,
+            kinds,
+            is_exact,
+            rescue: Rescue::default(),
+            context: context.clone(),
+        }
     }
 
     /// Answers questions about a union of boxes.

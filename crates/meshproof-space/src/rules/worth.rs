@@ -1,8 +1,12 @@
 //! What each rule is worth: which rules can be left out, all of them at once, without a change of any answer.
 
+use meshproof_authz::{Context, Policy};
+
 use crate::bits::Bits;
+use crate::domain::Domain;
 use crate::limit::Limit;
-use crate::lower::{Effect, RuleBoxes, RuleId};
+use crate::lower::{Effect, RuleBoxes, RuleId, lower};
+use crate::plain;
 use crate::space::Space;
 
 use super::{Among, Group};
@@ -26,6 +30,17 @@ pub enum Worth {
 
 /// With more covering rules than this, not each is tried on its own.
 const TRIED: usize = 24;
+
+/// What each rule is worth among the policies, without those that the engine does not have: as [`Space::worths`] over the
+/// requests of the default domain, but where that is plain without any search. What takes a search to its limits may be
+/// plain.
+pub fn rule_worths(policies: &[Policy<'_>], context: &Context) -> Vec<(RuleId, Worth)> {
+    let lowered = lower(policies, context);
+    let ids: Vec<RuleId> = lowered.rules.iter().map(|rule| rule.id).collect();
+    let worths = plain::worths(&lowered, context)
+        .unwrap_or_else(|| Space::of(lowered, policies, context, &Domain::default()).worths());
+    ids.into_iter().zip(worths).filter(|(_, worth)| *worth != Worth::Dropped).collect()
+}
 
 impl Space<'_> {
     /// What each rule is worth, in the order of [`Space::rules`]. Of rules that cover each other the first stays: all

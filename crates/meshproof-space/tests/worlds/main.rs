@@ -19,7 +19,9 @@ use meshproof_authz::{
     ClientAddress, Context, Decision, Engine, Evaluation, HeaderMatching, IdentityFlavour, PathNormalization,
     Policy, RuleVerdict, evaluate,
 };
-use meshproof_space::{Among, Domain, Effect, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth};
+use meshproof_space::{
+    Among, Domain, Effect, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth, rule_worths,
+};
 use pool::Pool;
 use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, REPEATED, SOURCES, TEXTS, World};
 
@@ -106,9 +108,23 @@ fn check_worths(space: &Space<'_>, matched: &[Vec<RuleId>], text: &str) {
     }
 }
 
+/// What is plain without a search is what a search finds.
+fn check_plain(policies: &[Policy<'_>], context: &Context, text: &str) {
+    let space = Space::new(policies, context, &Domain::default());
+    let searched = space.rules().iter().map(|rule| rule.id).zip(space.worths());
+    let searched: Vec<(RuleId, Worth)> = searched.filter(|(_, worth)| *worth != Worth::Dropped).collect();
+    let told = rule_worths(policies, context);
+    assert_eq!(told.len(), searched.len(), "{text}");
+    for (told, searched) in told.iter().zip(&searched) {
+        let gave_up = matches!(searched.1, Worth::Unknown(_)) && told.1 == Worth::Adds;
+        assert!(told == searched || gave_up, "told {told:?}, searched {searched:?}\n{text}\n{context:?}");
+    }
+}
+
 fn check(text: &str, context: &Context, domain: &Domain, pool: &Pool, tally: &mut Tally) {
     let policies = Policies::read(text);
     let list: Vec<Policy<'_>> = policies.list();
+    check_plain(&list, context, text);
     let space = Space::new(&list, context, domain);
     let evaluations: Vec<_> = pool.requests.iter().map(|request| evaluate(&list, request, context)).collect();
     let mut answered = |answer: meshproof_space::Answer, shown: Option<usize>, what: &str| {
