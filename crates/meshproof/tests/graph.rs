@@ -327,4 +327,41 @@ fn the_page_in_a_browser() {
     browser.wait(edges, &own);
     browser.click("#all");
     browser.wait(edges, &all);
+    // Lines over several columns pass between the nodes.
+    let project = Project::new(&[("a.yaml", &long_calls())]);
+    assert_eq!(project.run(&["graph", "-o", &out]).code, 0);
+    browser.command("url", &json!({ "url": format!("file://{}", page.display()) }));
+    browser.wait("String(document.querySelectorAll('.hit').length > 30)", &"true".into());
+    assert_eq!(browser.eval(UNDER_NODES), json!([]));
+}
+
+/// Lines that pass under nodes other than those at their ends.
+const UNDER_NODES: &str = "(() => {
+    const nodes = [...document.querySelectorAll('g.node rect')].map((rect) => rect.getBBox());
+    const isIn = (box, point, by) => point.x > box.x - by && point.x < box.x + box.width + by && point.y > box.y - by && point.y < box.y + box.height + by;
+    return [...document.querySelectorAll('.hit')].filter((line) => {
+        const length = line.getTotalLength(), others = nodes.filter((box) => !isIn(box, line.getPointAtLength(0), 1) && !isIn(box, line.getPointAtLength(length), 1));
+        for (let at = 0; at < length; at += 3) if (others.some((box) => isIn(box, line.getPointAtLength(at), 0))) return true;
+        return false;
+    }).map((line) => line.id);
+})()";
+
+/// Workloads that call others near and far.
+fn long_calls() -> String {
+    let mut all = NAMESPACE.to_owned();
+    for at in 0..14 {
+        let name = format!("w{at}");
+        let caller = |by: usize| format!("cluster.local/ns/shop/sa/w{}", (at + by) % 14);
+        all.push_str(
+            &pods(&name, &format!("app: {name}"))
+                .replace("spec: {containers", &format!("spec: {{serviceAccountName: {name}, containers")),
+        );
+        all.push_str(&format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}\n---\n\
+             apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{selector: {{matchLabels: {{app: {name}}}}}, rules: [{{from: [{{source: {{principals: [{}, {}, {}]}}}}]}}]}}\n---\n",
+            caller(13), caller(10), caller(5)
+        ));
+    }
+    all
 }

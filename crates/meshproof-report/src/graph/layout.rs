@@ -26,6 +26,16 @@ pub(super) struct Layout {
     pub height: f64,
 }
 
+impl Layout {
+    /// Where the titles of boxes stand.
+    pub fn titles(&self) -> impl Iterator<Item = Area> {
+        self.boxes.iter().map(|(title, area)| {
+            let letters = width(&clean(title)) as f64;
+            Area { x: area.x + 12.0, y: area.y + 8.0, width: letters * LETTER, height: 15.0 }
+        })
+    }
+}
+
 const NODE_HEIGHT: f64 = 32.0;
 const LETTER: f64 = 7.2;
 const GAP: f64 = 16.0;

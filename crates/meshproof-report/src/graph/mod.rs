@@ -5,6 +5,7 @@ mod html;
 mod json;
 mod layout;
 mod mermaid;
+mod routes;
 mod svg;
 
 pub use dot::write as write_dot;

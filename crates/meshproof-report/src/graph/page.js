@@ -182,12 +182,62 @@
     return { area, boxes, width: w + 60, height: h + 32 };
   };
 
+  // Lines go between nodes: column by column, where nodes begin or end, and turn where nothing stands (as in routes.rs).
+  const ASIDE = 6, ABOVE = 4, TURN = 12, ROOM = 30, MOST_STEPS = 60e6;
+  const ascending = (values) => [...new Set(values)].sort((one, other) => one - other);
+  const wayBetween = (obstacles, start, end, lane) => {
+    const columns = ascending([start[0], end[0], ...obstacles.flatMap((o) => [o.x - ASIDE, o.x + o.w + ASIDE]).filter((x) => x > start[0] && x < end[0])]);
+    const away = ABOVE + 1 + lane;
+    const heights = ascending([start[1], end[1], ...obstacles.flatMap((o) => [o.y - away, o.y + o.h + away])]);
+    const [first, last] = [heights.indexOf(start[1]), heights.indexOf(end[1])], came = [];
+    let costs = heights.map((_, at) => at === first ? 0 : Infinity);
+    for (let k = 0; k + 1 < columns.length; k++) {
+      const [left, right] = [columns[k], columns[k + 1]], slope = 1 + ROOM / Math.max(1, right - left);
+      const blocked = obstacles.filter((o) => o.x - ASIDE < right - 0.01 && o.x + o.w + ASIDE > left + 0.01).map((o) => [o.y - ABOVE, o.y + o.h + ABOVE]);
+      const before = costs.map((cost, at) => blocked.some(([top, bottom]) => heights[at] > top && heights[at] < bottom) ? Infinity : cost);
+      const from = heights.map((_, at) => at);
+      costs = [...before];
+      for (const down of [true, false]) {
+        let best = Infinity, origin = -1;
+        for (let step = 0; step < heights.length; step++) {
+          const at = down ? step : heights.length - 1 - step;
+          if (step > 0) {
+            const other = heights[down ? at - 1 : at + 1], [top, bottom] = [Math.min(heights[at], other), Math.max(heights[at], other)];
+            best = blocked.some(([one, two]) => one < bottom && two > top) ? Infinity : best + (bottom - top) * slope;
+          }
+          if (best + TURN < costs[at]) { costs[at] = best + TURN; from[at] = origin; }
+          if (before[at] < best) { best = before[at]; origin = at; }
+        }
+      }
+      came.push(from);
+    }
+    if (costs[last] === Infinity) return null;
+    let now = last;
+    const points = [[columns[columns.length - 1], heights[last]]];
+    for (let k = came.length - 1; k >= 0; k--) { now = came[k][now]; points.push([columns[k], heights[now]]); }
+    return points.reverse();
+  };
   // From the side of the caller that is nearer to what it calls; around the right side where one stands above the other.
-  const route = (a, b) => {
-    const bow = (one, other) => Math.min(160, Math.max(30, Math.abs(other - one) / 2));
-    if (b.x >= a.x + a.w) { const by = bow(a.x + a.w, b.x); return [a.x + a.w, b.x, a.x + a.w + by, b.x - by]; }
-    if (b.x + b.w <= a.x) { const by = bow(a.x, b.x + b.w); return [a.x, b.x + b.w, a.x - by, b.x + b.w + by]; }
-    return [a.x + a.w, b.x + b.w, a.x + a.w + 40, b.x + b.w + 40];
+  const route = (areas, key, to, shift, lane, plain) => {
+    const [a, b] = [areas.get(key), areas.get(to)], [y1, y2] = [a.y + a.h / 2 + shift, b.y + b.h / 2 + shift];
+    const others = [...areas].filter(([other]) => other !== key && other !== to).map(([, area]) => area);
+    const toRight = b.x >= a.x + a.w;
+    if (toRight || b.x + b.w <= a.x) {
+      const [start, end] = toRight ? [[a.x + a.w, y1], [b.x, y2]] : [[a.x, y1], [b.x + b.w, y2]], [left, right] = toRight ? [start, end] : [end, start];
+      const obstacles = plain ? [] : others.filter((o) => o.x - ASIDE < right[0] && o.x + o.w + ASIDE > left[0]);
+      const found = obstacles.length ? wayBetween(obstacles, left, right, lane) : null;
+      const points = found === null ? [start, end] : toRight ? found : found.reverse();
+      let d = `M${start[0]} ${start[1]}`;
+      for (let at = 1; at < points.length; at++) {
+        const [[x, y], [u, v]] = [points[at - 1], points[at]], bow = Math.max(-160, Math.min(160, (u - x) / 2));
+        d += y === v ? `L${u} ${v}` : `C${x + bow} ${y} ${u - bow} ${v} ${u} ${v}`;
+      }
+      return { d, x2: end[0], y2, left: toRight };
+    }
+    const [x1, x2] = [a.x + a.w, b.x + b.w], near = Math.max(x1, x2), [top, bottom] = [Math.min(y1, y2), Math.max(y1, y2)];
+    const between = others.filter((o) => o.y < bottom && o.y + o.h > top && o.x < near + 40).map((o) => o.x + o.w + ASIDE);
+    const around = Math.max(near + 40, near + (Math.max(near, ...between) - Math.min(x1, x2)) / 0.75) + lane;
+    return { d: `M${x1} ${y1}C${around} ${y1} ${around} ${y2} ${x2} ${y2}`, x2, y2, left: false };
   };
 
   const draw = () => {
@@ -215,6 +265,10 @@
       svgOf("rect", { x: box.x, y: box.y, width: box.w, height: box.h, rx: 8, fill: "#f6f8fa", stroke: "#d0d7de" }, svg);
       svgOf("text", { x: box.x + 12, y: box.y + 20, "font-weight": "bold", fill: "#57606a" }, svg).textContent = box.title;
     }
+    // Titles are not crossed out.
+    const areas = new Map(area);
+    boxes.forEach((box, at) => areas.set("title " + at, { x: box.x + 12, y: box.y + 8, w: box.title.length * 7.2, h: 15 }));
+    const plain = areas.size * areas.size * 4 * lines.length > MOST_STEPS, numbers = new Map(nodes.map((node, at) => [node.key, at]));
     const parallel = new Map(), beside = new Map(), labels = new Map(), dense = lines.length > 120;
     lines.forEach((edge) => { const pair = edge.from + " " + edge.to; beside.set(pair, (beside.get(pair) || 0) + 1); });
     lines.forEach((edge, at) => {
@@ -222,9 +276,7 @@
       parallel.set(pair, nth + 1);
       const answered = !beside.has(edge.to + " " + edge.from) ? 0 : String(edge.from) < String(edge.to) ? -0.6 : 0.6;
       const shift = (nth - (beside.get(pair) - 1) / 2 + answered) * 8;
-      const [a, b] = [area.get(edge.from), area.get(edge.to)];
-      const [x1, x2, out, back] = route(a, b), [y1, y2] = [a.y + a.h / 2 + shift, b.y + b.h / 2 + shift];
-      const d = `M${x1} ${y1}C${out} ${y1} ${back} ${y2} ${x2} ${y2}`;
+      const { d, x2, y2, left } = route(areas, edge.from, edge.to, shift, numbers.get(edge.from) % 3 * 3, plain);
       const line = svgOf("path", { d, class: "edge", stroke: STROKE[edge.transport], "stroke-width": 1.4, "stroke-opacity": dense ? 0.45 : 0.85, "marker-end": `url(#m-${edge.transport})` }, svg);
       if (!edge.certain) line.setAttribute("stroke-dasharray", "5 4");
       if (edge.id !== undefined) line.dataset.edge = edge.id;
@@ -233,7 +285,7 @@
       hit.addEventListener("click", () => { document.querySelectorAll(".chosen").forEach((old) => old.classList.remove("chosen")); line.classList.add("chosen"); edge.parts ? showList(title(edge), edge.parts) : showEdge(edge); });
       svgOf("title", {}, hit).textContent = edge.parts ? title(edge) : sentence(edge);
       // One label for all lines that say the same at one side of a node; those of the two sides would meet between columns.
-      const left = back < x2, side = edge.to + (left ? " left" : " right");
+      const side = edge.to + (left ? " left" : " right");
       if (!labels.has(side)) labels.set(side, []);
       const said = labels.get(side);
       if (!dense && edge.label && said.length < 3 && !said.includes(edge.label)) {

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use meshproof_graph::{NodeKind, Picture};
 
-use super::layout::{Area, layout};
+use super::layout::{Layout, layout};
+use super::routes::{Roads, Route};
 use super::{Line, OPENNESS, TRANSPORTS, colours, fill, lines, readable, stroke, xml};
 
 const LEGEND: f64 = 56.0;
@@ -50,7 +51,7 @@ pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
             xml(title)
         )?;
     }
-    edges(out, &picture, &layout.nodes)?;
+    edges(out, &picture, &layout)?;
     for (node, area) in picture.nodes.iter().zip(&layout.nodes) {
         let (_, (inside, border)) = colours(node);
         let round = match node.kind {
@@ -77,29 +78,20 @@ pub fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     writeln!(out, "</svg>")
 }
 
-fn edges(out: &mut dyn Write, picture: &Picture, nodes: &[Area]) -> io::Result<()> {
+fn edges(out: &mut dyn Write, picture: &Picture, layout: &Layout) -> io::Result<()> {
     let lines = lines(picture);
     let dense = lines.len() > 120;
     let opacity = if dense { 0.45 } else { 0.85 };
+    let roads = Roads::new(&layout.nodes, layout.titles().collect(), lines.len());
     let mut labels = Labels::default();
     for edge in &lines {
-        let (from, to) = (nodes[edge.from], nodes[edge.to]);
-        let shift = edge.shift * 8.0;
-        let route = Route::between(from, to, shift);
-        let (start, end) = (route.start, route.end);
+        let route = roads.between(edge.from, edge.to, edge.shift * 8.0);
         let dashed = if edge.certain { "" } else { " stroke-dasharray=\"5 4\"" };
         writeln!(
             out,
-            "<path d=\"M{:.1} {:.1}C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}\" fill=\"none\" stroke=\"{}\" \
-             stroke-width=\"1.4\" stroke-opacity=\"{opacity}\" marker-end=\"url(#{})\"{dashed}><title>{}</title></path>",
-            start.0,
-            start.1,
-            route.out,
-            start.1,
-            route.back,
-            end.1,
-            end.0,
-            end.1,
+            "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.4\" stroke-opacity=\"{opacity}\" \
+             marker-end=\"url(#{})\"{dashed}><title>{}</title></path>",
+            route.path(),
             stroke(edge.transport),
             edge.transport.word(),
             title(&edge.title)
@@ -125,7 +117,7 @@ const STACKED: usize = 3;
 
 impl Labels {
     fn add(&mut self, edge: &Line, route: &Route) {
-        let is_left = route.back < route.end.0;
+        let (is_left, end) = (route.is_from_left(), route.end());
         let known = self.at.entry((edge.to, is_left)).or_default();
         if known.len() == STACKED || known.contains(&edge.label) {
             return;
@@ -133,8 +125,8 @@ impl Labels {
         let step = known.len() as f64 * 10.0;
         known.push(edge.label.clone());
         // Those of the two sides would meet between columns.
-        let y = if is_left { route.end.1 - 4.0 - step } else { route.end.1 + 11.0 + step };
-        let (x, anchor) = if is_left { (route.end.0 - 9.0, "end") } else { (route.end.0 + 9.0, "start") };
+        let y = if is_left { end.1 - 4.0 - step } else { end.1 + 11.0 + step };
+        let (x, anchor) = if is_left { (end.0 - 9.0, "end") } else { (end.0 + 9.0, "start") };
         self.written.push(format!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"9\" fill=\"{}\">{}</text>",
             stroke(edge.transport),
@@ -145,35 +137,6 @@ impl Labels {
     /// Over the lines.
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.written.iter().try_for_each(|label| writeln!(out, "{label}"))
-    }
-}
-
-/// The way of an edge: from the side of the caller that is nearer to what it calls.
-struct Route {
-    start: (f64, f64),
-    end: (f64, f64),
-    /// Where the curve turns after its start and before its end.
-    out: f64,
-    back: f64,
-}
-
-impl Route {
-    fn between(from: Area, to: Area, shift: f64) -> Route {
-        let (y, v) = (middle(from) + shift, middle(to) + shift);
-        let bow = |one: f64, other: f64| ((other - one).abs() / 2.0).clamp(30.0, 160.0);
-        if to.x >= from.x + from.width {
-            let (one, other) = (from.x + from.width, to.x);
-            let bow = bow(one, other);
-            return Route { start: (one, y), end: (other, v), out: one + bow, back: other - bow };
-        }
-        if to.x + to.width <= from.x {
-            let (one, other) = (from.x, to.x + to.width);
-            let bow = bow(one, other);
-            return Route { start: (one, y), end: (other, v), out: one - bow, back: other + bow };
-        }
-        // One above the other: around their right side.
-        let (one, other) = (from.x + from.width, to.x + to.width);
-        Route { start: (one, y), end: (other, v), out: one + 40.0, back: other + 40.0 }
     }
 }
 
@@ -213,10 +176,6 @@ fn legend(out: &mut dyn Write, top: f64) -> io::Result<()> {
 /// Line by line.
 fn title(text: &str) -> String {
     text.lines().map(xml).collect::<Vec<_>>().join("\n")
-}
-
-fn middle(area: Area) -> f64 {
-    area.y + area.height / 2.0
 }
 
 /// A label that fits into the widest node.
