@@ -6,7 +6,7 @@ use crate::dimension::Dimension;
 use crate::format::GROUP_WORDS;
 use crate::index::{Gather, Side, Store};
 use crate::live::{Live, Source, Survivors};
-use crate::row::{ByRows, LiveRow};
+use crate::row::ByRows;
 use crate::set::{Group, RowSet, Rows, Sets, groups_of};
 use crate::table::Table;
 
@@ -17,7 +17,7 @@ pub struct Context {
     /// Which table it was prepared for; zero for none.
     pub(crate) stamp: u64,
     groups: usize,
-    /// Groups of words, then the masks of those that have rows that the connection satisfies; by rows a [`LiveRow`]
+    /// Groups of words, then the masks of those that have rows that the connection satisfies; by rows a [`LiveRow`](crate::row::LiveRow)
     /// each.
     live: Vec<u64>,
 }
@@ -46,10 +46,10 @@ impl Context {
         self.stamp == stamp
     }
 
-    /// The rows in question.
+    /// The rows in question, as [`LiveRow`]s.
     #[inline(always)]
-    pub(crate) fn rows(&self) -> impl Iterator<Item = LiveRow> {
-        self.live.iter().map(|row| LiveRow(*row))
+    pub(crate) fn rows(&self) -> &[u64] {
+        &self.live
     }
 
     #[inline(always)]
@@ -115,9 +115,11 @@ struct Collect<'a, 't> {
 
 impl Collect<'_, '_> {
     #[inline(always)]
-    fn row(&mut self, row: u32) {
-        if let Some(row) = self.by_rows.connection_holds(row, self.connection) {
-            self.rows.push(row.0);
+    fn take(&mut self, rows: impl Iterator<Item = u32>) {
+        for row in rows {
+            if let Some(row) = self.by_rows.connection_holds(row, self.connection) {
+                self.rows.push(row.0);
+            }
         }
     }
 }
@@ -128,12 +130,10 @@ impl<'t> Gather<'t> for Collect<'_, 't> {
             return;
         }
         match set {
-            RowSet::Rows(bytes) => Rows::of(bytes).for_each(|row| self.row(row)),
-            _ => self.sets.each(set, 0, self.sets.words, |word, mut mask| {
-                while mask != 0 {
-                    self.row(word as u32 * 64 + mask.trailing_zeros());
-                    mask &= mask - 1;
-                }
+            RowSet::Rows(bytes) => self.take(Rows::of(bytes)),
+            // Tables with scripts have no other sets, unless somebody forged them.
+            _ => self.sets.each(set, 0, self.sets.words, |word, mask| {
+                self.take((0..64).filter(|bit| mask >> bit & 1 != 0).map(|bit| word as u32 * 64 + bit));
             }),
         }
     }

@@ -8,7 +8,7 @@ use crate::format::NONE;
 use crate::index::{Gather, Store};
 use crate::kinds::Effect;
 use crate::live::{Live, Source, Survivors};
-use crate::row::{ByRows, Seen};
+use crate::row::{ByRows, LiveRow, Seen};
 use crate::rule::{ProviderRef, RuleRef};
 use crate::table::Table;
 
@@ -82,6 +82,9 @@ impl Decision {
         self.verdict == Verdict::Allow
     }
 }
+
+/// So many rows are looked at together.
+const BATCH: usize = 32;
 
 /// Up to so many words in question, what is cheap to look up is asked before what says most.
 const FEW: usize = 2;
@@ -248,9 +251,23 @@ impl<'t> Table<'t> {
     ) -> Hits {
         let mut seen = Seen::new(request);
         let mut hits = Hits::NOTHING;
-        for row in context.rows() {
-            if by_rows.request_holds(row, &mut seen) && asked.has(row.row() / 64) {
-                self.hit(row.row(), asked, &mut hits);
+        let mut bits = None;
+        for rows in context.rows().chunks(BATCH) {
+            let bits = *bits.get_or_insert_with(|| seen.bits(&by_rows.scripts));
+            let mut left = [0; BATCH];
+            let mut count = 0;
+            let mut touched = 0;
+            for row in rows.iter().map(|row| LiveRow(*row)) {
+                let may_hold = row.may_hold(bits);
+                left.get_mut(count).into_iter().for_each(|to| *to = row.0);
+                count += usize::from(may_hold);
+                touched ^= by_rows.scripts.touch(if may_hold { row.at() } else { 0 });
+            }
+            std::hint::black_box(touched);
+            for row in left.iter().take(count).map(|row| LiveRow(*row)) {
+                if by_rows.request_holds(row, &mut seen) && asked.has(row.row() / 64) {
+                    self.hit(row.row(), asked, &mut hits);
+                }
             }
         }
         hits
@@ -352,7 +369,8 @@ impl<'t> Table<'t> {
             may_allow |= effect == Some(Effect::Allow);
         };
         if let Some(by_rows) = &self.by_rows {
-            context.rows().for_each(|row| take(row.row(), by_rows.asks_request(row)));
+            let rows = context.rows().iter().map(|row| LiveRow(*row));
+            rows.for_each(|row| take(row.row(), by_rows.asks_request(row)));
         }
         let live = context.live();
         for (word, rows) in live.words().zip(live.masks.iter().copied()) {

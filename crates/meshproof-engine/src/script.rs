@@ -30,7 +30,7 @@ pub(crate) struct Scripts<'t> {
     pub method_dimension: Option<usize>,
     pub methods: Methods,
     /// From this place on four bytes of paths have bits.
-    pub path_bits_at: usize,
+    pub path_bits_at: Option<usize>,
 }
 
 /// Methods that have a bit, each as a number.
@@ -271,12 +271,23 @@ pub(crate) fn is_within(address: IpAddr, network: &[u8], head: u8) -> bool {
 }
 
 impl<'t> Scripts<'t> {
+    /// A byte of a script. Whoever looks at several of them before reading any lets memory bring them at once.
+    #[inline(always)]
+    pub fn touch(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or_default()
+    }
+
+    /// Where the script of a row stands.
+    #[inline(always)]
+    pub fn place_of(&self, row: u32) -> usize {
+        let behind = self.places.get(place(row)).map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        place(self.bases.at(place(row / 64))).saturating_add(usize::from(behind))
+    }
+
     /// The script of a row.
     #[inline(always)]
     pub fn of_row(&self, row: u32) -> Reader<'t> {
-        let behind = self.places.get(place(row)).map_or(0, |bytes| u16::from_le_bytes(*bytes));
-        let base = self.bases.at(place(row / 64));
-        Reader::new(self.bytes, place(base).saturating_add(usize::from(behind)))
+        Reader::new(self.bytes, self.place_of(row))
     }
 
     /// What stands behind so many tests.

@@ -34,7 +34,7 @@ pub(crate) fn scripts<'t>(sections: &Sections<'t>, starts: Starts<'t>) -> Result
         check(methods.bit(method) == 0 && !method.is_empty(), "a method", at)?;
         methods.set(at, method);
     }
-    let path_bits_at = place(reader.number().wrapping_sub(1));
+    let path_bits_at = reader.number().checked_sub(1).map(place);
     check(reader.is_inside() && bytes.len() <= MOST_SCRIPTS, "the head of scripts", 0)?;
     let method_dimension = dimension.checked_sub(1).map(place);
     let from = reader.at;
@@ -87,13 +87,14 @@ pub(super) fn check_all(table: &Table<'_>, by_rows: &ByRows<'_>) -> Checked {
 /// The bits of all paths that a row lets pass; none where these may be any.
 fn path_bits(by_rows: &ByRows<'_>, asked: &[u8], count: u8) -> u8 {
     let scripts = &by_rows.scripts;
+    let Some(at) = scripts.path_bits_at else { return 0 };
     let mut rest = asked;
     for _ in 0..count {
         let Some((demand, tests)) = DemandHead::read(rest) else { return 0 };
         let attribute = by_rows.dimensions.get(demand.dimension).map(|told| told.attribute);
         if attribute == Some(Attribute::Path) && !demand.refuses {
             let mut reader = Reader::new(tests, 0);
-            let bit = |_| TextTest::read(&mut reader).path_bit(scripts.path_bits_at, &scripts.starts);
+            let bit = |_| TextTest::read(&mut reader).path_bit(at, &scripts.starts);
             return (0..demand.tests).map(bit).try_fold(0, |bits, bit| Some(bits | bit?)).unwrap_or_default();
         }
         let shape = attribute.map_or(Shape::Text, Shape::of);
