@@ -4,72 +4,24 @@ use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 use meshproof_explain::{PointKind, mode_doubt, point_kind};
-use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::{
-    Attachments, Called, ClusterId, GatewayId, Identity, Layer, Mesh, ResourceId, WorkloadId,
-};
+use meshproof_ir::{Called, Identity, Layer, Mesh, WorkloadId};
 use meshproof_network::{Class, Network};
-use meshproof_resources::{ObjectRef, Spec};
 use meshproof_transport::{
-    Call, Client, EndpointAddress, Reception, Row, ServerClass, Table, Target, Transport, Via,
+    Call, Client, EndpointAddress, Reception, Row, ServerClass, Table, Target, Transport,
 };
 
+use crate::classes::{Key, Lists};
 use crate::clients::{Clients, ClientsId, Draft, Groups, Places};
 use crate::effect::Effect;
 use crate::place::{Member, Place, PlaceId};
-use crate::routing::{Lead, Routing};
-
-/// Longer lists of policies are one only where they are stored once.
-const COMPARED: usize = 64;
-
-/// What makes places equal.
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    kind: PointKind,
-    port: u16,
-    cluster: ClusterId,
-    policies: u32,
-    request_authentications: u32,
-    network: Option<Class>,
-    doubts: Vec<String>,
-    arrivals: Vec<(Effect, ClientsId)>,
-    /// A waypoint or gateway is a place by itself.
-    own: Option<(bool, u32)>,
-}
-
-/// Lists of policies by number.
-#[derive(Default)]
-struct Lists {
-    shared: HashMap<[usize; 3], u32, RandomState>,
-    written: HashMap<Vec<(ResourceId, bool)>, u32, RandomState>,
-    next: u32,
-}
-
-impl Lists {
-    fn number(&mut self, list: &Attachments) -> u32 {
-        if let Some(known) = self.shared.get(&list.sharing_key()) {
-            return *known;
-        }
-        let next = self.next;
-        let number = match list.len() <= COMPARED {
-            true => {
-                let own = list.iter().map(|one| (one.policy, one.certain.is_ok())).collect();
-                *self.written.entry(own).or_insert(next)
-            }
-            false => next,
-        };
-        self.next += u32::from(number == next);
-        self.shared.insert(list.sharing_key(), number);
-        number
-    }
-}
+use crate::waypoints::{Behind, WaypointKey, routed};
 
 /// The classes while they are made.
 pub(crate) struct Sorting<'a, 'm> {
-    mesh: &'m Mesh,
+    pub(crate) mesh: &'m Mesh,
     transport: &'a Transport<'m>,
     network: &'a Network<'m>,
-    table: &'a Table,
+    pub(crate) table: &'a Table,
     pub groups: Groups,
     pub standing: Places,
     pub places: Vec<Place>,
@@ -79,17 +31,12 @@ pub(crate) struct Sorting<'a, 'm> {
     /// What somebody who is known by identity alone meets at a class of servers.
     bare: HashMap<ServerClass, Option<Effect>, RandomState>,
     /// Calls to waypoints: who goes there, and what is behind.
-    waypoints: Vec<(WaypointKey, Behind)>,
-    waypoint_at: HashMap<WaypointKey, usize, RandomState>,
-    hosts: HashMap<&'m str, Called, RandomState>,
+    pub(crate) waypoints: Vec<(WaypointKey, Behind)>,
+    pub(crate) waypoint_at: HashMap<WaypointKey, usize, RandomState>,
+    pub(crate) hosts: HashMap<&'m str, Called, RandomState>,
     /// Names that routes inside of the mesh are for, as they are written.
-    routed: BTreeSet<&'m str>,
+    pub(crate) routed: BTreeSet<&'m str>,
 }
-
-/// What is called through a waypoint.
-type WaypointKey = (GatewayId, Called, String, u16);
-/// Who calls it, and the workload ports behind.
-type Behind = (Draft, Vec<(WorkloadId, u16)>);
 
 impl<'a, 'm> Sorting<'a, 'm> {
     pub fn new(transport: &'a Transport<'m>, network: &'a Network<'m>, table: &'a Table) -> Self {
@@ -187,108 +134,13 @@ impl<'a, 'm> Sorting<'a, 'm> {
         self.add(place, network, None);
     }
 
-    fn effect(&self, reception: &Reception, kind: PointKind) -> Option<Effect> {
+    pub(crate) fn effect(&self, reception: &Reception, kind: PointKind) -> Option<Effect> {
         let effect = Effect::of(reception)?;
         Some(match kind {
             // No proxy looks inside.
             PointKind::NoProxy => Effect { is_http: None, ..effect },
             _ => effect,
         })
-    }
-
-    /// Calls through a waypoint: the way to it is a hop, and what it sends on another one.
-    fn through(
-        &mut self,
-        waypoint: GatewayId,
-        group: &meshproof_transport::Group,
-        behind: (WorkloadId, u16),
-        drafts: &mut Vec<(Effect, Draft)>,
-    ) {
-        for via in &group.via {
-            let (called, host, port) = match via {
-                Via::Host(host, port) | Via::Routed { to: (host, port), .. } => {
-                    match self.hosts.get(host.as_str()) {
-                        Some(called) => (*called, host.clone(), *port),
-                        None => continue,
-                    }
-                }
-                Via::Address => (Called::Workload(behind.0), self.mesh.workload_display(behind.0), behind.1),
-            };
-            let key = (waypoint, called, host, port);
-            let next = self.waypoints.len();
-            let at = *self.waypoint_at.entry(key.clone()).or_insert(next);
-            if at == next {
-                self.waypoints.push((key, (Draft::default(), Vec::new())));
-            }
-            let (draft, leads) = &mut self.waypoints[at].1;
-            draft.sets.push(group.clients.clone());
-            leads.push(behind);
-        }
-        let kind = point_kind(self.mesh, behind.0, behind.1);
-        let Some(effect) = self.effect(&group.reception, kind) else { return };
-        let more = &mut draft(drafts, effect).more;
-        let pods = self.mesh.gateway_pods(waypoint).next().and_then(|pods| self.standing.part(pods));
-        match pods {
-            Some(part) => {
-                more.parts.push(part);
-                more.parts.sort_unstable();
-                more.parts.dedup();
-            }
-            None if !more.waypoints.contains(&waypoint) => more.waypoints.push(waypoint),
-            None => {}
-        }
-    }
-
-    fn waypoint(&mut self, key: WaypointKey, draft: Draft, mut behind: Vec<(WorkloadId, u16)>) {
-        let (id, called, host, port) = key;
-        let policies = self.mesh.waypoint_policies(id, called);
-        let cluster = self.mesh.namespace(self.mesh.gateway(id).namespace).cluster;
-        let class = self.mesh.chain_ports(called).iter().find(|own| own.number == port).map(|own| own.class);
-        let is_http = !matches!(class, Some(ProtocolClass::Tcp | ProtocolClass::Udp));
-        let effect = Effect {
-            outcome: meshproof_explain::Outcome::Mtls,
-            is_http: Some(is_http),
-            identified: true,
-            tunnelled: true,
-            is_open: false,
-        };
-        behind.sort_unstable();
-        behind.dedup();
-        let clients = self.groups.of_draft(draft, &self.table.roster);
-        let routing = match self.is_routed(called, &host) {
-            false => Routing::all(),
-            true => Routing::unknown("routes for the called service are not followed at waypoints"),
-        };
-        let place = Place {
-            kind: PointKind::Waypoint,
-            members: vec![Member::Waypoint(id, host, port)],
-            port,
-            cluster,
-            policies: policies.authorization,
-            request_authentications: policies.request_authentication,
-            arrivals: vec![(effect, clients)],
-            doubts: Vec::new(),
-            row: None,
-            pods: self.mesh.gateway_pods(id).next(),
-            leads: behind.into_iter().map(|to| Lead { to, routing: routing.clone() }).collect(),
-        };
-        self.add(place, None, Some((false, id.0)));
-    }
-
-    /// Whether a VirtualService or a route of the Gateway API is for what is called.
-    fn is_routed(&self, called: Called, host: &str) -> bool {
-        let service = match called {
-            Called::Service(id) => Some(&self.mesh.services[id.index()]),
-            _ => None,
-        };
-        let object = service.map(|service| self.mesh.resource(service.resource).meta.name());
-        let is_it = |written: &str| {
-            let short = written.split('.').next().unwrap_or_default();
-            written == host
-                || written.strip_prefix('*').is_some_and(|rest| host.ends_with(rest))
-                || object.is_some_and(|name| short == name)
-        };
-        self.routed.iter().any(|name| is_it(name))
     }
 
     /// What a port takes from somebody who is known by identity alone.
@@ -380,33 +232,8 @@ impl<'a, 'm> Sorting<'a, 'm> {
     }
 }
 
-/// Names that VirtualServices of the mesh and routes with Services as parents are for.
-fn routed(mesh: &Mesh) -> BTreeSet<&str> {
-    let mut names = BTreeSet::new();
-    for resource in &mesh.resources {
-        match &resource.spec {
-            Spec::VirtualService(service) => {
-                let gateways = &service.gateways;
-                if gateways.is_empty() || gateways.iter().any(|name| name.value == "mesh") {
-                    names.extend(service.hosts.iter().map(|host| host.value.as_str()));
-                }
-            }
-            Spec::Route(route) => {
-                let is_of_mesh =
-                    |parent: &&ObjectRef| parent.kind.as_ref().is_some_and(|kind| kind.value != "Gateway");
-                let parents = route.parent_refs.iter().filter(is_of_mesh);
-                names.extend(
-                    parents.filter_map(|parent| parent.name.as_ref()).map(|name| name.value.as_str()),
-                );
-            }
-            _ => {}
-        }
-    }
-    names
-}
-
 /// The draft of those who arrive in this way.
-fn draft(drafts: &mut Vec<(Effect, Draft)>, effect: Effect) -> &mut Draft {
+pub(crate) fn draft(drafts: &mut Vec<(Effect, Draft)>, effect: Effect) -> &mut Draft {
     let known = drafts.iter().position(|(known, _)| *known == effect);
     let at = known.unwrap_or_else(|| {
         drafts.push((effect, Draft::default()));

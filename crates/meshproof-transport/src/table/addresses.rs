@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use meshproof_ir::{Called, ClusterId, Fact, Layer};
 
-use super::hosts::{Asking, receptions};
-use super::roster::{ClientKind, Members};
+use super::asking::Asking;
+use super::client_kind::ClientKind;
+use super::client_set::Members;
+use super::receptions::receptions;
 use crate::{Call, Client, Target};
 
 /// Clients that get the same answers at the address of any pod.

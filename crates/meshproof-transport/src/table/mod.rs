@@ -8,21 +8,29 @@
 //! that differ there, and not with clients times servers.
 
 mod addresses;
+mod asking;
+mod client_kind;
+mod client_set;
+mod enrolling;
 mod gateways;
 mod hosts;
 mod imports;
+mod receptions;
 mod roster;
 mod row;
 mod rows;
+mod way;
 
+pub use client_kind::ClientKind;
+pub use client_set::ClientSet;
 pub use gateways::{GatewayListener, GatewayPods};
-pub use roster::{Callers, ClientKind, ClientSet, Part, PartId, Roster};
+pub use roster::{Callers, Part, PartId, Roster};
 pub use row::{Group, Reception, Row, ServedBy, Via};
 
 use meshproof_ir::WorkloadId;
 
 use crate::Transport;
-use hosts::Asking;
+use asking::Asking;
 
 /// Which rows are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 use meshproof_ir::{ClusterId, Identity, NamespaceId, WorkloadId};
 
-use super::imports::View;
-use crate::clients::{ClientClass, Profile, Sender};
-use crate::outbound::Outbound;
+use super::client_kind::ClientKind;
+use super::client_set::{ClientSet, Members};
+use crate::clients::ClientClass;
 use crate::{Client, Transport};
 
 /// Whose calls are of interest.
@@ -23,47 +23,6 @@ pub enum Callers<'q> {
     Identity(&'q Identity),
 }
 
-/// How clients send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ClientKind {
-    /// Through a sidecar, or as proxyless gRPC.
-    Sidecar,
-    /// Through ztunnel.
-    Ambient,
-    /// They are gateways.
-    Gateway,
-    /// They are waypoints.
-    Waypoint,
-    /// By themselves.
-    NoProxy,
-    /// Somehow; the input does not tell whether a proxy is there.
-    Unknown,
-    /// As the server wants it: only their identity is known.
-    Identity,
-}
-
-impl ClientKind {
-    /// What so many of them are called (`sidecar workloads`).
-    pub fn noun(self, count: usize) -> &'static str {
-        let one = count == 1;
-        match self {
-            ClientKind::Sidecar if one => "sidecar workload",
-            ClientKind::Sidecar => "sidecar workloads",
-            ClientKind::Ambient if one => "ambient workload",
-            ClientKind::Ambient => "ambient workloads",
-            ClientKind::Gateway if one => "gateway",
-            ClientKind::Gateway => "gateways",
-            ClientKind::Waypoint if one => "waypoint",
-            ClientKind::Waypoint => "waypoints",
-            ClientKind::NoProxy if one => "workload without a proxy",
-            ClientKind::NoProxy => "workloads without a proxy",
-            ClientKind::Unknown if one => "workload that may have a proxy",
-            ClientKind::Unknown => "workloads that may have a proxy",
-            ClientKind::Identity => "clients of that identity",
-        }
-    }
-}
-
 /// Clients that no host tells apart, unless by namespace or by what their Sidecar objects import from somewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
@@ -71,15 +30,15 @@ pub(super) struct Kind {
     pub(super) kind: ClientKind,
     /// All its parts, in order.
     pub(super) parts: Vec<u32>,
-    by_class: HashMap<ClientClass, Vec<u32>, RandomState>,
-    by_namespace: BTreeMap<NamespaceId, Vec<ClientClass>>,
+    pub(super) by_class: HashMap<ClientClass, Vec<u32>, RandomState>,
+    pub(super) by_namespace: BTreeMap<NamespaceId, Vec<ClientClass>>,
     /// Nothing tells its clients apart.
     pub(super) is_whole: bool,
     /// Its clients have Sidecar objects.
     pub(super) is_scoped: bool,
     /// Somebody who is no workload is one of them.
     pub(super) outsider: bool,
-    workloads: usize,
+    pub(super) workloads: usize,
 }
 
 /// Clients that no host tells apart.
@@ -87,7 +46,7 @@ pub(super) struct Kind {
 pub struct Part {
     /// In the order of the mesh; at least one.
     pub workloads: Vec<WorkloadId>,
-    kind: u32,
+    pub(super) kind: u32,
 }
 
 /// A part of the roster; the number means nothing beyond equality and order.
@@ -97,77 +56,11 @@ pub struct PartId(u32);
 /// Everybody who may call.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     pub(super) kinds: Vec<Kind>,
 }
 
-/// Some of the roster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ClientSet {
-    /// By kind, sorted.
-    pub(super) members: Vec<Members>,
-}
-
-/// Some clients of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Members {
-    pub(super) kind: u32,
-    /// All parts but those that are named; or those alone.
-    pub(super) all_but: bool,
-    /// Sorted.
-    pub(super) parts: Vec<u32>,
-    /// Somebody who is no workload is one of them.
-    pub(super) outsider: bool,
-}
-
-/// What makes a kind.
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    cluster: ClusterId,
-    kind: ClientKind,
-    outbound: Outbound,
-    /// What its Sidecar objects say to hosts of every namespace.
-    view: Option<View>,
-    /// The class, where more than that tells its clients apart from others.
-    own: Option<ClientClass>,
-}
-
 impl Roster {
-    pub(super) fn new(
-        transport: &Transport<'_>,
-        callers: &Callers<'_>,
-        refine: impl Fn(WorkloadId) -> u32,
-    ) -> Self {
-        let mut building =
-            Building { roster: Roster::default(), kinds: HashMap::default(), parts: HashMap::default() };
-        let mesh = transport.mesh();
-        let everybody: Vec<WorkloadId>;
-        let workloads = match callers {
-            Callers::Workloads(ids) => *ids,
-            Callers::Everybody => {
-                everybody = mesh.workloads_with_ids().map(|(id, _)| id).collect();
-                &everybody
-            }
-            Callers::Plaintext | Callers::Identity(_) => &[],
-        };
-        for id in workloads {
-            building.add(transport, *id, refine(*id));
-        }
-        let outsider = match callers {
-            Callers::Workloads(_) => None,
-            Callers::Everybody | Callers::Plaintext => Some(ClientKind::NoProxy),
-            Callers::Identity(_) => Some(ClientKind::Identity),
-        };
-        if let Some(kind) = outsider {
-            for cluster in (0..mesh.clusters.len() as u32).map(ClusterId) {
-                let key = Key { cluster, kind, outbound: Outbound::default(), view: None, own: None };
-                let at = building.kind(key);
-                building.roster.kinds[at as usize].outsider = true;
-            }
-        }
-        building.roster
-    }
-
     /// A part by its number, which is below [`Roster::part_count`].
     pub fn part(&self, at: u32) -> &Part {
         &self.parts[at as usize]
@@ -351,119 +244,5 @@ impl Roster {
             false => (members.parts.as_slice(), &[][..]),
         };
         all.iter().filter(|at| named.binary_search(at).is_err()).copied()
-    }
-}
-
-impl Members {
-    fn of_parts(kind: u32, parts: Vec<u32>) -> Members {
-        Members { kind, all_but: false, parts, outsider: false }
-    }
-}
-
-impl ClientSet {
-    /// Adds the clients of another set, none of which is in this one.
-    pub fn join(&mut self, more: ClientSet) {
-        more.members.into_iter().for_each(|members| self.add(members));
-    }
-
-    /// Adds clients that are not in the set yet.
-    pub(super) fn add(&mut self, more: Members) {
-        let at = self.members.partition_point(|own| own.kind < more.kind);
-        let Some(own) = self.members.get_mut(at).filter(|own| own.kind == more.kind) else {
-            self.members.insert(at, more);
-            return;
-        };
-        own.outsider |= more.outsider;
-        let (but, named) = match (own.all_but, more.all_but) {
-            (false, false) => {
-                own.parts.extend(more.parts);
-                own.parts.sort_unstable();
-                return;
-            }
-            (true, _) => (&own.parts, &more.parts),
-            (false, true) => (&more.parts, &own.parts),
-        };
-        let left = but.iter().filter(|at| named.binary_search(at).is_err()).copied().collect();
-        *own = Members { kind: own.kind, all_but: true, parts: left, outsider: own.outsider };
-    }
-
-    pub(super) fn kinds(&self) -> impl Iterator<Item = u32> {
-        self.members.iter().map(|members| members.kind)
-    }
-}
-
-struct Building {
-    roster: Roster,
-    kinds: HashMap<Key, u32, RandomState>,
-    parts: HashMap<(u32, ClientClass, u32), u32, RandomState>,
-}
-
-impl Building {
-    fn add(&mut self, transport: &Transport<'_>, id: WorkloadId, refined: u32) {
-        let profile = transport.clients.profile(id);
-        let class = transport.client_class(id);
-        let kind = self.kind(key(transport, profile, class));
-        let namespace = profile.scope.namespace;
-        let next = self.roster.parts.len() as u32;
-        let part = *self.parts.entry((kind, class, refined)).or_insert(next);
-        let of_kind = &mut self.roster.kinds[kind as usize];
-        of_kind.workloads += 1;
-        if part == next {
-            of_kind.parts.push(part);
-            let of_class = of_kind.by_class.entry(class).or_default();
-            if of_class.is_empty() {
-                of_kind.by_namespace.entry(namespace).or_default().push(class);
-            }
-            of_class.push(part);
-            self.roster.parts.push(Part { workloads: Vec::new(), kind });
-        }
-        self.roster.parts[part as usize].workloads.push(id);
-    }
-
-    fn kind(&mut self, key: Key) -> u32 {
-        let next = self.roster.kinds.len() as u32;
-        let (cluster, kind) = (key.cluster, key.kind);
-        // Nothing is known of what sends for them, so no host makes a difference either.
-        let is_whole = key.own.is_some() || kind == ClientKind::Unknown;
-        let is_scoped = key.view.is_some();
-        *self.kinds.entry(key).or_insert_with(|| {
-            self.roster.kinds.push(Kind {
-                cluster,
-                kind,
-                parts: Vec::new(),
-                by_class: HashMap::default(),
-                by_namespace: BTreeMap::new(),
-                is_whole,
-                is_scoped,
-                outsider: false,
-                workloads: 0,
-            });
-            next
-        })
-    }
-}
-
-fn key(transport: &Transport<'_>, profile: &Profile, class: ClientClass) -> Key {
-    let kind = match &profile.sender {
-        Sender::Sidecar => ClientKind::Sidecar,
-        Sender::Gateway => ClientKind::Gateway,
-        Sender::Waypoint(_) => ClientKind::Waypoint,
-        Sender::Ztunnel => ClientKind::Ambient,
-        Sender::Application => ClientKind::NoProxy,
-        Sender::Unknown(_) => ClientKind::Unknown,
-    };
-    // Sidecar objects and rules for some workloads are followed by sidecars alone.
-    let follows_own = match kind {
-        ClientKind::Sidecar | ClientKind::Gateway => !profile.rules.is_empty(),
-        ClientKind::Waypoint => true,
-        _ => false,
-    };
-    let sidecar = transport.scopes().sidecar(&profile.scope).filter(|_| kind == ClientKind::Sidecar);
-    Key {
-        cluster: profile.scope.cluster,
-        kind,
-        outbound: profile.outbound.clone(),
-        view: sidecar.map(View::of),
-        own: follows_own.then_some(class),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshproof_ir::{Fact, GatewayId, NoWaypoint, WorkloadId};
 use meshproof_source::Span;
 
-use super::roster::ClientSet;
+use super::client_set::ClientSet;
 use crate::{Delivery, Evidence, ServerSide, Wire};
 
 /// One port of a workload.

@@ -8,8 +8,9 @@ use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{Mesh, WorkloadId};
 
 use super::Wanted;
+use super::client_set::{ClientSet, Members};
 use super::gateways::is_gateway;
-use super::roster::{ClientSet, Members, Roster};
+use super::roster::Roster;
 use super::row::{Group, Reception, Row, ServedBy, Via};
 use crate::server_side;
 

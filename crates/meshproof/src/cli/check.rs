@@ -14,11 +14,11 @@ pub(crate) fn run(args: &CheckArgs) -> u8 {
 }
 
 fn check(args: &CheckArgs) -> Result<u8, String> {
-    let outputs = output::chosen(&args.output)?;
+    let outputs = output::chosen(&args.reports.output)?;
     let options = options(args).map_err(|error| error.to_string())?;
     let outcome =
         Session::new(options).check(&read::inputs(&args.read)).map_err(|error| error.to_string())?;
-    output::write(&outputs, &outcome, args.color, args.verbose, args.quiet)?;
+    output::write(&outputs, &outcome, args.reports.color, args.verbose, args.quiet)?;
     let code = if outcome.has_internal_error() {
         FAILED
     } else if !outcome.has_looked_at_something() {

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &ExplainArgs) -> u8 {
 }
 
 fn answer(args: &ExplainArgs) -> Result<u8, String> {
-    let outputs = output::chosen(&args.output)?;
+    let outputs = output::chosen(&args.reports.output)?;
     if let Some(other) = outputs.iter().find(|output| !matches!(output.format, Format::Text | Format::Json)) {
         return Err(format!("an answer has no format `{}`; use text or json", other.format.name()));
     }
@@ -172,5 +172,5 @@ fn write(outputs: &[Output], answer: &Answer, outcome: &Outcome, args: &ExplainA
         Format::Json => report::write_json(out, answer, &outcome.sources),
         _ => report::write_text(out, answer, &outcome.sources, style),
     };
-    outputs.iter().try_for_each(|output| output::write_to(output, args.color, args.verbose, one))
+    outputs.iter().try_for_each(|output| output::write_to(output, args.reports.color, args.verbose, one))
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ReachArgs) -> u8 {
 }
 
 fn tell(args: &ReachArgs) -> Result<u8, String> {
-    let outputs = output::chosen(&args.output)?;
+    let outputs = output::chosen(&args.reports.output)?;
     if let Some(other) = outputs.iter().find(|output| !matches!(output.format, Format::Text | Format::Json)) {
         return Err(format!("reach has no format `{}`; use text or json", other.format.name()));
     }
@@ -44,7 +44,7 @@ fn tell(args: &ReachArgs) -> Result<u8, String> {
         Format::Json => report::write_json(out, &answers, &outcome.sources),
         _ => report::write_text(out, &answers, &outcome.sources, style),
     };
-    outputs.iter().try_for_each(|output| output::write_to(output, args.color, args.verbose, one))?;
+    outputs.iter().try_for_each(|output| output::write_to(output, args.reports.color, args.verbose, one))?;
     std::mem::forget((outcome, answers));
     Ok(CLEAN)
 }

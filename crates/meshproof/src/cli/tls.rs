@@ -26,7 +26,7 @@ pub(crate) fn run(args: &TlsArgs) -> u8 {
 }
 
 fn tell(args: &TlsArgs) -> Result<u8, String> {
-    let outputs = output::chosen(&args.output)?;
+    let outputs = output::chosen(&args.reports.output)?;
     if let Some(other) = outputs.iter().find(|output| !matches!(output.format, Format::Text | Format::Json)) {
         return Err(format!("the table has no format `{}`; use text or json", other.format.name()));
     }
@@ -54,7 +54,7 @@ fn tell(args: &TlsArgs) -> Result<u8, String> {
         Format::Json => report::write_json(out, &set_ups, &outcome.sources),
         _ => report::write_text(out, &set_ups, &outcome.sources, style),
     };
-    outputs.iter().try_for_each(|output| output::write_to(output, args.color, args.verbose, one))?;
+    outputs.iter().try_for_each(|output| output::write_to(output, args.reports.color, args.verbose, one))?;
     // The process ends here; giving a large mesh back piece by piece would take longer than the table.
     std::mem::forget((outcome, set_ups));
     Ok(CLEAN)
