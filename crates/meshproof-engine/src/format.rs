@@ -34,13 +34,16 @@ pub const WIDE_RULES: u8 = 16;
 /// What rows ask stands row by row in [`SCRIPTS`]; only the names of the peer are looked up.
 pub const BY_ROWS: u8 = 32;
 
+/// The places of names of policies have 32 bits instead of 16.
+pub const WIDE_NAMES: u8 = 64;
+
 /// Per segment three `u32`: what it leads to, its first word, and its provider as a text.
 pub const SEGMENTS: usize = 0;
 /// Per row its rule; all bits for a row that is none.
 pub const ROW_RULES: usize = 1;
 /// Per rule its policy; then per rule its place in the policy, in one byte, or in 32 bits if those of rules have that.
 pub const RULES: usize = 2;
-/// Per policy [`POLICY`] `u32`: namespace, name, and what is written before and behind the names of its rules with a zero
+/// Per policy [`POLICY`] numbers of 16 bits (with [`WIDE_NAMES`] of 32): namespace, name, and what is written before and behind the names of its rules with a zero
 /// byte between, as texts.
 pub const POLICIES: usize = 3;
 /// Per dimension [`DIMENSION`] `u32`.

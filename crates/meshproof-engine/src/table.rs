@@ -44,7 +44,7 @@ pub struct Table<'t> {
     /// By rule its policy, and its place there.
     pub(crate) rule_policies: Numbers<'t>,
     pub(crate) rule_places: RulePlaces<'t>,
-    pub(crate) policies: U32s<'t>,
+    pub(crate) policies: Numbers<'t>,
     hash: [u8; 32],
     size: usize,
 }
@@ -168,7 +168,7 @@ impl<'t> Table<'t> {
             row_rules: Numbers::new(sections.bytes(format::ROW_RULES), is_wide),
             rule_policies,
             rule_places,
-            policies: sections.numbers(format::POLICIES),
+            policies: Numbers::new(sections.bytes(format::POLICIES), head.settings & format::WIDE_NAMES != 0),
             hash: head.hash,
             size: bytes.len(),
         };
@@ -366,7 +366,8 @@ impl<'t> Head<'t> {
             | format::NEEDS_ALLOW
             | format::HAS_DRY_ALLOW
             | format::WIDE_RULES
-            | format::BY_ROWS;
+            | format::BY_ROWS
+            | format::WIDE_NAMES;
         if kinds[1] & !known != 0 || kinds[2] != 0 || kinds[3] != 0 {
             return Err(OpenError::Invalid { what: "unknown settings", at: 13 });
         }

@@ -2,7 +2,7 @@
 
 use meshproof_authz::{Context, Engine as AuthzEngine, HeaderMatching, Policy, Standing, standings};
 use meshproof_engine::format::{
-    self, DIMENSION, DRIVER, HASH_AT, HEAD, INDEX, MAGIC, NONE, OF_CONNECTION, SECTIONS, VERSION,
+    self, DIMENSION, DRIVER, HASH_AT, HEAD, INDEX, MAGIC, NONE, OF_CONNECTION, POLICY, SECTIONS, VERSION,
 };
 use meshproof_engine::{Attribute, Engine, View};
 use meshproof_resources::Action;
@@ -59,11 +59,11 @@ pub(super) fn write(
         let provider = parts.pool.add(segment.provider.as_bytes());
         put(format::SEGMENTS, &[segment.effect.code(), segment.first_word as u32, provider]);
     }
+    let mut names = Vec::with_capacity(rows.policies.len() * POLICY);
     for (at, [before, behind]) in &rows.policies {
         let (namespace, name) = policies.get(*at).map_or(("", ""), |policy| (policy.namespace, policy.name));
         let around = format!("{before}\0{behind}");
-        let names = [namespace, name, &around].map(|text| parts.pool.add(text.as_bytes()));
-        put(format::POLICIES, &names);
+        names.extend([namespace, name, &around].map(|text| parts.pool.add(text.as_bytes())));
     }
     let mut indexes =
         Indexes { place_bits: format::place_bits(parts.entries.bytes.len()), ..Indexes::default() };
@@ -78,16 +78,11 @@ pub(super) fn write(
     let is_wide = rows.rules.len() >= NARROW
         || rows.policies.len() >= NARROW
         || rows.rules.iter().any(|rule| rule.rule > usize::from(u8::MAX));
-    let mut put = |section: usize, number: u32| {
-        let bytes = number.to_le_bytes();
-        sections[section].extend_from_slice(if is_wide { &bytes } else { &bytes[..2] });
-    };
-    for row in &rows.rows {
-        put(format::ROW_RULES, row.as_ref().map_or(NONE, |row| row.rule as u32));
-    }
-    for rule in &rows.rules {
-        put(format::RULES, rule.policy as u32);
-    }
+    let has_wide_names = names.iter().any(|name| *name as usize >= NARROW);
+    sections[format::POLICIES] = numbers(names.into_iter(), has_wide_names);
+    let row_rules = rows.rows.iter().map(|row| row.as_ref().map_or(NONE, |row| row.rule as u32));
+    sections[format::ROW_RULES] = numbers(row_rules, is_wide);
+    sections[format::RULES] = numbers(rows.rules.iter().map(|rule| rule.policy as u32), is_wide);
     for rule in &rows.rules {
         let place = (rule.rule as u32).to_le_bytes();
         sections[format::RULES].extend_from_slice(if is_wide { &place } else { &place[..1] });
@@ -103,12 +98,21 @@ pub(super) fn write(
     if is_wide {
         settings |= format::WIDE_RULES;
     }
+    if has_wide_names {
+        settings |= format::WIDE_NAMES;
+    }
     if let Some(scripts) = scripts {
         settings |= format::BY_ROWS;
         sections[format::SCRIPT_PLACES] = scripts.places();
         sections[format::SCRIPTS] = scripts.bytes;
     }
     assemble(&sections, [words as u32, everything], engine, settings)
+}
+
+/// Numbers of 32 bits, or of 16 where all fit.
+fn numbers(numbers: impl Iterator<Item = u32>, is_wide: bool) -> Vec<u8> {
+    let length = if is_wide { 4 } else { 2 };
+    numbers.flat_map(|number| number.to_le_bytes().into_iter().take(length)).collect()
 }
 
 /// What rows ask, in one of the two forms of a table.
