@@ -12,6 +12,10 @@ mod shapes;
 
 use shapes::{Shape, policies};
 
+/// That of the command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn context() -> Context {
     Context::new(Engine::EnvoyHttp)
 }

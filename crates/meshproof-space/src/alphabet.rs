@@ -11,33 +11,49 @@ pub(crate) struct Bytes([u64; 4]);
 impl Bytes {
     pub const NONE: Bytes = Bytes([0; 4]);
 
-    pub fn of(bytes: &[u8]) -> Bytes {
-        bytes.iter().fold(Bytes::NONE, |set, byte| set.with(*byte))
+    pub const fn of(bytes: &[u8]) -> Bytes {
+        let (mut set, mut at) = (Bytes::NONE, 0);
+        while at < bytes.len() {
+            set = set.with(bytes[at]);
+            at += 1;
+        }
+        set
     }
 
-    pub fn range(from: u8, to: u8) -> Bytes {
-        (from..=to).fold(Bytes::NONE, Bytes::with)
+    pub const fn range(from: u8, to: u8) -> Bytes {
+        let (mut set, mut byte) = (Bytes::one(to), from);
+        while byte < to {
+            set = set.with(byte);
+            byte += 1;
+        }
+        set
     }
 
-    pub fn one(byte: u8) -> Bytes {
+    pub const fn one(byte: u8) -> Bytes {
         Bytes::NONE.with(byte)
     }
 
-    pub fn with(mut self, byte: u8) -> Bytes {
-        self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
+    pub const fn with(mut self, byte: u8) -> Bytes {
+        self.0[(byte / 64) as usize] |= 1 << (byte % 64);
         self
+    }
+
+    pub fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
     }
 
     pub fn has(&self, byte: u8) -> bool {
         self.0[usize::from(byte / 64)] & (1 << (byte % 64)) != 0
     }
 
-    pub fn or(&self, other: Bytes) -> Bytes {
-        Bytes(std::array::from_fn(|at| self.0[at] | other.0[at]))
+    pub const fn or(&self, other: Bytes) -> Bytes {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Bytes([a | e, b | f, c | g, d | h])
     }
 
-    pub fn without(&self, other: Bytes) -> Bytes {
-        Bytes(std::array::from_fn(|at| self.0[at] & !other.0[at]))
+    pub const fn without(&self, other: Bytes) -> Bytes {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Bytes([a & !e, b & !f, c & !g, d & !h])
     }
 
     /// The one byte that it has; nothing when it has more or none.
@@ -48,41 +64,41 @@ impl Bytes {
     }
 
     /// Visible ASCII.
-    pub fn visible() -> Bytes {
-        Bytes::range(0x21, 0x7e)
+    pub const fn visible() -> Bytes {
+        const { Bytes::range(0x21, 0x7e) }
     }
 
     /// Everything but control characters: texts of claims, lines of headers.
-    pub fn text() -> Bytes {
-        Bytes::range(0x20, 0xff).without(Bytes::one(0x7f))
+    pub const fn text() -> Bytes {
+        const { Bytes::range(0x20, 0xff).without(Bytes::one(0x7f)) }
     }
 
-    fn alphanumeric() -> Bytes {
-        Bytes::range(b'a', b'z').or(Bytes::range(b'A', b'Z')).or(Bytes::range(b'0', b'9'))
+    const fn alphanumeric() -> Bytes {
+        const { Bytes::range(b'a', b'z').or(Bytes::range(b'A', b'Z')).or(Bytes::range(b'0', b'9')) }
     }
 
     /// Characters of a method (RFC 9110, `token`).
-    pub fn token() -> Bytes {
-        Bytes::alphanumeric().or(Bytes::of(b"!#$%&'*+-.^_`|~"))
+    pub const fn token() -> Bytes {
+        const { Bytes::alphanumeric().or(Bytes::of(b"!#$%&'*+-.^_`|~")) }
     }
 
     /// Characters of a trust domain.
-    pub fn trust_domain() -> Bytes {
-        Bytes::alphanumeric().or(Bytes::of(b"-._"))
+    pub const fn trust_domain() -> Bytes {
+        const { Bytes::alphanumeric().or(Bytes::of(b"-._")) }
     }
 
     /// Characters of the other parts of an identity.
-    pub fn name() -> Bytes {
-        Bytes::visible().without(Bytes::of(b"*/"))
+    pub const fn name() -> Bytes {
+        const { Bytes::visible().without(Bytes::of(b"*/")) }
     }
 
     /// Characters that a normalized path can hold: normalization turns backslashes and escapes some others
     /// (`meshproof_authz::normalize_path`); `?` starts the query.
-    pub fn path(mode: PathNormalization) -> Bytes {
-        let all = Bytes::visible().without(Bytes::of(b"#?"));
+    pub const fn path(mode: PathNormalization) -> Bytes {
+        const ALL: Bytes = Bytes::visible().without(Bytes::of(b"#?"));
         match mode {
-            PathNormalization::None => all,
-            _ => all.without(Bytes::of(b"\\\"<>^`{|}")),
+            PathNormalization::None => ALL,
+            _ => const { ALL.without(Bytes::of(b"\\\"<>^`{|}")) },
         }
     }
 }
@@ -168,7 +184,8 @@ impl TextDomain {
             Part::Exact(text) => text.is_empty(),
             _ => false,
         });
-        let used = parts.iter().flat_map(|part| part.literal().bytes()).fold(Bytes::NONE, Bytes::with);
+        let mut used = Bytes::NONE;
+        parts.iter().flat_map(|part| part.literal().bytes()).for_each(|byte| used.insert(byte));
         let mut letters = FILLERS.iter().filter(|byte| self.alphabet.has(**byte));
         if let Some(byte) = letters.find(|byte| !used.has(**byte)) {
             self.filler = char::from(*byte).to_string();

@@ -32,6 +32,14 @@ pub(crate) fn forms(test: &Test) -> Option<Vec<Form>> {
     })
 }
 
+/// Whether the test is a union of products.
+pub(crate) fn has_forms(test: &Test) -> bool {
+    match test {
+        Test::Namespace(_) | Test::TrustDomain(_) => forms(test).is_some(),
+        _ => true,
+    }
+}
+
 fn exact(text: &str) -> Part {
     Part::Exact(Arc::from(text))
 }

@@ -10,6 +10,8 @@ use crate::kind::Shape;
 use crate::value::{Number, Value};
 use crate::vocabulary::{CubeId, TestId, VariableId, Vocabulary};
 
+/// Of so few boxes it is found as fast as it would be remembered which of them accept a value.
+const FEW: usize = 64;
 /// Bytes that remembered answers may take.
 const ROOM: usize = 64 << 20;
 
@@ -206,6 +208,9 @@ impl Index {
         vocabulary: &Vocabulary,
     ) -> Option<Rc<Bits>> {
         let lists = self.lists(variable)?;
+        if self.cubes.len() <= FEW {
+            return Some(Rc::new(lists.accepting(variable, value, vocabulary, &self.cubes)));
+        }
         if let Some(known) = lists.memo.get(value) {
             return Some(Rc::clone(known));
         }

@@ -218,7 +218,7 @@ pub(crate) fn kind_of(variable: &Variable, tests: &[&Test], context: &Context, d
 fn peer(tests: &[&Test], context: &Context, domain: &Domain) -> Kind {
     let foreign = domain.foreign && context.engine != Engine::Ztunnel;
     let part = |bytes| TextDomain { absent: domain.plaintext, ..TextDomain::new(bytes, Form::Plain) };
-    if !foreign && tests.iter().all(|test| identity::forms(test).is_some()) {
+    if !foreign && tests.iter().copied().all(identity::has_forms) {
         let mut domains = vec![part(Bytes::trust_domain()), part(Bytes::name()), part(Bytes::name())];
         if !domain.workloads {
             domains.iter_mut().for_each(|part| part.alphabet = Bytes::NONE);

@@ -19,6 +19,9 @@ pub(crate) struct Matcher {
     others: Vec<TestId>,
 }
 
+/// So many tests are asked one by one.
+const FEW: usize = 8;
+
 type Texts = HashMap<Box<str>, Vec<TestId>>;
 
 /// Texts by part and length, so that only as many look-ups are needed as there are lengths.
@@ -70,7 +73,7 @@ impl Affixes {
 }
 
 impl Matcher {
-    pub fn new<'a>(tests: impl Iterator<Item = (TestId, &'a Shape)>) -> Matcher {
+    pub fn new<'a>(tests: impl Iterator<Item = (TestId, &'a Shape)> + Clone) -> Matcher {
         let mut matcher = Matcher {
             exact: Vec::new(),
             prefix: Affixes::default(),
@@ -78,6 +81,10 @@ impl Matcher {
             blocks: Blocks::default(),
             others: Vec::new(),
         };
+        if tests.clone().nth(FEW).is_none() {
+            matcher.others = tests.map(|(id, _)| id).collect();
+            return matcher;
+        }
         for (id, shape) in tests {
             match shape {
                 Shape::Forms(forms) => forms.iter().for_each(|form| matcher.insert(id, form)),

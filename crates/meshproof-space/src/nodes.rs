@@ -17,6 +17,8 @@ pub(crate) const NONE: NodeId = 0;
 /// Every point.
 pub(crate) const ALL: NodeId = 1;
 
+/// Few rules make about as many nodes.
+const USUAL: usize = 256;
 /// Nodes that may be made: some 50 MB, a fifth of a second.
 const MOST_NODES: usize = 250_000;
 /// Edges that may be made.
@@ -49,8 +51,8 @@ impl Nodes {
         let end = |at| (u32::MAX, Arc::from([(0, at)]));
         Nodes {
             nodes: vec![end(NONE), end(ALL)],
-            known: HashMap::new(),
-            done: HashMap::new(),
+            known: HashMap::with_capacity(USUAL),
+            done: HashMap::with_capacity(USUAL),
             edges: 0,
             steps: 0,
         }

@@ -70,6 +70,7 @@ impl Demand {
             (Demand::Exact(text), part) => {
                 part.matches(Some(text)).then(|| Demand::Exact(Arc::clone(text)))?
             }
+            (Demand::Free, Part::Exact(text)) => Demand::Exact(Arc::clone(text)),
             (Demand::Free, part) => Demand::there().and(part)?,
             (Demand::Affixes { prefix, suffix, non_empty }, Part::Exact(text)) => {
                 let fits = text.starts_with(&**prefix)

@@ -99,7 +99,7 @@ impl<'a> Prepared<'a> {
         if let Some(id) = self.of_kind.get(&(column, kind)) {
             return *id;
         }
-        let id = self.add(vocabulary.column(column).and(more));
+        let id = self.push(Cow::Owned(vocabulary.column(column).and(more)));
         self.of_kind.insert((column, kind), id);
         id
     }

@@ -77,11 +77,11 @@ impl Universe {
         let all = collector.cube(&RequestBox::all());
         collector.only_kinds_follow();
         let mut views = forwarded::views(|variable| collector.tests_of(variable), context, domain);
-        let mut kinds = domain.kinds(&collector.variables, &views, context);
+        let mut kinds = domain.kinds(collector.variables(), &views, context);
         if kinds.is_none() && views != Views::Apart {
             // Taken for independent, more requests are looked at than there are.
             views = Views::Unknown;
-            kinds = domain.kinds(&collector.variables, &views, context);
+            kinds = domain.kinds(collector.variables(), &views, context);
         }
         let kinds: Option<Vec<CubeId>> =
             kinds.map(|kinds| kinds.iter().map(|kind| collector.cube(kind)).collect());

@@ -1,6 +1,6 @@
 //! Every variable and every test that occurs, by number; boxes in those numbers.
 
-use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 use foldhash::HashMap;
 use meshproof_authz::Context;
@@ -62,18 +62,23 @@ pub(crate) type Cube = Vec<ColumnId>;
 /// Collects what occurs.
 #[derive(Default)]
 pub(crate) struct Collector {
-    pub variables: Vec<Variable>,
-    variable_ids: HashMap<Variable, VariableId>,
+    variables: Interned<Variable>,
     tests: Vec<(VariableId, Test)>,
-    test_ids: HashMap<(VariableId, Test), TestId>,
-    columns: Vec<Column>,
-    column_ids: HashMap<Column, ColumnId>,
-    cubes: Vec<Cube>,
-    cube_ids: HashMap<Cube, CubeId>,
+    /// The tests of each variable.
+    of_variable: Vec<OfVariable>,
+    columns: Interned<Column>,
+    cubes: Interned<Cube>,
     /// The original client address is the other end of the connection, so both are one variable.
     remote_is_source: bool,
     /// Tests that boxes of policies and questions make; kinds of requests may make more.
     asked: usize,
+}
+
+#[derive(Default)]
+struct OfVariable {
+    ids: Vec<TestId>,
+    /// Filled where they are many.
+    by_test: HashMap<Test, TestId>,
 }
 
 impl Collector {
@@ -81,31 +86,43 @@ impl Collector {
         Collector { remote_is_source, ..Collector::default() }
     }
 
-    pub fn variable(&mut self, variable: &Variable) -> VariableId {
+    /// The variables so far.
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables.list
+    }
+
+    fn variable(&mut self, variable: &Variable) -> VariableId {
         let variable = itself(variable, self.remote_is_source);
-        if let Some(id) = self.variable_ids.get(variable) {
-            return *id;
-        }
-        self.variables.push(variable.clone());
-        self.variable_ids.insert(variable.clone(), self.variables.len() - 1);
-        self.variables.len() - 1
+        self.variables.find(variable).unwrap_or_else(|| {
+            self.of_variable.push(OfVariable::default());
+            self.variables.push(variable.clone())
+        })
     }
 
     fn test(&mut self, variable: VariableId, test: &Test) -> TestId {
-        match self.test_ids.entry((variable, test.clone())) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                let id = TestId::try_from(self.tests.len()).unwrap_or(TestId::MAX);
-                self.tests.push((variable, test.clone()));
-                *entry.insert(id)
-            }
+        let known = &mut self.of_variable[variable];
+        let found = match known.by_test.is_empty() {
+            true => known.ids.iter().copied().find(|id| self.tests[*id as usize].1 == *test),
+            false => known.by_test.get(test).copied(),
+        };
+        if let Some(id) = found {
+            return id;
         }
+        let id = TestId::try_from(self.tests.len()).unwrap_or(TestId::MAX);
+        self.tests.push((variable, test.clone()));
+        known.ids.push(id);
+        if known.ids.len() > FEW {
+            let new = if known.by_test.is_empty() { 0 } else { known.ids.len() - 1 };
+            let new = known.ids[new..].iter().map(|id| (self.tests[*id as usize].1.clone(), *id));
+            known.by_test.extend(new);
+        }
+        id
     }
 
     /// The tests of the variable so far; nothing when no box looks at it.
     pub fn tests_of(&self, variable: &Variable) -> Option<Vec<Test>> {
-        let id = self.variable_ids.get(variable)?;
-        Some(self.tests.iter().filter(|(of, _)| of == id).map(|(_, test)| test.clone()).collect())
+        let id = self.variables.find(variable)?;
+        Some(self.of_variable[id].ids.iter().map(|id| self.tests[*id as usize].1.clone()).collect())
     }
 
     /// What follows are kinds of requests, which only join what is asked with what there is.
@@ -131,28 +148,17 @@ impl Collector {
         }
         columns.retain(|column| !column.any_of.is_empty() || !column.none_of.is_empty());
         columns.sort_by_key(|column| column.variable);
-        let cube: Cube = columns.into_iter().map(|column| self.column(column)).collect();
-        self.intern(cube)
-    }
-
-    fn column(&mut self, column: Column) -> ColumnId {
-        intern(&mut self.columns, &mut self.column_ids, column)
-    }
-
-    fn intern(&mut self, cube: Cube) -> CubeId {
-        intern(&mut self.cubes, &mut self.cube_ids, cube)
+        let cube: Cube = columns.into_iter().map(|column| self.columns.add(column)).collect();
+        self.cubes.add(cube)
     }
 
     /// Everything is known: fixes what values look like.
     pub fn finish(self, context: &Context, domain: &Domain) -> Vocabulary {
-        let mut of_variable: Vec<Vec<TestId>> = vec![Vec::new(); self.variables.len()];
-        for (at, (variable, _)) in self.tests.iter().enumerate() {
-            of_variable[*variable].push(TestId::try_from(at).unwrap_or(TestId::MAX));
-        }
+        let of_variable: Vec<Vec<TestId>> = self.of_variable.into_iter().map(|known| known.ids).collect();
         let mut shapes: Vec<Shape> = vec![Shape::Forms(Vec::new()); self.tests.len()];
         let mut kinds = Vec::new();
         let mut matchers = Vec::new();
-        for (at, variable) in self.variables.iter().enumerate() {
+        for (at, variable) in self.variables.list.iter().enumerate() {
             let tests: Vec<&Test> =
                 of_variable[at].iter().map(|test| &self.tests[*test as usize].1).collect();
             let mut kind = kind_of(variable, &tests, context, domain);
@@ -169,7 +175,7 @@ impl Collector {
             kinds.push(kind);
         }
         Vocabulary {
-            variables: self.variables,
+            variables: self.variables.list,
             of_variable,
             remote_is_source: self.remote_is_source,
             proxy_protocol: domain.proxy_protocol,
@@ -177,8 +183,8 @@ impl Collector {
             kinds,
             shapes,
             matchers,
-            columns: self.columns,
-            cubes: self.cubes,
+            columns: self.columns.list,
+            cubes: self.cubes.list,
         }
     }
 }
@@ -191,13 +197,43 @@ fn itself(variable: &Variable, remote_is_source: bool) -> &Variable {
     }
 }
 
-fn intern<T: Clone + Eq + std::hash::Hash>(list: &mut Vec<T>, ids: &mut HashMap<T, usize>, new: T) -> usize {
-    match ids.entry(new) {
-        Entry::Occupied(entry) => *entry.get(),
-        Entry::Vacant(entry) => {
-            list.push(entry.key().clone());
-            *entry.insert(list.len() - 1)
+/// So many things are compared with each other one by one, instead of by hash.
+const FEW: usize = 16;
+
+/// Things by number, each once.
+#[derive(Debug)]
+struct Interned<T> {
+    list: Vec<T>,
+    /// Filled where they are many.
+    ids: HashMap<T, usize>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
+        Interned { list: Vec::new(), ids: HashMap::default() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    fn find(&self, wanted: &T) -> Option<usize> {
+        match self.ids.is_empty() {
+            true => self.list.iter().position(|known| known == wanted),
+            false => self.ids.get(wanted).copied(),
         }
+    }
+
+    fn add(&mut self, new: T) -> usize {
+        self.find(&new).unwrap_or_else(|| self.push(new))
+    }
+
+    /// Adds what is not there yet.
+    fn push(&mut self, new: T) -> usize {
+        self.list.push(new);
+        if self.list.len() > FEW {
+            let start = if self.ids.is_empty() { 0 } else { self.list.len() - 1 };
+            self.ids.extend(self.list[start..].iter().cloned().zip(start..));
+        }
+        self.list.len() - 1
     }
 }
 

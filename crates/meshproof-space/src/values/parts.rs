@@ -12,6 +12,9 @@ use crate::part::{Demand, Part};
 use crate::value::Value;
 use crate::vocabulary::{Column, TestId, Vocabulary};
 
+/// So many demands are compared with each other one by one.
+const FEW: usize = 16;
+
 /// What is asked of each part.
 type Demands = Vec<Demand>;
 
@@ -23,6 +26,9 @@ pub(super) fn values(
     refused: &[TestId],
     vocabulary: &Vocabulary,
 ) -> Result<Vec<Value>, Limit> {
+    if let Some(list) = names(column, vocabulary) {
+        return Ok(of_names(list, domains, column, vocabulary));
+    }
     let mut demands: Vec<Demands> = vec![vec![Demand::Free; domains.len()]];
     for list in &column.any_of {
         let forms: Vec<&[Part]> = list.iter().flat_map(|test| forms(*test, vocabulary)).collect();
@@ -58,6 +64,39 @@ pub(super) fn values(
     Ok(found)
 }
 
+/// A list that names whole values, so that no others come into question. Lists before it do not change their order.
+fn names<'c>(column: &'c Column, vocabulary: &Vocabulary) -> Option<&'c [TestId]> {
+    let names_all = |list: &&Vec<TestId>| {
+        let mut forms = list.iter().flat_map(|test| forms(*test, vocabulary)).flatten();
+        forms.all(|part| matches!(part, Part::Exact(_)))
+    };
+    let is_single = |list: &Vec<TestId>| list.iter().flat_map(|test| forms(*test, vocabulary)).count() == 1;
+    let at = column.any_of.iter().position(|list| names_all(&list))?;
+    column.any_of[..at].iter().all(is_single).then(|| column.any_of[at].as_slice())
+}
+
+/// The named values that the column takes.
+fn of_names(list: &[TestId], domains: &[TextDomain], column: &Column, vocabulary: &Vocabulary) -> Vec<Value> {
+    let mut known: HashSet<&[Part]> = HashSet::new();
+    let mut found = Vec::new();
+    for form in list.iter().flat_map(|test| forms(*test, vocabulary)) {
+        let named = || {
+            let parts = form.iter().zip(domains).map(|(part, domain)| match part {
+                Part::Exact(text) if domain.is_legal(text) => Some(Some(Arc::clone(text))),
+                _ => None,
+            });
+            parts.collect::<Option<Arc<[_]>>>().map(Value::Parts)
+        };
+        if (list.len() == 1 || known.insert(form))
+            && let Some(value) = named()
+            && vocabulary.takes(column, &value)
+        {
+            found.push(value);
+        }
+    }
+    found
+}
+
 fn forms(test: TestId, vocabulary: &Vocabulary) -> impl Iterator<Item = &[Part]> {
     let forms = match vocabulary.shape(test) {
         Shape::Forms(forms) => forms.as_slice(),
@@ -75,11 +114,17 @@ fn odd_point(domains: &[TextDomain]) -> Option<Vec<Part>> {
 
 /// Each demand with one of the forms.
 fn met(demands: &[Demands], forms: &[&[Part]]) -> Result<Vec<Demands>, Limit> {
+    if demands.len() * forms.len() <= FEW {
+        let mut joined: Vec<Demands> = Vec::with_capacity(demands.len() * forms.len());
+        for both in demands.iter().flat_map(|demand| forms.iter().filter_map(|form| and(demand, form))) {
+            if !joined.contains(&both) {
+                joined.push(both);
+            }
+        }
+        return Ok(joined);
+    }
     let mut known: HashSet<Demands> = HashSet::new();
     let mut joined = Vec::new();
-    if let ([demand], [form]) = (demands, forms) {
-        return Ok(and(demand, form).into_iter().collect());
-    }
     for demand in demands {
         for form in forms {
             if let Some(both) = and(demand, form)
@@ -99,7 +144,23 @@ fn and(demands: &Demands, form: &[Part]) -> Option<Demands> {
     demands.iter().zip(form).map(|(demand, part)| demand.and(part)).collect()
 }
 
+/// The only value, where all parts are named.
+fn named(demands: &Demands) -> Option<Value> {
+    let text = |demand: &Demand| match demand {
+        Demand::Exact(text) => Some(Some(Arc::clone(text))),
+        _ => None,
+    };
+    demands.iter().map(text).collect::<Option<Arc<[_]>>>().map(Value::Parts)
+}
+
 fn least(demands: &Demands, domains: &[TextDomain], together: bool) -> Result<Vec<Value>, Limit> {
+    if let Some(named) = named(demands) {
+        let are_legal = demands.iter().zip(domains).all(|(demand, domain)| match demand {
+            Demand::Exact(text) => domain.is_legal(text),
+            _ => false,
+        });
+        return Ok(if are_legal { vec![named] } else { Vec::new() });
+    }
     let nothing_asked = demands.iter().all(|demand| matches!(demand, Demand::Free | Demand::Absent));
     let may_be_absent = domains.iter().all(|domain| domain.absent);
     let mut values = Vec::new();
