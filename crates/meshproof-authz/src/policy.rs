@@ -40,7 +40,7 @@ impl<'a> Policy<'a> {
 
     /// The name of a rule in Envoy's configuration and logs.
     pub fn rule_id(&self, rule: usize) -> String {
-        format!("ns[{}]-policy[{}]-rule[{rule}]", self.namespace, self.name)
+        ["ns[", self.namespace, "]-policy[", self.name, "]-rule[", &rule.to_string(), "]"].concat()
     }
 
     /// `namespace/name`.

@@ -2,9 +2,10 @@
 
 use crate::kinds::Engine;
 
-/// Whether a table looks the name (`spiffe://…`) up as that of a workload, whole and in parts.
-pub fn is_workload(name: &[u8], engine: Engine) -> bool {
-    Identity::of_workload(name, engine).is_some()
+/// The parts that a table looks up of the name of a workload (`spiffe://…`): its trust domain, its namespace, and
+/// `namespace/sa/account`. Nothing for every other name.
+pub fn workload_parts(name: &[u8], engine: Engine) -> Option<[&[u8]; 3]> {
+    Identity::of_workload(name, engine).map(|found| [found.trust_domain, found.namespace, found.tail])
 }
 
 /// How names of URI SANs of the mesh begin.

@@ -58,7 +58,7 @@ pub use context::Context;
 pub use decide::{Decision, DryRun, Phase, Verdict};
 pub use error::OpenError;
 pub use hash::hash;
-pub use identity::is_workload;
+pub use identity::workload_parts;
 pub use inspect::{Probe, StoredAttribute, StoredRow, StoredTest};
 pub use kinds::{Attribute, Effect, Engine, TestKind, View};
 pub use lookup::start;

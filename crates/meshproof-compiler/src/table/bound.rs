@@ -2,12 +2,12 @@
 //! after the other.
 
 use foldhash::{HashMap, HashMapExt};
-use meshproof_engine::{Engine, View};
+use meshproof_engine::View;
 use meshproof_space::Variable;
 
 use super::dimension::Demands;
 use super::row::{Row, Rows};
-use super::test::{Key, placement};
+use super::test::{Key, Placement};
 
 /// What a name leaves to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,25 +28,26 @@ impl Left {
     }
 }
 
-/// The most that any name leaves. `leading` are the demands that names are looked up for, if there are any.
-pub(super) fn bound(rows: &Rows<'_>, leading: Option<&Demands<'_>>, engine: Engine) -> Left {
+/// The most that any name leaves. `leading` are the demands that names are looked up for, if there are any, with the places
+/// where their tests are found.
+pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Placement<'_>>])>) -> Left {
     let costs: Vec<Left> = rows.rows.iter().map(|row| row.as_ref().map_or(Left::default(), cost)).collect();
     let all = |rows: &[u32]| rows.iter().fold(Left::default(), |left, row| left.and(costs[*row as usize]));
     let everything = costs.iter().fold(Left::default(), |left, cost| left.and(*cost));
-    let Some(leading) = leading else { return everything };
+    let Some((leading, placements)) = leading else { return everything };
     let mut wanting = leading.wanting.iter().peekable();
     let indifferent = (0..costs.len() as u32).filter(|row| wanting.next_if_eq(&row).is_none());
     let mut left = all(&indifferent.collect::<Vec<u32>>());
     // Of the values of one view a name has one, and with it the prefixes and suffixes of that.
-    let mut exact: HashMap<(View, Vec<u8>), Left> = HashMap::new();
-    let mut affixes: [HashMap<(View, Vec<u8>), Left>; 2] = [HashMap::new(), HashMap::new()];
-    for (test, [wanted, _]) in leading.tests() {
+    let mut exact: HashMap<(View, &[u8]), Left> = HashMap::with_capacity(placements.len());
+    let mut affixes: [HashMap<(View, &[u8]), Left>; 2] = [HashMap::new(), HashMap::new()];
+    for ((_, [wanted, _]), place) in leading.tests().zip(placements) {
         let cost = all(wanted);
-        let Some(place) = placement(&Variable::Peer, test, engine) else {
+        let Some(place) = place else {
             left = left.and(cost);
             continue;
         };
-        let (map, text) = match place.key {
+        let (map, text) = match &place.key {
             Key::Exact(text) => (&mut exact, text),
             Key::Prefix(text) => (&mut affixes[0], text),
             Key::Suffix(text) => (&mut affixes[1], text),
@@ -55,7 +56,7 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<&Demands<'_>>, engine: Engi
                 continue;
             }
         };
-        let known = map.entry((place.view, text)).or_default();
+        let known = map.entry((place.view, text.as_ref())).or_default();
         *known = known.and(cost);
     }
     let mut most: HashMap<(View, usize), Left> = HashMap::new();
@@ -70,7 +71,7 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<&Demands<'_>>, engine: Engi
         for (view, text) in affixes.keys() {
             let inner = lengths.iter().take_while(|length| **length <= text.len()).filter_map(|length| {
                 let part = if at == 0 { &text[..*length] } else { &text[text.len() - length..] };
-                affixes.get(&(*view, part.to_vec()))
+                affixes.get(&(*view, part))
             });
             let cost = inner.fold(Left::default(), |left, cost| left.and(*cost));
             let known = most.entry((*view, at)).or_default();
@@ -84,7 +85,7 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<&Demands<'_>>, engine: Engi
 fn cost(row: &Row<'_>) -> Left {
     let demands = row.demands.iter().map(|demand| {
         let tests = demand.any_of.len() + demand.none_of.len();
-        match demand.variable.as_ref() {
+        match demand.variable {
             Variable::Peer if demand.number == 0 => demand.none_of.len(),
             Variable::DestinationPort | Variable::Method => 1 + tests / 8,
             Variable::Header(_) | Variable::Claim(_) | Variable::Metadata { .. } | Variable::Token => {

@@ -5,7 +5,7 @@ use meshproof_authz::{Context, HeaderMatching};
 use std::borrow::Cow;
 
 use meshproof_engine::format::{NONE, OF_CONNECTION, OF_REQUEST, SPELLED_ALL, SPELLED_PARTS};
-use meshproof_engine::{Attribute, Engine, View, is_workload};
+use meshproof_engine::{Attribute, Engine, View, workload_parts};
 use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
@@ -32,16 +32,19 @@ pub(super) struct Demands<'b> {
 
 /// Collects what all rows ask, attribute by attribute, of those that are wished for.
 pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bool) -> Vec<Demands<'b>> {
-    let mut ids: HashMap<(&Variable, usize), usize> = HashMap::new();
+    let mut places: Vec<Option<usize>> = vec![None; rows.dimensions.len()];
+    let mut tests = vec![0; rows.dimensions.len()];
+    for demand in rows.rows.iter().flatten().flat_map(|row| &row.demands) {
+        tests[demand.dimension] += demand.any_of.len() + demand.none_of.len();
+    }
     let mut all: Vec<Demands<'b>> = Vec::new();
     for (row, content) in rows.rows.iter().enumerate() {
         for demand in content.iter().flat_map(|row| &row.demands).filter(|demand| wishes(demand)) {
-            let Demand { variable, number, any_of, none_of } = demand;
-            let id = *ids.entry((variable.as_ref(), *number)).or_insert_with(|| {
-                all.push(Demands::new(variable.as_ref(), *number));
+            let at = *places[demand.dimension].get_or_insert_with(|| {
+                all.push(Demands::new(demand.variable, demand.number, tests[demand.dimension]));
                 all.len() - 1
             });
-            all[id].add(row as u32, any_of, none_of);
+            all[at].add(row as u32, demand.any_of, &demand.none_of);
         }
     }
     all.sort_by(|a, b| (a.variable, a.number).cmp(&(b.variable, b.number)));
@@ -49,8 +52,9 @@ pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bo
 }
 
 impl<'b> Demands<'b> {
-    fn new(variable: &'b Variable, number: usize) -> Demands<'b> {
-        let (tests, ids) = (Vec::new(), HashMap::new());
+    /// `tests`: how many there are at most.
+    fn new(variable: &'b Variable, number: usize, tests: usize) -> Demands<'b> {
+        let (tests, ids) = (Vec::new(), HashMap::with_capacity(tests));
         Demands { variable, number, tests, ids, wanting: Vec::new(), refusing: Vec::new() }
     }
 
@@ -79,6 +83,11 @@ impl<'b> Demands<'b> {
     /// The tests, each with the rows that want and that refuse it.
     pub fn tests(&self) -> impl Iterator<Item = (&Test, &[Vec<u32>; 2])> {
         self.tests.iter().map(|(test, rows)| (test.as_ref(), rows))
+    }
+
+    /// Where an index finds the tests.
+    pub fn placements(&self, engine: Engine) -> Vec<Option<Placement<'_>>> {
+        self.tests.iter().map(|(test, _)| placement(self.variable, test, engine)).collect()
     }
 
     /// Leaves out what rows refuse.
@@ -153,12 +162,13 @@ pub(super) struct DimensionParts {
 }
 
 impl Demands<'_> {
-    /// Builds the attribute.
+    /// Builds the attribute; its tests are found at `placements`.
     ///
     /// # Errors
     /// There is no room, or a template cannot be told.
     pub fn build(
         &self,
+        placements: &[Option<Placement<'_>>],
         parts: &mut Parts,
         context: &Context,
         engine: Engine,
@@ -175,19 +185,17 @@ impl Demands<'_> {
             Variable::Peer => SPELLED_PARTS,
             _ => 0,
         };
-        let placements: Vec<Option<Placement>> =
-            self.tests.iter().map(|(test, _)| placement(self.variable, test, engine)).collect();
         let texts = placements.iter().flatten().filter_map(|place| match &place.key {
-            Key::Exact(text) | Key::Prefix(text) => Some(text.as_slice()),
+            Key::Exact(text) | Key::Prefix(text) => Some(text.as_ref()),
             _ => None,
         });
-        parts.entries.starts.learn(texts, &mut parts.pool);
+        parts.entries.starts.learn(&texts.collect::<Vec<_>>(), &mut parts.pool);
         // Tests that one text leads to stand together.
         let mut order: Vec<usize> = (0..self.tests.len()).collect();
         order.sort_by_key(|at| placements[*at].as_ref().filter(|place| place.verify).map(|place| &place.key));
         let first_test = parts.tests.end()?;
         let mut placed: Vec<(&Test, Placed)> = Vec::with_capacity(self.tests.len());
-        let mut views: Vec<ViewTests> = Vec::new();
+        let mut views: Vec<ViewTests<'_>> = Vec::new();
         for at in order {
             let (test, [wanted, refused]) = &self.tests[at];
             let mut set = |rows: &[u32]| match rows {
@@ -211,6 +219,7 @@ impl Demands<'_> {
             view_of(&mut views, place).add(place, one);
         }
         let tests = [first_test, parts.tests.end()?];
+        views.iter_mut().for_each(ViewTests::sort);
         let (indexes, intervals) = if is_number {
             let found = intervals(placed.iter().copied(), &mut parts.entries, &mut parts.sets)?;
             (Vec::new(), Some(found))
@@ -236,7 +245,7 @@ impl Demands<'_> {
 
     fn indexes(
         &self,
-        views: &[ViewTests],
+        views: &[ViewTests<'_>],
         placed: &[(&Test, Placed)],
         parts: &mut Parts,
         engine: Engine,
@@ -251,38 +260,51 @@ impl Demands<'_> {
             // What a whole text passes is known now; of a token the other half is missing, of a peer the rest of its name.
             let is_part = matches!(view.view, View::Issuer | View::Subject)
                 || (*self.variable == Variable::Peer && view.view != View::Whole);
-            let settle = |text: &[u8], links: Links| {
-                if is_part {
-                    return links;
+            let settle = |text: &[u8], links: &mut Links| {
+                if is_part || links.tests.is_empty() {
+                    return;
                 }
-                let mut settled = Links { tests: Vec::new(), ..links.clone() };
                 let text = String::from_utf8_lossy(text);
-                for test in &links.tests {
-                    let Some((test, one)) = by_place.get(test).and_then(|at| placed.get(*at)) else {
+                for place in std::mem::take(&mut links.tests) {
+                    let Some((test, one)) = by_place.get(&place).and_then(|at| placed.get(*at)) else {
                         continue;
                     };
                     if passes(self.variable, test, &text, engine) {
-                        settled.join(&Links {
+                        links.join(&Links {
                             wanted: one.wanted.into_iter().collect(),
                             refused: one.refused.into_iter().collect(),
                             ..Links::default()
                         });
                     }
                 }
-                settled
             };
-            let resolve = |text: &[u8], own: &Lengths| {
-                let mut links = settle(text, view.all_of(text, own));
+            let (mut more, mut name) = (Links::default(), SCHEME.to_vec());
+            let resolve = |text: &[u8], own: &Lengths, links: &mut Links| {
+                view.join_others(text, own, links);
+                settle(text, links);
                 if *self.variable != Variable::Peer || view.view != View::Whole {
-                    return (links, true);
+                    return true;
                 }
-                let Some(parts) = parts_of(text, engine) else { return (links, false) };
+                // The parts of a text that no workload is called are not looked up.
+                name.truncate(SCHEME.len());
+                name.extend_from_slice(text);
+                let Some([trust_domain, namespace, tail]) = workload_parts(&name, engine) else {
+                    return false;
+                };
                 for (other, lengths) in
                     views.iter().zip(&lengths).filter(|(other, _)| other.view != View::Whole)
                 {
-                    links.join(&settle(text, other.all_of(parts.of(other.view), lengths)));
+                    let part = match other.view {
+                        View::TrustDomain => trust_domain,
+                        View::Namespace => namespace,
+                        _ => tail,
+                    };
+                    other.links_of(part, &mut more);
+                    other.join_others(part, lengths, &mut more);
+                    settle(text, &mut more);
+                    links.join(&more);
                 }
-                (links, true)
+                true
             };
             built.push(view.build(entries, sets, resolve)?);
         }
@@ -290,40 +312,11 @@ impl Demands<'_> {
     }
 }
 
-/// The parts of `td/ns/namespace/sa/account`.
-struct PeerParts<'t> {
-    trust_domain: &'t [u8],
-    namespace: &'t [u8],
-    tail: &'t [u8],
-}
-
-impl<'t> PeerParts<'t> {
-    fn of(&self, view: View) -> &'t [u8] {
-        match view {
-            View::TrustDomain => self.trust_domain,
-            View::Namespace => self.namespace,
-            _ => self.tail,
-        }
-    }
-}
-
-/// Nothing for a text that no workload is called: its parts are not looked up.
-fn parts_of(text: &[u8], engine: Engine) -> Option<PeerParts<'_>> {
-    if !is_workload(&[b"spiffe://", text].concat(), engine) {
-        return None;
-    }
-    let text = std::str::from_utf8(text).ok()?;
-    let (trust_domain, tail) = text.split_once("/ns/")?;
-    let (namespace, _) = tail.split_once("/sa/")?;
-    Some(PeerParts {
-        trust_domain: trust_domain.as_bytes(),
-        namespace: namespace.as_bytes(),
-        tail: tail.as_bytes(),
-    })
-}
+/// How the names of workloads begin.
+const SCHEME: &[u8] = b"spiffe://";
 
 /// The tests of the view; that of whole names stands first.
-fn view_of<'v>(views: &'v mut Vec<ViewTests>, place: &Placement) -> &'v mut ViewTests {
+fn view_of<'v, 't>(views: &'v mut Vec<ViewTests<'t>>, place: &Placement<'_>) -> &'v mut ViewTests<'t> {
     let found = views.iter().position(|view| (view.view, view.fold) == (place.view, place.fold));
     let at = found.unwrap_or_else(|| {
         let at = if place.view == View::Whole { 0 } else { views.len() };

@@ -9,6 +9,7 @@ use super::Uncompiled;
 use super::numbers::put_number;
 use super::pool::Starts;
 use super::set::{SetId, SetStore};
+use super::view::Placed;
 
 /// Sets and tests that belong to one value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,6 +29,35 @@ const MOST_LINKS: usize = 24;
 impl Links {
     pub fn is_empty(&self) -> bool {
         self.wanted.is_empty() && self.refused.is_empty() && self.tests.is_empty()
+    }
+
+    /// Becomes empty, and keeps its room.
+    pub fn clear(&mut self) {
+        self.wanted.clear();
+        self.refused.clear();
+        self.tests.clear();
+        (self.own_wanted, self.own_refused) = (false, false);
+    }
+
+    /// Adds what a test leads to: the test itself where it is asked, else its rows.
+    pub fn add(&mut self, placed: Placed, verify: bool) {
+        if verify {
+            self.tests.extend(placed.test);
+            return;
+        }
+        self.own_wanted |= placed.wanted.is_some();
+        self.own_refused |= placed.refused.is_some();
+        self.wanted.extend(placed.wanted);
+        self.refused.extend(placed.refused);
+    }
+
+    /// Becomes what the other is, in the room that it has.
+    pub fn copy(&mut self, other: &Links) {
+        let Links { wanted, refused, tests, own_wanted, own_refused } = other;
+        self.wanted.clone_from(wanted);
+        self.refused.clone_from(refused);
+        self.tests.clone_from(tests);
+        (self.own_wanted, self.own_refused) = (*own_wanted, *own_refused);
     }
 
     /// Adds what others lead to, each thing once.

@@ -8,6 +8,7 @@ mod interval;
 mod links;
 mod mesh;
 mod numbers;
+mod order;
 mod pool;
 mod probes;
 mod row;

@@ -53,14 +53,61 @@ pub(super) struct Shared<'t> {
 
 /// The ends of a text that may be shared, the longest first.
 fn ends_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let starts = (0..text.len().saturating_sub(SHORTEST)).filter(|start| text[*start..].starts_with(b"."));
-    starts.map(|start| &text[start..])
+    let inner = &text[..text.len().saturating_sub(SHORTEST)];
+    let dots = inner.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+    dots.map(|(start, _)| &text[start..])
 }
 
 /// The starts of a text that may be shared, the longest first.
 fn starts_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = (SHORTEST..=text.len()).rev().filter(|end| text[end - 1..].starts_with(b"/"));
-    ends.map(|end| &text[..end])
+    let slashes = text.iter().enumerate().skip(SHORTEST - 1).rev().filter(|(_, byte)| **byte == b'/');
+    slashes.map(|(last, _)| &text[..=last])
+}
+
+/// A piece that texts share.
+struct Piece<'t> {
+    text: &'t [u8],
+    /// How many texts have it.
+    count: u32,
+    /// The next shorter piece of the same texts, which stands before it.
+    shorter: Option<usize>,
+}
+
+/// The pieces that enough of the texts share, with how many do. `pieces` are those of a text, the longest first: who has
+/// one has all shorter ones too, so that a text counts at its longest one, and from there on to the shorter ones.
+fn shared<'t, P>(texts: &[&'t [u8]], pieces: impl Fn(&'t [u8]) -> P) -> Vec<(&'t [u8], u32)>
+where
+    P: Iterator<Item = &'t [u8]>,
+{
+    let mut all: Vec<Piece<'t>> = Vec::with_capacity(texts.len());
+    let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(texts.len());
+    let mut new: Vec<&[u8]> = Vec::new();
+    for text in texts {
+        let mut longest = None;
+        for piece in pieces(text) {
+            longest = known.get(piece).copied();
+            if longest.is_some() {
+                break;
+            }
+            new.push(piece);
+        }
+        for text in new.drain(..).rev() {
+            known.insert(text, all.len());
+            all.push(Piece { text, count: 0, shorter: longest });
+            longest = Some(all.len() - 1);
+        }
+        longest.into_iter().for_each(|longest| all[longest].count += 1);
+    }
+    for at in (0..all.len()).rev() {
+        let Piece { count, shorter, .. } = all[at];
+        shorter.into_iter().for_each(|shorter| all[shorter].count += count);
+    }
+    all.into_iter().filter(|piece| piece.count >= SHARED).map(|piece| (piece.text, piece.count)).collect()
+}
+
+/// Small numbers for those that occur often.
+fn sort_by_use(shared: &mut [(&[u8], u32)]) {
+    shared.sort_unstable_by(|(a, many), (b, more)| (more, a).cmp(&(many, b)));
 }
 
 impl Starts {
@@ -69,17 +116,10 @@ impl Starts {
     }
 
     /// Looks for what the texts share.
-    pub fn learn<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, pool: &mut Pool) {
-        let mut counts: HashMap<&[u8], u32> = HashMap::new();
-        for start in texts.flat_map(starts_of) {
-            *counts.entry(start).or_default() += 1;
-        }
-        let mut shared: Vec<(&[u8], u32)> = counts
-            .into_iter()
-            .filter(|(start, count)| *count >= SHARED && !self.numbers.contains_key(*start))
-            .collect();
-        // Small numbers for those that occur often.
-        shared.sort_unstable_by(|(a, many), (b, more)| (more, a).cmp(&(many, b)));
+    pub fn learn(&mut self, texts: &[&[u8]], pool: &mut Pool) {
+        let mut shared = shared(texts, starts_of);
+        shared.retain(|(start, _)| !self.numbers.contains_key(*start));
+        sort_by_use(&mut shared);
         for (start, _) in shared {
             self.places.push(pool.add(start));
             self.numbers.insert(start.into(), self.places.len() as u32);
@@ -93,14 +133,9 @@ impl Starts {
     }
 
     /// Looks for what the texts share behind a dot: `.shop.example.com`.
-    pub fn learn_ends<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, pool: &mut Pool) {
-        let mut counts: HashMap<&[u8], u32> = HashMap::new();
-        for end in texts.flat_map(ends_of) {
-            *counts.entry(end).or_default() += 1;
-        }
-        let mut shared: Vec<(&[u8], u32)> =
-            counts.into_iter().filter(|(_, count)| *count >= SHARED).collect();
-        shared.sort_unstable_by(|(a, many), (b, more)| (more, a).cmp(&(many, b)));
+    pub fn learn_ends(&mut self, texts: &[&[u8]], pool: &mut Pool) {
+        let mut shared = shared(texts, ends_of);
+        sort_by_use(&mut shared);
         for (end, _) in shared {
             self.places.push(pool.add(end));
             self.ends.insert(end.into(), self.places.len() as u32);
@@ -123,5 +158,29 @@ impl Starts {
         put_number(to, number);
         put_number(to, rest.len() as u32);
         to.extend_from_slice(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_counts_for_every_text_that_has_it() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        let text = |_| -> String {
+            (0..rng.usize(0..6)).map(|_| *rng.choice(&["/", "/aa", "bbb/", ".c"]).expect("one")).collect()
+        };
+        let texts: Vec<String> = (0..400).map(text).collect();
+        let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        let mut one_by_one: HashMap<&[u8], u32> = HashMap::new();
+        texts
+            .iter()
+            .flat_map(|text| starts_of(text))
+            .for_each(|start| *one_by_one.entry(start).or_default() += 1);
+        one_by_one.retain(|_, count| *count >= SHARED);
+        let found: HashMap<&[u8], u32> = shared(&texts, starts_of).into_iter().collect();
+        assert!(found.len() > 10);
+        assert_eq!(found, one_by_one);
     }
 }

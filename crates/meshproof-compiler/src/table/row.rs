@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 use meshproof_authz::{Context, CustomOutcome, Engine, Policy, custom_outcome};
 use meshproof_engine as engine;
-use meshproof_grammar::pattern::Pattern;
 use meshproof_resources::Action;
 use meshproof_space::{Effect, LoweredRule, RequestBox, RuleBoxes, Test, Variable};
 
+use super::order::order_of;
 use super::{Lowered, ReportOrder, Uncompiled};
 
 /// More rows than this make a table too large.
@@ -25,7 +25,12 @@ pub(super) struct Rows<'b> {
     pub policies: Vec<(usize, [String; 2])>,
     /// Rows by number; free places at the end of a segment are nothing.
     pub rows: Vec<Option<Row<'b>>>,
+    /// What the rows make demands of, in the order in which it was met.
+    pub dimensions: Vec<Dimension<'b>>,
 }
+
+/// An attribute, or one of several demands that rows make of it.
+pub(super) type Dimension<'b> = (&'b Variable, usize);
 
 pub(super) struct Segment {
     pub effect: engine::Effect,
@@ -47,8 +52,10 @@ pub(super) struct Row<'b> {
 /// What a row asks of one attribute: of the list one test, and none of those refused. A second list of the same
 /// attribute has a demand of its own, with the next number.
 pub(super) struct Demand<'b> {
-    pub variable: Cow<'b, Variable>,
+    pub variable: &'b Variable,
     pub number: usize,
+    /// The place of these two among the dimensions of the rows.
+    pub dimension: usize,
     pub any_of: &'b [Test],
     pub none_of: Vec<&'b Test>,
 }
@@ -59,8 +66,20 @@ struct Entry<'l> {
     provider: &'l str,
     /// The name under which it is reported.
     name: String,
-    around: [String; 2],
+    /// What is written around its own name there, if anything is.
+    around: Option<[String; 2]>,
     rule: &'l LoweredRule,
+}
+
+/// A row with what it is sorted by.
+type PlacedRow<'b> = (Cow<'b, [u8]>, Row<'b>);
+
+/// What rows have in common with earlier ones.
+#[derive(Default)]
+struct Known<'b> {
+    /// Policies by their place, and whether something is written around their names: that is the same for all rules.
+    policies: HashMap<(usize, bool), usize>,
+    dimensions: HashMap<Dimension<'b>, usize>,
 }
 
 impl<'b> Rows<'b> {
@@ -87,11 +106,11 @@ impl<'b> Rows<'b> {
             (a.effect, a.provider).cmp(&(b.effect, b.provider)).then(by_name).then(a.rule.id.cmp(&b.rule.id))
         });
         let mut rows = Rows::default();
-        let mut known: HashMap<(usize, [String; 2]), usize> = HashMap::new();
+        let mut known = Known::default();
         let mut entries = entries.into_iter().peekable();
         while let Some(first) = entries.next() {
             let (effect, provider) = (first.effect, first.provider);
-            let mut segment: Vec<(String, Row<'b>)> = Vec::new();
+            let mut segment: Vec<PlacedRow<'b>> = Vec::new();
             let mut next = Some(first);
             while let Some(entry) = next {
                 rows.rule(entry, policies, &mut known, &mut segment, context)?;
@@ -107,8 +126,8 @@ impl<'b> Rows<'b> {
         &mut self,
         entry: Entry<'b>,
         policies: &[Policy<'_>],
-        known: &mut HashMap<(usize, [String; 2]), usize>,
-        segment: &mut Vec<(String, Row<'b>)>,
+        known: &mut Known<'b>,
+        segment: &mut Vec<PlacedRow<'b>>,
         context: &Context,
     ) -> Result<(), Uncompiled> {
         let boxes = match &*entry.rule.boxes {
@@ -119,15 +138,22 @@ impl<'b> Rows<'b> {
                 return Err(Uncompiled::Rule { policy, rule: entry.rule.id.rule, limit: *limit });
             }
         };
-        let key = (entry.rule.id.policy, entry.around);
-        let policy = *known.entry(key).or_insert_with_key(|key| {
-            self.policies.push(key.clone());
+        let of = entry.rule.id.policy;
+        let policy = *known.policies.entry((of, entry.around.is_some())).or_insert_with(|| {
+            self.policies.push((of, entry.around.unwrap_or_default()));
             self.policies.len() - 1
         });
         self.rules.push(Rule { policy, rule: entry.rule.id.rule });
         let rule = self.rules.len() - 1;
         for each in boxes {
-            let demands = demands(each, context);
+            let mut demands = demands(each, context);
+            for demand in &mut demands {
+                let dimension = (demand.variable, demand.number);
+                demand.dimension = *known.dimensions.entry(dimension).or_insert_with(|| {
+                    self.dimensions.push(dimension);
+                    self.dimensions.len() - 1
+                });
+            }
             segment.push((place_of(&demands), Row { rule, demands }));
         }
         if segment.len() + self.rows.len() > MOST_ROWS {
@@ -142,16 +168,19 @@ impl<'b> Rows<'b> {
         &mut self,
         effect: engine::Effect,
         provider: &str,
-        mut rows: Vec<(String, Row<'b>)>,
+        rows: Vec<PlacedRow<'b>>,
     ) -> Result<(), Uncompiled> {
         if rows.is_empty() {
             return Ok(());
         }
         let first_word = self.rows.len() / 64;
         self.segments.push(Segment { effect, provider: provider.to_owned(), first_word });
-        rows.sort_by(|(a, first), (b, second)| (a, first.rule).cmp(&(b, second.rule)));
-        rows.chunks_mut(64).for_each(|word| word.sort_by_key(|(_, row)| row.rule));
-        self.rows.extend(rows.into_iter().map(|(_, row)| Some(row)));
+        // They come rule by rule, and of one place stay so.
+        let places: Vec<&[u8]> = rows.iter().map(|(place, _)| place.as_ref()).collect();
+        let mut order = order_of(&places);
+        order.chunks_mut(64).for_each(|word| word.sort_by_key(|at| rows[*at as usize].1.rule));
+        let mut rows: Vec<Option<Row<'b>>> = rows.into_iter().map(|(_, row)| Some(row)).collect();
+        self.rows.extend(order.into_iter().map(|at| rows[at as usize].take()));
         let whole = self.rows.len().next_multiple_of(64);
         self.rows.resize_with(whole, || None);
         Ok(())
@@ -174,7 +203,7 @@ fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], con
         Effect::Allow => (engine::Effect::Allow, ""),
     };
     let policy = policies.get(rule.id.policy);
-    let mut around = [String::new(), String::new()];
+    let mut around = None;
     if let (engine::Effect::Refuse, Some(policy)) = (effect, policy)
         && policy.action() == Action::Custom
     {
@@ -184,9 +213,9 @@ fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], con
         let before =
             named.map(|name| format!("istio-ext-authz-{name}-")).unwrap_or("istio-ext-authz-".to_owned());
         around = match custom_outcome(policies, policy, context) {
-            CustomOutcome::Unusable => [before, "-deny-due-to-bad-CUSTOM-action".to_owned()],
-            CustomOutcome::OnTrial => [before, String::new()],
-            CustomOutcome::Asked { .. } => around,
+            CustomOutcome::Unusable => Some([before, "-deny-due-to-bad-CUSTOM-action".to_owned()]),
+            CustomOutcome::OnTrial => Some([before, String::new()]),
+            CustomOutcome::Asked { .. } => None,
         };
     }
     let own = policy.map(|policy| match context.engine {
@@ -194,19 +223,22 @@ fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], con
         Engine::Ztunnel => policy.id(),
         Engine::Grpc => format!("{}-{}-{}", policy.namespace, policy.name, rule.id.rule),
     });
-    let [before, behind] = &around;
-    let name = format!("{before}{}{behind}", own.unwrap_or_default());
+    let own = own.unwrap_or_default();
+    let name = match &around {
+        Some([before, behind]) => format!("{before}{own}{behind}"),
+        None => own,
+    };
     Entry { effect, provider, name, around, rule }
 }
 
 /// What the box asks, attribute by attribute.
 fn demands<'b>(of: &'b RequestBox, context: &Context) -> Vec<Demand<'b>> {
-    let mut demands: Vec<Demand<'b>> = Vec::new();
-    for clause in &of.clauses {
+    let mut demands: Vec<Demand<'b>> = Vec::with_capacity(of.clauses.len());
+    for clause in of.clauses.iter().filter(|clause| !clause.any_of.is_empty() || !clause.none_of.is_empty()) {
         let variable = match &clause.variable {
             // A gRPC server only knows who is at the other end.
-            Variable::RemoteIp if context.engine == Engine::Grpc => Cow::Owned(Variable::SourceIp),
-            variable => Cow::Borrowed(variable),
+            Variable::RemoteIp if context.engine == Engine::Grpc => &Variable::SourceIp,
+            variable => variable,
         };
         let mut any_of = clause.any_of.as_slice();
         let same = demands.iter_mut().filter(|demand| demand.variable == variable);
@@ -222,27 +254,31 @@ fn demands<'b>(of: &'b RequestBox, context: &Context) -> Vec<Demand<'b>> {
             number += 1;
         }
         if number == 0 || !any_of.is_empty() {
-            let none_of = if number == 0 { clause.none_of.iter().collect() } else { Vec::new() };
-            demands.push(Demand { variable, number, any_of, none_of });
+            let mut none_of = Vec::new();
+            if number == 0 {
+                none_of.extend(&clause.none_of);
+            }
+            demands.push(Demand { variable, number, dimension: 0, any_of, none_of });
         }
     }
-    demands.retain(|demand| !demand.any_of.is_empty() || !demand.none_of.is_empty());
     demands
 }
 
 /// Where a row stands among those of its segment: by namespace and account of the first source that it names.
-fn place_of(demands: &[Demand<'_>]) -> String {
+fn place_of<'b>(demands: &[Demand<'b>]) -> Cow<'b, [u8]> {
+    let nowhere = Cow::Borrowed(&b""[..]);
     let first = demands.iter().find(|demand| *demand.variable == Variable::Peer && demand.number == 0);
-    let Some(test) = first.and_then(|demand| demand.any_of.first()) else { return String::new() };
+    let Some(test) = first.and_then(|demand| demand.any_of.first()) else { return nowhere };
     match test {
-        Test::Principal(pattern) => match (pattern, pattern.literal().split_once("/ns/")) {
-            (Pattern::Exact(_) | Pattern::Prefix(_) | Pattern::Suffix(_), Some((_, tail))) => tail.to_owned(),
-            (_, _) => pattern.literal().to_owned(),
-        },
-        Test::Namespace(pattern) => format!("{}/", pattern.text),
-        Test::NamespaceName(pattern) => format!("{}/", pattern.literal()),
-        Test::ServiceAccount { namespace, name } => format!("{namespace}/sa/{name}"),
-        Test::TrustDomain(domain) => domain.clone(),
-        _ => String::new(),
+        Test::Principal(pattern) => {
+            let text = pattern.literal().as_bytes();
+            let namespace = text.windows(4).position(|four| four == b"/ns/").map_or(0, |at| at + 4);
+            Cow::Borrowed(&text[namespace..])
+        }
+        Test::Namespace(pattern) => Cow::Owned([pattern.text.as_bytes(), b"/"].concat()),
+        Test::NamespaceName(pattern) => Cow::Owned([pattern.literal().as_bytes(), b"/"].concat()),
+        Test::ServiceAccount { namespace, name } => Cow::Owned(format!("{namespace}/sa/{name}").into_bytes()),
+        Test::TrustDomain(domain) => Cow::Borrowed(domain.as_bytes()),
+        _ => nowhere,
     }
 }

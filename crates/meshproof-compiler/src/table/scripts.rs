@@ -9,26 +9,23 @@ use meshproof_engine::format::{
 use meshproof_engine::{Engine, TestKind, hash, mark, path_bit};
 use meshproof_grammar::pattern::Pattern;
 use meshproof_space::{Test, Variable};
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::Uncompiled;
 use super::dimension::{DimensionParts, Parts, attribute, is_of_request};
 use super::numbers::put_number;
 use super::pool::Shared;
-use super::row::{Demand, Row, Rows};
+use super::row::{Demand, Dimension, Row, Rows};
 use super::test::{Spelled, normal, spelled};
 use super::tests::split_template;
-
-/// An attribute, or one of several demands that rows make of it.
-type Dimension<'b> = (&'b Variable, usize);
 
 /// The scripts of a table.
 pub(super) struct Scripts<'b> {
     engine: Engine,
     /// In the order in which they are asked.
     pub dimensions: Vec<Dimension<'b>>,
-    numbers: HashMap<Dimension<'b>, u32>,
+    /// The places there of the dimensions of the rows.
+    numbers: Vec<u32>,
     /// Of the one that is looked up.
     pub leading: Option<usize>,
     methods: Vec<&'b str>,
@@ -41,7 +38,11 @@ pub(super) struct Scripts<'b> {
     is_too_much: bool,
     /// What is asked of requests, by its hash.
     known: HashMap<u64, (u32, u32)>,
+    templates: Templates,
 }
+
+/// The templates of paths, spelled out, by where they stand in the boxes.
+type Templates = HashMap<*const Test, Spelled>;
 
 impl<'b> Scripts<'b> {
     /// Writes what every row asks; nothing for rows that ask too much for the places of scripts. `most`: the rows that one
@@ -56,26 +57,28 @@ impl<'b> Scripts<'b> {
         most: u32,
     ) -> Result<Option<Scripts<'b>>, Uncompiled> {
         let mut scripts = Scripts::prepare(rows, engine);
-        let texts =
-            demands(rows).flat_map(|demand| demand.any_of.iter().chain(demand.none_of.iter().copied()));
-        let literal = |test: &'b Test| match test {
-            Test::Path(pattern) => Some((pattern.literal().as_bytes(), false)),
-            Test::Host(pattern) => Some((pattern.literal().as_bytes(), true)),
-            _ => None,
-        };
-        let of = |is_host| {
-            let texts = texts.clone().filter_map(literal);
-            texts.filter(move |(_, of_host)| *of_host == is_host).map(|(text, _)| text)
-        };
-        parts.entries.starts.learn(of(false), &mut parts.pool);
-        parts.entries.starts.learn_ends(of(true), &mut parts.pool);
-        scripts.path_bits_at = path_bits_at(rows);
+        let all =
+            || demands(rows).flat_map(|demand| demand.any_of.iter().chain(demand.none_of.iter().copied()));
+        let (mut paths, mut hosts): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+        for test in all() {
+            match test {
+                Test::Path(pattern) => paths.push(pattern.literal().as_bytes()),
+                Test::Host(pattern) => hosts.push(pattern.literal().as_bytes()),
+                Test::Template(_) => {
+                    scripts.templates.insert(test, spelled(&Variable::Path, test)?);
+                }
+                _ => {}
+            }
+        }
+        parts.entries.starts.learn(&paths, &mut parts.pool);
+        parts.entries.starts.learn_ends(&hosts, &mut parts.pool);
+        scripts.path_bits_at = path_bits_at(rows, &scripts.templates);
         scripts.head(most);
-        let mut request = Vec::new();
+        let mut room = Room::default();
         for row in &rows.rows {
             scripts.starts.push(scripts.bytes.len());
             if let Some(row) = row {
-                scripts.row(row, &mut request, parts)?;
+                scripts.row(row, &mut room, parts)?;
             }
         }
         let fits = scripts.starts.chunks(64).all(|word| {
@@ -87,14 +90,13 @@ impl<'b> Scripts<'b> {
     }
 
     fn prepare(rows: &'b Rows<'_>, engine: Engine) -> Scripts<'b> {
-        let mut numbers: HashMap<Dimension<'b>, u32> = HashMap::new();
-        for demand in demands(rows) {
-            numbers.insert((demand.variable.as_ref(), demand.number), 0);
-        }
-        let mut dimensions: Vec<Dimension<'b>> = numbers.keys().copied().collect();
-        dimensions.sort_unstable_by_key(|(variable, number)| (rank(variable), *variable, *number));
-        for (at, dimension) in dimensions.iter().enumerate() {
-            numbers.insert(*dimension, at as u32);
+        let of_rows = &rows.dimensions;
+        let mut order: Vec<usize> = (0..of_rows.len()).collect();
+        order.sort_unstable_by_key(|at| (rank(of_rows[*at].0), of_rows[*at]));
+        let dimensions: Vec<Dimension<'b>> = order.iter().map(|at| of_rows[*at]).collect();
+        let mut numbers = vec![0; of_rows.len()];
+        for (number, at) in order.into_iter().enumerate() {
+            numbers[at] = number as u32;
         }
         let leading = dimensions.iter().position(is_leading);
         let methods = methods(rows).unwrap_or_default();
@@ -111,6 +113,7 @@ impl<'b> Scripts<'b> {
             bytes,
             is_too_much,
             known,
+            templates: HashMap::new(),
         }
     }
 
@@ -127,19 +130,14 @@ impl<'b> Scripts<'b> {
         put_number(&mut self.bytes, self.path_bits_at.map_or(0, |at| at as u32 + 1));
     }
 
-    fn row(&mut self, row: &'b Row<'_>, request: &mut Vec<u8>, parts: &Parts) -> Result<(), Uncompiled> {
-        let mut asked: Vec<(u32, &'b Demand<'_>)> = Vec::with_capacity(row.demands.len());
-        for demand in &row.demands {
-            let dimension = (demand.variable.as_ref(), demand.number);
-            let number = self.numbers.get(&dimension).ok_or(Uncompiled::Internal("a new attribute"))?;
-            asked.push((*number, demand));
-        }
+    fn row(&mut self, row: &'b Row<'_>, room: &mut Room<'b>, parts: &Parts) -> Result<(), Uncompiled> {
+        room.clear();
+        let Room { asked, connection, late, request } = room;
+        asked.extend(row.demands.iter().map(|demand| (self.numbers[demand.dimension], demand)));
         asked.sort_unstable_by_key(|(number, _)| *number);
-        let mut connection = Side::default();
-        let mut late = Side::default();
         let (mut methods, mut paths) = (0, 0);
-        for (number, demand) in asked {
-            let to = if is_of_request(&demand.variable, self.engine) { &mut late } else { &mut connection };
+        for (number, demand) in asked.iter().copied() {
+            let to = if is_of_request(demand.variable, self.engine) { &mut *late } else { &mut *connection };
             let wanted = match () {
                 // The look-up says it.
                 () if Some(number as usize) == self.leading => &[][..],
@@ -155,13 +153,12 @@ impl<'b> Scripts<'b> {
             if *demand.variable == Variable::Path && demand.number == 0 && paths == 0 {
                 paths = self.path_bits(wanted);
             }
-            let (refused, variable) = (demand.none_of.iter().copied(), &demand.variable);
-            to.demand(number << 1, variable, wanted.iter(), parts)?;
-            to.demand(number << 1 | 1, variable, refused, parts)?;
+            let (refused, variable) = (demand.none_of.iter().copied(), demand.variable);
+            to.demand(number << 1, variable, wanted.iter(), (parts, &self.templates))?;
+            to.demand(number << 1 | 1, variable, refused, (parts, &self.templates))?;
         }
         self.is_too_much |=
-            [&connection, &late].iter().any(|side| side.is_too_much || side.count > MOST_DEMANDS);
-        request.clear();
+            [&*connection, &*late].iter().any(|side| side.is_too_much || side.count > MOST_DEMANDS);
         request.extend([methods, paths, late.count as u8]);
         request.append(&mut late.bytes);
         self.put(connection.count as u8, &connection.bytes, request);
@@ -194,7 +191,7 @@ impl<'b> Scripts<'b> {
     /// The bits of the paths that pass one of the tests; none where they may be any.
     fn path_bits(&self, tests: &[Test]) -> u8 {
         let Some(at) = self.path_bits_at else { return 0 };
-        let bits = tests.iter().map(|test| sure(test).map_or(0, |text| path_bit(&text, at)));
+        let bits = tests.iter().map(|test| sure(test, &self.templates).map_or(0, |text| path_bit(text, at)));
         bits.reduce(|all, bit| if all == 0 || bit == 0 { 0 } else { all | bit }).unwrap_or_default()
     }
 
@@ -277,6 +274,24 @@ fn methods<'b>(rows: &'b Rows<'_>) -> Option<Vec<&'b str>> {
     Some(all)
 }
 
+/// Where a row is written; what one leaves behind is room for the next.
+#[derive(Default)]
+struct Room<'b> {
+    asked: Vec<(u32, &'b Demand<'b>)>,
+    connection: Side,
+    late: Side,
+    request: Vec<u8>,
+}
+
+impl Room<'_> {
+    fn clear(&mut self) {
+        self.asked.clear();
+        self.connection.clear();
+        self.late.clear();
+        self.request.clear();
+    }
+}
+
 /// What a row asks of connections, or of requests.
 #[derive(Default)]
 struct Side {
@@ -286,13 +301,18 @@ struct Side {
 }
 
 impl Side {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.count, self.is_too_much) = (0, false);
+    }
+
     /// Adds a demand if there are tests.
     fn demand<'t>(
         &mut self,
         head: u32,
         variable: &Variable,
         tests: impl Iterator<Item = &'t Test> + Clone,
-        parts: &Parts,
+        (parts, templates): (&Parts, &Templates),
     ) -> Result<(), Uncompiled> {
         let count = tests.clone().count();
         if count == 0 {
@@ -313,7 +333,7 @@ impl Side {
                         IpAddr::V6(address) => to.extend(address.octets()),
                     }
                 }
-                test => self.is_too_much |= !text(to, variable, test, parts)?,
+                test => self.is_too_much |= !text(to, variable, test, (parts, templates))?,
             }
         }
         Ok(())
@@ -321,12 +341,19 @@ impl Side {
 }
 
 /// Writes a test of a text; tells whether that can be done.
-fn text(to: &mut Vec<u8>, variable: &Variable, test: &Test, parts: &Parts) -> Result<bool, Uncompiled> {
+fn text(
+    to: &mut Vec<u8>,
+    variable: &Variable,
+    test: &Test,
+    (parts, templates): (&Parts, &Templates),
+) -> Result<bool, Uncompiled> {
+    if let Some(template) = templates.get(&std::ptr::from_ref(test)).filter(|_| *variable == Variable::Path) {
+        return Ok(other(to, template, parts));
+    }
     let test = &*normal(test);
     let pattern = match (variable, test) {
         // Scripts see paths without their query.
         (Variable::Path, Test::Path(pattern)) => pattern,
-        (Variable::Path, Test::Template(_)) => &Pattern::Present,
         (Variable::Path, _) => return Ok(false),
         // All texts of hosts are looked at in small letters.
         (Variable::Authority, Test::Host(pattern)) => pattern,
@@ -354,13 +381,12 @@ fn literal(to: &mut Vec<u8>, way: u8, text: &[u8], parts: &Parts) -> bool {
 }
 
 /// The text that every path begins with that passes the test.
-fn sure(test: &Test) -> Option<Cow<'_, [u8]>> {
+fn sure<'t>(test: &'t Test, templates: &'t Templates) -> Option<&'t [u8]> {
     match test {
-        Test::Path(Pattern::Exact(text) | Pattern::Prefix(text)) => Some(text.as_bytes().into()),
+        Test::Path(Pattern::Exact(text) | Pattern::Prefix(text)) => Some(text.as_bytes()),
         Test::Template(_) => {
-            let spelled =
-                spelled(&Variable::Path, test).ok().filter(|test| test.kind == TestKind::Template)?;
-            Some(stem(&spelled.first).to_vec().into())
+            let spelled = templates.get(&std::ptr::from_ref(test))?;
+            (spelled.kind == TestKind::Template).then(|| stem(&spelled.first))
         }
         _ => None,
     }
@@ -375,14 +401,14 @@ fn stem(template: &[u8]) -> &[u8] {
 }
 
 /// Where four bytes tell the paths of the rows apart best; nothing where they say little.
-fn path_bits_at(rows: &Rows<'_>) -> Option<usize> {
+fn path_bits_at(rows: &Rows<'_>, templates: &Templates) -> Option<usize> {
     let paths = demands(rows).filter(|demand| *demand.variable == Variable::Path && demand.number == 0);
-    let tests: Vec<Option<Cow<'_, [u8]>>> =
-        paths.flat_map(|demand| demand.any_of).take(SAMPLE).map(sure).collect();
+    let tests: Vec<Option<&[u8]>> =
+        paths.flat_map(|demand| demand.any_of).take(SAMPLE).map(|test| sure(test, templates)).collect();
     let left = |at: usize| {
         let mut counts = [0usize; 9];
         for test in &tests {
-            let bit = test.as_ref().map_or(0, |text| path_bit(text, at));
+            let bit = test.map_or(0, |text| path_bit(text, at));
             counts[if bit == 0 { 8 } else { bit.trailing_zeros() as usize }] += 1;
         }
         // Of a path that some test lets pass, how many tests have its bit, or none.

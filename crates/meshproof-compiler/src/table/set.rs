@@ -1,5 +1,7 @@
 //! Sets of rows as a table holds them, each once.
 
+use std::ops::Range;
+
 use foldhash::{HashMap, HashMapExt};
 use meshproof_engine::format::{GROUP_WORDS, NONE, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS};
 
@@ -18,8 +20,8 @@ const FEW_BYTES: usize = 6;
 const MOST_PLACES: usize = 1 << 30;
 
 enum Form {
-    /// Rows one by one, and where they stand for all who share them.
-    Rows(Box<[u8]>, Option<u32>),
+    /// Rows one by one, with where they are told, and where they stand for all who share them.
+    Rows(Range<usize>, Option<u32>),
     /// How the set is told, wherever it stands.
     Code(u32),
 }
@@ -30,6 +32,8 @@ pub(super) struct SetStore {
     /// Every set is told row by row, and there are no columns.
     only_lists: bool,
     forms: Vec<Form>,
+    /// The rows of sets that are told one by one.
+    told: Vec<u8>,
     /// The sets of a single row, and all others.
     single: HashMap<u32, SetId>,
     known: HashMap<Box<[u32]>, SetId>,
@@ -47,6 +51,7 @@ impl SetStore {
             words,
             only_lists: false,
             forms: Vec::new(),
+            told: Vec::new(),
             single: HashMap::new(),
             known: HashMap::new(),
             columns: Vec::new(),
@@ -87,13 +92,13 @@ impl SetStore {
     /// a word is found at once.
     fn form(&mut self, rows: &[u32]) -> Result<Form, Uncompiled> {
         if rows.len() <= FEW_ROWS || self.only_lists {
-            let mut bytes = Vec::new();
+            let start = self.told.len();
             let mut last = 0;
             for row in rows {
-                put_number(&mut bytes, row - last);
+                put_number(&mut self.told, row - last);
                 last = *row;
             }
-            return Ok(Form::Rows(bytes.into(), None));
+            return Ok(Form::Rows(start..self.told.len(), None));
         }
         let count = self.words.div_ceil(GROUP_WORDS);
         let mut masks: Vec<(usize, u64)> = Vec::new();
@@ -150,10 +155,10 @@ impl SetStore {
         match &mut self.forms[id.0 as usize] {
             Form::Code(code) => Ok(*code),
             Form::Rows(_, Some(place)) => code(SET_LIST, *place as usize),
-            Form::Rows(bytes, place) => {
+            Form::Rows(told, place) => {
                 let at = self.lists.len();
-                put_number(&mut self.lists, bytes.len() as u32);
-                self.lists.extend_from_slice(bytes);
+                put_number(&mut self.lists, told.len() as u32);
+                self.lists.extend_from_slice(&self.told[told.clone()]);
                 *place = Some(at as u32);
                 code(SET_LIST, at)
             }
@@ -165,11 +170,11 @@ impl SetStore {
     /// # Errors
     /// There is no room for more.
     pub fn put(&mut self, to: &mut Vec<u8>, id: SetId, own: bool) -> Result<(), Uncompiled> {
-        if let Form::Rows(bytes, _) = &self.forms[id.0 as usize]
-            && (own || bytes.len() <= FEW_BYTES)
+        if let Form::Rows(told, _) = &self.forms[id.0 as usize]
+            && (own || told.len() <= FEW_BYTES)
         {
-            put_number(to, (bytes.len() as u32) << 2 | SET_ROWS);
-            to.extend_from_slice(bytes);
+            put_number(to, (told.len() as u32) << 2 | SET_ROWS);
+            to.extend_from_slice(&self.told[told.clone()]);
             return Ok(());
         }
         let code = self.code(id)?;

@@ -53,7 +53,7 @@ fn try_lay_out(texts: &[(u64, u32)], count: usize) -> Option<Vec<Slot>> {
 /// The filter of prefixes or suffixes, and their lengths, which ascend. The filter looks at as many bytes as all of them
 /// have, eight at most.
 pub(super) fn filter<'t>(
-    texts: impl Iterator<Item = &'t Vec<u8>>,
+    texts: impl Iterator<Item = &'t [u8]>,
     lengths: &[usize],
     is_suffix: bool,
     boundary: Option<u8>,
@@ -73,7 +73,7 @@ pub(super) fn filter<'t>(
 }
 
 /// The byte with which all prefixes end, or all suffixes begin, if it is one that parts texts.
-pub(super) fn boundary<'t>(texts: impl Iterator<Item = &'t Vec<u8>>, is_suffix: bool) -> Option<u8> {
+pub(super) fn boundary<'t>(texts: impl Iterator<Item = &'t [u8]>, is_suffix: bool) -> Option<u8> {
     let mut inner = texts.map(|text| if is_suffix { text.first() } else { text.last() });
     let first = *inner.next()??;
     (b"/.:-".contains(&first) && inner.all(|byte| byte == Some(&first))).then_some(first)

@@ -22,21 +22,21 @@ pub(super) struct Spelled {
 
 /// Where an index finds a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placement {
+pub(super) struct Placement<'t> {
     pub view: View,
     /// The value is looked at in small letters.
     pub fold: bool,
-    pub key: Key,
+    pub key: Key<'t>,
     /// What the index finds may still fail, so the test itself is asked too.
     pub verify: bool,
 }
 
 /// What a value has to be to come across a test.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Exact(Vec<u8>),
-    Prefix(Vec<u8>),
-    Suffix(Vec<u8>),
+pub(super) enum Key<'t> {
+    Exact(Cow<'t, [u8]>),
+    Prefix(Cow<'t, [u8]>),
+    Suffix(Cow<'t, [u8]>),
     /// There.
     There,
     /// There, not empty, without a line break.
@@ -132,8 +132,8 @@ pub(super) fn spelled(variable: &Variable, test: &Test) -> Result<Spelled, Uncom
 /// A template as literals and operators; where a literal repeats a character, step by step.
 fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
     let Some(Steps { steps, repeated }) = template.steps() else { return Err(Uncompiled::Template) };
-    let mut first = Vec::new();
-    let mut literal: Vec<u8> = Vec::new();
+    let mut first = Vec::with_capacity(steps.len() + 8);
+    let mut literal: Vec<u8> = Vec::with_capacity(steps.len());
     let close = |first: &mut Vec<u8>, literal: &mut Vec<u8>| -> Result<(), Uncompiled> {
         if !literal.is_empty() {
             let length = u16::try_from(literal.len()).map_err(|_| Uncompiled::Template)?;
@@ -182,7 +182,7 @@ fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
 }
 
 /// Where the test is found; nothing for those of numbers, which intervals say.
-pub(super) fn placement(variable: &Variable, test: &Test, engine: Engine) -> Option<Placement> {
+pub(super) fn placement<'t>(variable: &Variable, test: &'t Test, engine: Engine) -> Option<Placement<'t>> {
     let at = |view, key| Placement { view, fold: false, key, verify: false };
     let asked = |view, key| Placement { verify: true, ..at(view, key) };
     let found = match test {
@@ -194,7 +194,7 @@ pub(super) fn placement(variable: &Variable, test: &Test, engine: Engine) -> Opt
             let is_plain = !namespace.contains('/') && !name.contains('/');
             let tail = format!("{namespace}/sa/{name}");
             if is_plain || engine == Engine::Ztunnel {
-                at(View::Account, Key::Exact(tail.into_bytes()))
+                at(View::Account, Key::Exact(tail.into_bytes().into()))
             } else {
                 asked(View::Whole, Key::There)
             }
@@ -223,7 +223,7 @@ pub(super) fn placement(variable: &Variable, test: &Test, engine: Engine) -> Opt
 }
 
 /// Texts that are too long for a slot are asked one by one.
-fn short_enough(found: Placement) -> Placement {
+fn short_enough(found: Placement<'_>) -> Placement<'_> {
     match &found.key {
         Key::Exact(text) | Key::Prefix(text) | Key::Suffix(text) if text.len() > LONGEST => {
             Placement { key: Key::There, verify: true, ..found }
@@ -233,43 +233,41 @@ fn short_enough(found: Placement) -> Placement {
     }
 }
 
-fn key(pattern: &Pattern, present: Key) -> Key {
+fn key<'t>(pattern: &'t Pattern, present: Key<'t>) -> Key<'t> {
     match pattern {
         Pattern::Present => present,
-        Pattern::Exact(text) => Key::Exact(text.clone().into_bytes()),
-        Pattern::Prefix(text) => Key::Prefix(text.clone().into_bytes()),
-        Pattern::Suffix(text) => Key::Suffix(text.clone().into_bytes()),
+        Pattern::Exact(text) => Key::Exact(text.as_bytes().into()),
+        Pattern::Prefix(text) => Key::Prefix(text.as_bytes().into()),
+        Pattern::Suffix(text) => Key::Suffix(text.as_bytes().into()),
     }
 }
 
 /// Envoy's test of namespaces. In the name of a workload `/ns/` stands once, and its namespace behind it; a star at the
 /// end stops there too, because a slash follows. A star in front runs on to the account.
-fn namespace(text: &str) -> Placement {
+fn namespace(text: &str) -> Placement<'_> {
     let at = |key, verify| Placement { view: View::Namespace, fold: false, key, verify };
-    let bytes = |text: &str| text.as_bytes().to_vec();
     match text.strip_suffix('*') {
-        Some(start) if !start.contains(['*', '/']) => at(Key::Prefix(bytes(start)), false),
-        None if !text.contains(['*', '/']) => at(Key::Exact(bytes(text)), false),
+        Some(start) if !start.contains(['*', '/']) => at(Key::Prefix(start.as_bytes().into()), false),
+        None if !text.contains(['*', '/']) => at(Key::Exact(text.as_bytes().into()), false),
         _ => at(Key::There, true),
     }
 }
 
-fn trust_domain(value: &str) -> Placement {
+fn trust_domain(value: &str) -> Placement<'_> {
     let at = |key, verify| Placement { view: View::TrustDomain, fold: false, key, verify };
-    let bytes = |text: &str| text.as_bytes().to_vec();
     match value.split_once('*') {
         _ if value.contains('/') => at(Key::There, true),
-        None => at(Key::Exact(bytes(value)), false),
+        None => at(Key::Exact(value.as_bytes().into()), false),
         Some(("", "")) => at(Key::There, false),
-        Some((start, "")) => at(Key::Prefix(bytes(start)), false),
-        Some(("", end)) if !end.contains('*') => at(Key::Suffix(bytes(end)), false),
+        Some((start, "")) => at(Key::Prefix(start.as_bytes().into()), false),
+        Some(("", end)) if !end.contains('*') => at(Key::Suffix(end.as_bytes().into()), false),
         Some(_) => at(Key::There, true),
     }
 }
 
 /// The half that says most leads to the test; the other one is asked.
-fn token(issuer: Option<&Pattern>, subject: Option<&Pattern>) -> Placement {
-    let at = |view, pattern: &Pattern, verify| Placement {
+fn token<'t>(issuer: Option<&'t Pattern>, subject: Option<&'t Pattern>) -> Placement<'t> {
+    let at = |view, pattern: &'t Pattern, verify| Placement {
         view,
         fold: false,
         key: key(pattern, Key::Line),

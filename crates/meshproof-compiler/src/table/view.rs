@@ -6,20 +6,25 @@ use meshproof_engine::format::NONE;
 
 use super::Uncompiled;
 use super::links::{Entries, Links};
+use super::order::order_of;
 use super::set::{SetId, SetStore};
 use super::slots::{Slot, boundary, filter, lay_out, slot};
 use super::test::{Key, Placement};
 
 /// Tests of one view, by what leads to them.
-pub(super) struct ViewTests {
+pub(super) struct ViewTests<'t> {
     pub view: View,
     pub fold: bool,
-    pub exact: HashMap<Vec<u8>, Links>,
-    pub prefixes: HashMap<Vec<u8>, Links>,
-    pub suffixes: HashMap<Vec<u8>, Links>,
+    /// Tests of whole texts; sorted before they are looked at.
+    exact: Vec<Exact<'t>>,
+    pub prefixes: HashMap<&'t [u8], Links>,
+    pub suffixes: HashMap<&'t [u8], Links>,
     pub there: Links,
     pub line: Links,
 }
+
+/// A test of a whole text, and whether the test itself is asked too.
+type Exact<'t> = (&'t [u8], Placed, bool);
 
 /// A test with the sets of the rows that look at it.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +46,13 @@ pub(super) struct IndexParts {
     pub line: u32,
 }
 
-impl ViewTests {
-    pub fn new(view: View, fold: bool) -> ViewTests {
+impl<'t> ViewTests<'t> {
+    pub fn new(view: View, fold: bool) -> ViewTests<'t> {
         let maps = || HashMap::new();
         ViewTests {
             view,
             fold,
-            exact: maps(),
+            exact: Vec::new(),
             prefixes: maps(),
             suffixes: maps(),
             there: Links::default(),
@@ -55,27 +60,33 @@ impl ViewTests {
         }
     }
 
-    pub fn add(&mut self, placement: &Placement, placed: Placed) {
+    pub fn add(&mut self, placement: &'t Placement<'_>, placed: Placed) {
         let links = match &placement.key {
-            Key::Exact(text) => self.exact.entry(text.clone()).or_default(),
-            Key::Prefix(text) => self.prefixes.entry(text.clone()).or_default(),
-            Key::Suffix(text) => self.suffixes.entry(text.clone()).or_default(),
+            Key::Exact(text) => return self.exact.push((text, placed, placement.verify)),
+            Key::Prefix(text) => self.prefixes.entry(text).or_default(),
+            Key::Suffix(text) => self.suffixes.entry(text).or_default(),
             Key::There => &mut self.there,
             Key::Line => &mut self.line,
         };
-        if placement.verify {
-            links.tests.extend(placed.test);
-            return;
-        }
-        links.own_wanted |= placed.wanted.is_some();
-        links.own_refused |= placed.refused.is_some();
-        links.wanted.extend(placed.wanted);
-        links.refused.extend(placed.refused);
+        links.add(placed, placement.verify);
     }
 
-    /// Everything that a text leads to: what it is, starts with, ends with.
-    pub fn all_of(&self, text: &[u8], lengths: &Lengths) -> Links {
-        let mut all = self.exact.get(text).cloned().unwrap_or_default();
+    /// Brings whole texts in their order.
+    pub fn sort(&mut self) {
+        let texts: Vec<&[u8]> = self.exact.iter().map(|(text, _, _)| *text).collect();
+        self.exact = order_of(&texts).into_iter().map(|at| self.exact[at as usize]).collect();
+    }
+
+    /// What the whole text leads to.
+    pub fn links_of(&self, text: &[u8], links: &mut Links) {
+        links.clear();
+        let first = self.exact.partition_point(|(own, _, _)| *own < text);
+        let same = self.exact[first..].iter().take_while(|(own, _, _)| *own == text);
+        same.for_each(|(_, placed, verify)| links.add(*placed, *verify));
+    }
+
+    /// Adds what a text leads to by its start and by its end, and because it is there.
+    pub fn join_others(&self, text: &[u8], lengths: &Lengths, all: &mut Links) {
         for length in lengths.prefixes.iter().filter(|length| **length <= text.len()) {
             self.prefixes.get(&text[..*length]).into_iter().for_each(|links| all.join(links));
         }
@@ -83,15 +94,14 @@ impl ViewTests {
             self.suffixes.get(&text[text.len() - length..]).into_iter().for_each(|links| all.join(links));
         }
         all.join(&self.there);
-        if !text.is_empty() && !text.contains(&b'\n') {
+        if !self.line.is_empty() && !text.is_empty() && !text.contains(&b'\n') {
             all.join(&self.line);
         }
-        all
     }
 
     pub fn lengths(&self) -> Lengths {
-        let of = |texts: &HashMap<Vec<u8>, Links>| {
-            let mut lengths: Vec<usize> = texts.keys().map(Vec::len).collect();
+        let of = |texts: &HashMap<&[u8], Links>| {
+            let mut lengths: Vec<usize> = texts.keys().map(|text| text.len()).collect();
             lengths.sort_unstable();
             lengths.dedup();
             lengths
@@ -99,8 +109,8 @@ impl ViewTests {
         Lengths { prefixes: of(&self.prefixes), suffixes: of(&self.suffixes) }
     }
 
-    /// Builds the index. `resolve` gives everything that an exact text leads to, and whether that is all there is to find;
-    /// it is not where the tests that are left have to be asked.
+    /// Builds the index. `resolve` adds everything else that an exact text leads to, and tells whether that is all there is
+    /// to find; it is not where the tests that are left have to be asked.
     ///
     /// # Errors
     /// There is no room.
@@ -108,19 +118,22 @@ impl ViewTests {
         &self,
         entries: &mut Entries,
         sets: &mut SetStore,
-        resolve: impl Fn(&[u8], &Lengths) -> (Links, bool),
+        mut resolve: impl FnMut(&[u8], &Lengths, &mut Links) -> bool,
     ) -> Result<IndexParts, Uncompiled> {
         let lengths = self.lengths();
         let prefixes = affixes(&self.prefixes, &lengths.prefixes, false, entries, sets)?;
         let suffixes = affixes(&self.suffixes, &lengths.suffixes, true, entries, sets)?;
-        let mut exact: Vec<(&Vec<u8>, &Links)> = self.exact.iter().collect();
-        exact.sort_unstable_by_key(|(text, _)| *text);
-        let mut slots = Vec::with_capacity(exact.len());
-        for (text, own) in exact {
-            let (all, is_all) = resolve(text, &lengths);
+        let mut slots = Vec::with_capacity(self.exact.len());
+        let (mut own, mut all) = (Links::default(), Links::default());
+        for same in self.exact.chunk_by(|(a, _, _), (b, _, _)| a == b) {
+            let Some((text, _, _)) = same.first() else { continue };
+            own.clear();
+            same.iter().for_each(|(_, placed, verify)| own.add(*placed, *verify));
+            all.copy(&own);
+            let is_all = resolve(text, &lengths, &mut all);
             // Where there are too many, a look-up finds them by the way of a text that nobody wrote.
             let is_whole = is_all && all.is_short();
-            let entry = entries.add(text, if is_whole { &all } else { own }, is_whole, None, sets)?;
+            let entry = entries.add(text, if is_whole { &all } else { &own }, is_whole, None, sets)?;
             slots.push(slot(text, entry));
         }
         let mut one = |links: &Links| match links.is_empty() {
@@ -151,7 +164,7 @@ const RETOLD: usize = 2;
 
 /// Prefixes or suffixes with the texts that announce them.
 fn affixes(
-    texts: &HashMap<Vec<u8>, Links>,
+    texts: &HashMap<&[u8], Links>,
     lengths: &[usize],
     is_suffix: bool,
     entries: &mut Entries,
@@ -160,7 +173,7 @@ fn affixes(
     let part = |text: &'_ [u8], length: usize| {
         if is_suffix { text.len() - length..text.len() } else { 0..length }
     };
-    let mut sorted: Vec<(&Vec<u8>, &Links)> = texts.iter().collect();
+    let mut sorted: Vec<(&[u8], &Links)> = texts.iter().map(|(text, links)| (*text, links)).collect();
     sorted.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
     let mut known: HashMap<&[u8], u32> = HashMap::new();
     let mut slots = Vec::new();
@@ -182,24 +195,24 @@ fn affixes(
         known.insert(text, entry);
         slots.push(slot(text, entry));
     }
-    let boundary = boundary(texts.keys(), is_suffix);
+    let boundary = boundary(texts.keys().copied(), is_suffix);
     if boundary.is_none() {
         add_markers(&mut slots, texts, &known, lengths, part, entries)?;
     }
-    Ok((lay_out(&slots)?, filter(texts.keys(), lengths, is_suffix, boundary)))
+    Ok((lay_out(&slots)?, filter(texts.keys().copied(), lengths, is_suffix, boundary)))
 }
 
 /// The search for the longest affix halves the lengths; a text is announced at every length where it has to go on.
 fn add_markers<'x>(
     slots: &mut Vec<(u64, u32)>,
-    texts: &'x HashMap<Vec<u8>, Links>,
+    texts: &HashMap<&'x [u8], Links>,
     known: &HashMap<&[u8], u32>,
     lengths: &[usize],
     part: impl Fn(&[u8], usize) -> std::ops::Range<usize>,
     entries: &mut Entries,
 ) -> Result<(), Uncompiled> {
     let mut announced: HashMap<&'x [u8], ()> = HashMap::new();
-    let mut sorted: Vec<&'x Vec<u8>> = texts.keys().collect();
+    let mut sorted: Vec<&'x [u8]> = texts.keys().copied().collect();
     sorted.sort_unstable();
     for text in sorted {
         let Ok(wanted) = lengths.binary_search(&text.len()) else { continue };

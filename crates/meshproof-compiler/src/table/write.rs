@@ -140,17 +140,18 @@ fn by_rows<'b>(
     context: &Context,
     engine: Engine,
 ) -> Result<Option<Attributes<'b>>, Uncompiled> {
-    let leading = collect(rows, |demand| is_leading(&(demand.variable.as_ref(), demand.number)));
+    let leading = collect(rows, |demand| is_leading(&(demand.variable, demand.number)));
     // What rows refuse to be led by is asked row by row too.
     let leading = leading.into_iter().map(Demands::only_wanted).find(|leading| !leading.wanting.is_empty());
-    let left = bound(rows, leading.as_ref(), engine);
+    let placements = leading.as_ref().map(|leading| leading.placements(engine)).unwrap_or_default();
+    let left = bound(rows, leading.as_ref().map(|leading| (leading, placements.as_slice())));
     if left.cost > MOST_COST || left.rows > format::MOST_LEFT {
         return Ok(None);
     }
     let mut parts = Parts { sets: SetStore::of_lists(rows.rows.len() / 64), ..new_parts(0) };
     let mut index = None;
     if let Some(leading) = &leading {
-        let mut built = leading.build(&mut parts, context, engine)?;
+        let mut built = leading.build(&placements, &mut parts, context, engine)?;
         let rows = rows.rows.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(at, _)| at as u32);
         built.indifferent = indifferent(leading, rows, &mut parts)?;
         index = Some(built);
@@ -171,7 +172,7 @@ fn by_words<'b>(
     let demands = collect(rows, |_| true);
     let mut dimensions = Vec::with_capacity(demands.len());
     for demand in &demands {
-        dimensions.push(demand.build(&mut parts, context, engine)?);
+        dimensions.push(demand.build(&demand.placements(engine), &mut parts, context, engine)?);
     }
     let leading = demands.iter().enumerate().filter(|(_, demand)| is_of_request(demand.variable, engine));
     if let Some((at, _)) = leading.min_by_key(|(_, demand)| demand.breadth(all.len())) {
