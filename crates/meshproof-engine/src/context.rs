@@ -107,34 +107,22 @@ impl Source for OfConnection<'_, '_> {
 /// Takes down the rows that a name leads to, as far as the rest of the connection is what they ask for. Those that several
 /// of its parts lead to may come again.
 struct Collect<'a, 't> {
-    sets: &'a Sets<'t>,
     by_rows: &'a ByRows<'t>,
     connection: &'a Connection<'a>,
     rows: &'a mut Vec<u64>,
 }
 
-impl Collect<'_, '_> {
-    #[inline(always)]
-    fn take(&mut self, rows: impl Iterator<Item = u32>) {
-        for row in rows {
-            if let Some(row) = self.by_rows.connection_holds(row, self.connection) {
-                self.rows.push(row.0);
-            }
-        }
-    }
-}
-
 impl<'t> Gather<'t> for Collect<'_, 't> {
     fn add(&mut self, side: Side, set: RowSet<'t>) {
+        // Tables with scripts have lists of these only, unless somebody forged them.
+        let RowSet::Rows(scripts) = set else { return };
         if side == Side::Refused {
             return;
         }
-        match set {
-            RowSet::Rows(bytes) => self.take(Rows::of(bytes)),
-            // Tables with scripts have no other sets, unless somebody forged them.
-            _ => self.sets.each(set, 0, self.sets.words, |word, mask| {
-                self.take((0..64).filter(|bit| mask >> bit & 1 != 0).map(|bit| word as u32 * 64 + bit));
-            }),
+        for script in Rows::of(scripts) {
+            if let Some(row) = self.by_rows.connection_holds(script, self.connection) {
+                self.rows.push(row.0);
+            }
         }
     }
 }
@@ -258,7 +246,7 @@ impl Table<'_> {
         context: &mut Context,
     ) {
         let sets = &self.store.sets;
-        let mut collect = Collect { sets, by_rows, connection, rows: &mut context.live };
+        let mut collect = Collect { by_rows, connection, rows: &mut context.live };
         match self.connection.first() {
             None => collect.add(Side::Wanted, sets.get(self.everything)),
             Some(first) => {

@@ -119,7 +119,7 @@ impl<R: RequestAttributes> Source for OfRequest<'_, R> {
     }
 }
 
-/// The words that are asked about, and the providers that are left out.
+/// The words, or places of scripts, that are asked about, and the providers that are left out.
 #[derive(Clone, Copy)]
 struct Asked {
     from: u32,
@@ -129,8 +129,8 @@ struct Asked {
 
 impl Asked {
     #[inline(always)]
-    fn has(self, word: u32) -> bool {
-        word >= self.from && word < self.end
+    fn has(self, place: u32) -> bool {
+        place >= self.from && place < self.end
     }
 }
 
@@ -265,7 +265,7 @@ impl<'t> Table<'t> {
             }
             std::hint::black_box(touched);
             for row in left.iter().take(count).map(|row| LiveRow(*row)) {
-                if by_rows.request_holds(row, &mut seen) && asked.has(row.row() / 64) {
+                if by_rows.request_holds(row, &mut seen) && asked.has(row.row()) {
                     self.hit(row.row(), asked, &mut hits);
                 }
             }
@@ -326,8 +326,8 @@ impl<'t> Table<'t> {
 
     /// Takes a row down that matches.
     fn hit(&self, row: u32, asked: Asked, hits: &mut Hits) {
-        let rule = self.row_rules.at(place(row));
-        let segment = self.segment_of.get(place(row / 64)).copied().unwrap_or_default();
+        let rule = self.rule_of(row);
+        let segment = self.segment_of(row);
         let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else { return };
         let Some(best) = hits.rules.get_mut(effect as usize) else { return };
         if effect != Effect::Ask {
@@ -357,7 +357,7 @@ impl<'t> Table<'t> {
         let (mut may_refuse, mut may_allow) = (false, false);
         let asked = Asked { from: 0, end: NONE, provider };
         let mut take = |row: u32, is_open: bool| {
-            let segment = self.segment_of.get(place(row / 64)).copied().unwrap_or_default();
+            let segment = self.segment_of(row);
             let effect = self.segments.get(place(segment)).map(|segment| segment.effect);
             if effect == Some(Effect::Ask) && segment < provider {
                 return;

@@ -13,7 +13,7 @@ pub const VERSION: u32 = 2;
 /// 56), the set of all rows (`u32` at 60).
 pub const HEAD: usize = 64;
 /// How many sections there are.
-pub const SECTIONS: usize = 19;
+pub const SECTIONS: usize = 18;
 /// Where the hash stands.
 pub const HASH_AT: usize = 24;
 /// No place.
@@ -37,9 +37,10 @@ pub const BY_ROWS: u8 = 32;
 /// The places of names of policies have 32 bits instead of 16.
 pub const WIDE_NAMES: u8 = 64;
 
-/// Per segment three `u32`: what it leads to, its first word, and its provider as a text.
+/// Per segment three `u32`: what it leads to, its first word (with scripts the place of its first one), and its provider as
+/// a text.
 pub const SEGMENTS: usize = 0;
-/// Per row its rule; all bits for a row that is none.
+/// Per row its rule; all bits for a row that is none. With scripts nothing, for these have it.
 pub const ROW_RULES: usize = 1;
 /// Per rule its policy; then per rule its place in the policy, in one byte, or in 32 bits if those of rules have that.
 pub const RULES: usize = 2;
@@ -77,15 +78,13 @@ pub const POOL: usize = 16;
 
 /// What each row asks, as bytes. First, as short numbers, the most rows that one name leaves, the dimension of methods and one
 /// (or zero), how many methods have a bit, and these as texts; and from which place on four bytes of paths are looked at, and
-/// one (or zero). Then rows, each: a byte that says how many demands of the
+/// one (or zero). Then rows, each: its rule in two bytes; a byte that says how many demands of the
 /// connection it has, twice, and one if what it asks of requests stands elsewhere; those demands; and what it asks of
 /// requests, or the place of that as a short number. A demand begins with two bytes: the number of its dimension, twice, and
 /// one where its tests are refused; and how many tests follow. What is asked of requests begins with three bytes: the
 /// methods, a bit each and none where nothing is asked of them; the bits of those four bytes of paths
 /// ([`path_bit`](crate::path_bit)), none where a path may have any; and the number of demands.
 pub const SCRIPTS: usize = 17;
-/// Where in `SCRIPTS` the first row of each word stands, as `u32`; then of each row how many bytes behind that, as `u16`.
-pub const SCRIPT_PLACES: usize = 18;
 /// The longest script section: places in it are told by 24 bits in contexts.
 pub const MOST_SCRIPTS: usize = 1 << 24;
 /// The most rows that a name may leave in a table with scripts.

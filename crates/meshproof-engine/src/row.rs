@@ -37,17 +37,19 @@ pub(crate) struct ByRows<'t> {
     pub path: usize,
     pub engine: Engine,
     pub joins_headers: bool,
+    /// How many there are.
+    pub rows: usize,
 }
 
-/// A row that a connection leaves in question: its number, where it stands what it asks of requests (24 bits each), and
-/// the bits of its methods and paths.
+/// A row that a connection leaves in question: where its script stands, and where what it asks of requests (24 bits each),
+/// and the bits of its methods and paths.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveRow(pub u64);
 
 impl LiveRow {
     #[inline(always)]
-    fn new(row: u32, at: u32, [methods, paths]: [u8; 2]) -> LiveRow {
-        let places = u64::from(at) << 24 | u64::from(row & 0xff_ffff);
+    fn new(script: u32, at: u32, [methods, paths]: [u8; 2]) -> LiveRow {
+        let places = u64::from(at) << 24 | u64::from(script & 0xff_ffff);
         LiveRow(places | u64::from(methods) << 48 | u64::from(paths) << 56)
     }
 
@@ -104,14 +106,13 @@ impl<'r, R: RequestAttributes> Seen<'r, R> {
 type Found<'t> = (bool, &'t [u8]);
 
 impl<'t> ByRows<'t> {
-    /// Whether the connection is what the row asks for, and if so what it asks of requests.
+    /// Whether the connection is what the row of a script asks for, and if so what it asks of requests.
     #[inline(always)]
-    pub fn connection_holds(&self, row: u32, connection: &Connection<'_>) -> Option<LiveRow> {
-        let mut reader = self.scripts.of_row(row);
-        let head = reader.byte();
-        if head >> 1 != 0 {
+    pub fn connection_holds(&self, script: u32, connection: &Connection<'_>) -> Option<LiveRow> {
+        let (_, demands, is_elsewhere, mut reader) = self.scripts.at(script);
+        if demands != 0 {
             let mut rest = reader.rest();
-            for _ in 0..head >> 1 {
+            for _ in 0..demands {
                 let (demand, tests) = DemandHead::read(rest)?;
                 let (any, behind) = match demand.dimension == self.port {
                     true => port(tests, demand.tests, connection.port),
@@ -124,9 +125,9 @@ impl<'t> ByRows<'t> {
             }
             reader.at = reader.bytes.len().saturating_sub(rest.len());
         }
-        let at = self.scripts.request_part(&mut reader, head & 1 != 0);
+        let at = self.scripts.request_part(&mut reader, is_elsewhere);
         let bits = self.scripts.bytes.get(place(at)..).and_then(|part| part.first_chunk::<2>());
-        Some(LiveRow::new(row, at, *bits?))
+        Some(LiveRow::new(script, at, *bits?))
     }
 
     /// Whether any test of a demand holds for the connection.

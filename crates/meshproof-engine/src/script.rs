@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::bytes::{Reader, U32s, place};
+use crate::bytes::{Reader, place};
 use crate::format::{
     BLOCK_WIDE, METHOD_BYTES, METHODS, TEXT_ENDS, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_SUFFIX, text_form,
 };
@@ -16,9 +16,6 @@ use crate::test::Test;
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts<'t> {
     pub bytes: &'t [u8],
-    /// By word where the script of its first row stands, and by row how far behind that its own does.
-    pub bases: U32s<'t>,
-    pub places: &'t [[u8; 2]],
     pub starts: Starts<'t>,
     /// Where the scripts begin.
     pub from: usize,
@@ -277,17 +274,13 @@ impl<'t> Scripts<'t> {
         self.bytes.get(at).copied().unwrap_or_default()
     }
 
-    /// Where the script of a row stands.
+    /// The rule of the script at a place, how many demands of connections it has, whether what it asks of requests stands
+    /// elsewhere, and a reader before those demands.
     #[inline(always)]
-    pub fn place_of(&self, row: u32) -> usize {
-        let behind = self.places.get(place(row)).map_or(0, |bytes| u16::from_le_bytes(*bytes));
-        place(self.bases.at(place(row / 64))).saturating_add(usize::from(behind))
-    }
-
-    /// The script of a row.
-    #[inline(always)]
-    pub fn of_row(&self, row: u32) -> Reader<'t> {
-        Reader::new(self.bytes, self.place_of(row))
+    pub fn at(&self, script: u32) -> (u16, u8, bool, Reader<'t>) {
+        let mut reader = Reader::new(self.bytes, place(script));
+        let [low, high, head] = reader.chunk();
+        (u16::from_le_bytes([low, high]), head >> 1, head & 1 != 0, reader)
     }
 
     /// What stands behind so many tests.

@@ -27,9 +27,9 @@ pub struct Table<'t> {
     /// All rows, as a set.
     pub(crate) everything: u32,
     pub(crate) segments: Vec<Segment<'t>>,
-    /// By word its segment.
-    pub(crate) segment_of: Vec<u32>,
-    /// Words of CUSTOM policies, which come first.
+    /// By word its segment; with scripts nothing.
+    segment_of: Vec<u32>,
+    /// Words, or places of scripts, of CUSTOM policies, which come first.
     pub(crate) custom_end: u32,
     pub(crate) connection: Vec<Dimension<'t>>,
     pub(crate) request: Vec<Dimension<'t>>,
@@ -53,7 +53,8 @@ pub struct Table<'t> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment<'t> {
     pub effect: Effect,
-    pub first_word: u32,
+    /// Its first word, or the place of its first script.
+    pub first: u32,
     pub provider: &'t str,
 }
 
@@ -85,19 +86,11 @@ fn rules(bytes: &[u8], is_wide: bool) -> Result<(Numbers<'_>, RulePlaces<'_>), O
 
 /// The sections of a table, as bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sections<'t> {
-    all: [&'t [u8]; SECTIONS],
-    words: u32,
-}
+pub(crate) struct Sections<'t>([&'t [u8]; SECTIONS]);
 
 impl<'t> Sections<'t> {
     pub fn bytes(&self, section: usize) -> &'t [u8] {
-        self.all.get(section).copied().unwrap_or_default()
-    }
-
-    /// The words of a row set.
-    pub fn words(&self) -> u32 {
-        self.words
+        self.0.get(section).copied().unwrap_or_default()
     }
 
     pub fn numbers(&self, section: usize) -> U32s<'t> {
@@ -115,8 +108,9 @@ impl<'t> Table<'t> {
         if content_hash(bytes) != head.hash {
             return Err(OpenError::Corrupt);
         }
-        let table = Table::assemble(&head, bytes)?;
-        validate::table(&table, &head.sections)?;
+        let mut table = Table::assemble(&head, bytes)?;
+        let rows = validate::table(&table, &head.sections)?;
+        table.by_rows.iter_mut().for_each(|by_rows| by_rows.rows = rows);
         Ok(table)
     }
 
@@ -147,6 +141,7 @@ impl<'t> Table<'t> {
         };
         validate::runs(sections)?;
         let is_wide = head.settings & format::WIDE_RULES != 0;
+        let has_scripts = head.settings & format::BY_ROWS != 0;
         let (rule_policies, rule_places) = rules(sections.bytes(format::RULES), is_wide)?;
         let mut table = Table {
             store,
@@ -156,13 +151,13 @@ impl<'t> Table<'t> {
             has_dry_allow: head.settings & format::HAS_DRY_ALLOW != 0,
             in_policy_order: head.settings & format::POLICY_ORDER != 0,
             everything: head.everything,
-            segments: validate::segments(sections, head.words, is_wide)?,
+            segments: validate::segments(sections, head.words, is_wide, has_scripts)?,
             segment_of: Vec::new(),
             custom_end: 0,
             connection: Vec::new(),
             request: Vec::new(),
             driver: None,
-            has_scripts: head.settings & format::BY_ROWS != 0,
+            has_scripts,
             by_rows: None,
             looks_at_request: vec![0; words],
             row_rules: Numbers::new(sections.bytes(format::ROW_RULES), is_wide),
@@ -182,13 +177,35 @@ impl<'t> Table<'t> {
     }
 
     fn lay_out_segments(&mut self, words: u32) {
-        let ends = self.segments.iter().skip(1).map(|segment| segment.first_word).chain([words]);
+        let last = if self.has_scripts { u32::MAX } else { words };
+        let ends = self.segments.iter().skip(1).map(|segment| segment.first).chain([last]);
         for (at, (segment, end)) in self.segments.iter().zip(ends).enumerate() {
-            let count = place(end.saturating_sub(segment.first_word));
-            self.segment_of.extend(std::iter::repeat_n(u32::try_from(at).unwrap_or(u32::MAX), count));
+            if !self.has_scripts {
+                let count = place(end.saturating_sub(segment.first));
+                self.segment_of.extend(std::iter::repeat_n(u32::try_from(at).unwrap_or(u32::MAX), count));
+            }
             if matches!(segment.effect, Effect::Refuse | Effect::Ask) {
                 self.custom_end = end;
             }
+        }
+    }
+
+    /// The segment of a row; with scripts rows are told by the places of these.
+    #[inline]
+    pub(crate) fn segment_of(&self, row: u32) -> u32 {
+        if !self.has_scripts {
+            return self.segment_of.get(place(row / 64)).copied().unwrap_or_default();
+        }
+        let behind = self.segments.partition_point(|segment| segment.first <= row);
+        u32::try_from(behind.saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// The rule of a row.
+    #[inline]
+    pub(crate) fn rule_of(&self, row: u32) -> u32 {
+        match &self.by_rows {
+            Some(by_rows) => by_rows.scripts.at(row).0.into(),
+            None => self.row_rules.at(place(row)),
         }
     }
 
@@ -257,7 +274,7 @@ impl<'t> Table<'t> {
         let first =
             |attribute| told.iter().position(|told| told.attribute == attribute).unwrap_or(usize::MAX);
         let (port, path) = (first(Attribute::Port), first(Attribute::Path));
-        self.by_rows = Some(ByRows { scripts, dimensions: told, port, path, engine, joins_headers });
+        self.by_rows = Some(ByRows { scripts, dimensions: told, port, path, engine, joins_headers, rows: 0 });
         Ok(())
     }
 
@@ -278,7 +295,10 @@ impl<'t> Table<'t> {
 
     /// Rows of rules: alternatives of `from` times alternatives of `to`.
     pub fn row_count(&self) -> usize {
-        (0..self.row_rules.len()).filter(|row| self.row_rules.at(*row) != format::NONE).count()
+        match &self.by_rows {
+            Some(by_rows) => by_rows.rows,
+            None => (0..self.row_rules.len()).filter(|row| self.row_rules.at(*row) != format::NONE).count(),
+        }
     }
 
     /// Words of 64 rows each that a set of rows has.
@@ -374,9 +394,9 @@ impl<'t> Head<'t> {
         let mut hash = [0; 32];
         let written = bytes.get(HASH_AT..HASH_AT + 32).unwrap_or_default();
         hash.iter_mut().zip(written).for_each(|(to, from)| *to = *from);
-        let mut sections = Sections { all: [&[]; SECTIONS], words: numbers.at(14) };
+        let mut sections = Sections([&[]; SECTIONS]);
         let mut behind = start;
-        for (at, section) in sections.all.iter_mut().enumerate() {
+        for (at, section) in sections.0.iter_mut().enumerate() {
             let entry = HEAD / 4 + at * 2;
             let (offset, length) = (place(numbers.at(entry)), place(numbers.at(entry + 1)));
             let invalid = OpenError::Invalid { what: "a section lies outside", at: at as u32 };

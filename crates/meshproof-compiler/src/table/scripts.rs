@@ -78,14 +78,13 @@ impl<'b> Scripts<'b> {
         for row in &rows.rows {
             scripts.starts.push(scripts.bytes.len());
             if let Some(row) = row {
+                scripts.bytes.extend((row.rule as u16).to_le_bytes());
                 scripts.row(row, &mut room, parts)?;
             }
         }
-        let fits = scripts.starts.chunks(64).all(|word| {
-            let behind = word.last().zip(word.first()).map_or(0, |(last, first)| last - first);
-            behind < usize::from(u16::MAX)
-        });
-        let fits = fits && !scripts.is_too_much && scripts.bytes.len() <= MOST_SCRIPTS;
+        let fits = !scripts.is_too_much
+            && rows.rules.len() <= usize::from(u16::MAX)
+            && scripts.bytes.len() <= MOST_SCRIPTS;
         Ok(fits.then_some(scripts))
     }
 
@@ -195,15 +194,14 @@ impl<'b> Scripts<'b> {
         bits.reduce(|all, bit| if all == 0 || bit == 0 { 0 } else { all | bit }).unwrap_or_default()
     }
 
-    /// The section of places: of each word, then of each row.
-    pub fn places(&self) -> Vec<u8> {
-        let words = self.starts.chunks(64);
-        let bases = words.clone().flat_map(|word| (word.first().map_or(0, |at| *at as u32)).to_le_bytes());
-        let behind = words.flat_map(|word| {
-            let base = word.first().copied().unwrap_or_default();
-            word.iter().flat_map(move |at| ((at - base) as u16).to_le_bytes())
-        });
-        bases.chain(behind).collect()
+    /// Where the script of a row stands.
+    pub fn place_of(&self, row: usize) -> u32 {
+        self.starts.get(row).map_or(NONE, |at| *at as u32)
+    }
+
+    /// Where the script of each row stands.
+    pub fn places(&self) -> Vec<u32> {
+        self.starts.iter().map(|at| *at as u32).collect()
     }
 
     /// The dimensions as the table has them; `leading` is the one with its index.

@@ -29,8 +29,8 @@ enum Form {
 /// The sets of a table.
 pub(super) struct SetStore {
     words: usize,
-    /// Every set is told row by row, and there are no columns.
-    only_lists: bool,
+    /// Where the script of each row stands. With scripts every set is told one by one, and there are no columns.
+    scripts: Option<Vec<u32>>,
     forms: Vec<Form>,
     /// The rows of sets that are told one by one.
     told: Vec<u8>,
@@ -49,7 +49,7 @@ impl SetStore {
     pub fn new(words: usize) -> SetStore {
         SetStore {
             words,
-            only_lists: false,
+            scripts: None,
             forms: Vec::new(),
             told: Vec::new(),
             single: HashMap::new(),
@@ -60,9 +60,9 @@ impl SetStore {
         }
     }
 
-    /// Sets that are gone through row by row, and never looked at by words.
-    pub fn of_lists(words: usize) -> SetStore {
-        SetStore { only_lists: true, ..SetStore::new(words) }
+    /// Sets of rows that are told by where their scripts stand.
+    pub fn of_scripts(places: Vec<u32>) -> SetStore {
+        SetStore { scripts: Some(places), ..SetStore::new(0) }
     }
 
     /// The set of the rows, which ascend.
@@ -91,12 +91,13 @@ impl SetStore {
     /// Few rows are told one by one. Many are told by words, and with a bit per row when that is not much more, for there
     /// a word is found at once.
     fn form(&mut self, rows: &[u32]) -> Result<Form, Uncompiled> {
-        if rows.len() <= FEW_ROWS || self.only_lists {
+        if rows.len() <= FEW_ROWS || self.scripts.is_some() {
             let start = self.told.len();
             let mut last = 0;
             for row in rows {
-                put_number(&mut self.told, row - last);
-                last = *row;
+                let place = self.scripts.as_ref().map_or(*row, |scripts| scripts[*row as usize]);
+                put_number(&mut self.told, place - last);
+                last = place;
             }
             return Ok(Form::Rows(start..self.told.len(), None));
         }
@@ -132,7 +133,7 @@ impl SetStore {
     /// # Errors
     /// There is no room for more.
     pub fn column(&mut self, rows: &[u32]) -> Result<u32, Uncompiled> {
-        if self.only_lists {
+        if self.scripts.is_some() {
             return Ok(NONE);
         }
         let mut column = vec![0; self.words];

@@ -194,10 +194,14 @@ fn rows(table: &Table<'_>, expected: &Expected) -> Checked<usize> {
     let stored: Vec<_> = table.stored_rows().collect();
     let place: BTreeMap<u32, usize> = stored.iter().enumerate().map(|(at, row)| (row.row, at)).collect();
     let mut asked: Vec<BTreeMap<Key, Asked>> = vec![BTreeMap::new(); stored.len()];
-    if !stored.iter().map(|row| row.row).eq(table.stored_everything()) {
+    // Where names lead to scripts, nobody asks for all of them.
+    let attributes = table.stored_attributes();
+    let is_led =
+        table.is_told_by_rows() && attributes.iter().any(|attribute| attribute.indifferent.is_some());
+    if !is_led && !stored.iter().map(|row| row.row).eq(table.stored_everything()) {
         return Err("the set of all rows".to_owned());
     }
-    for (at, attribute) in table.stored_attributes().into_iter().enumerate() {
+    for (at, attribute) in attributes.into_iter().enumerate() {
         let name = format!("{:?} {}", attribute.attribute, attribute.name.replace('\0', "."));
         let key = (attribute.attribute, attribute.name);
         let mut lists: BTreeMap<u32, Vec<Told>> =
@@ -254,8 +258,9 @@ fn rows(table: &Table<'_>, expected: &Expected) -> Checked<usize> {
 /// Whether the first row that matches in a word is the one to report, and rules stand in the order of reports.
 fn order_of_rules(table: &Table<'_>) -> Checked<()> {
     let stored: Vec<_> = table.stored_rows().collect();
-    let in_words =
-        stored.windows(2).all(|pair| pair[0].row / 64 != pair[1].row / 64 || pair[0].rule <= pair[1].rule);
+    // With scripts it does not matter in which order they are asked.
+    let in_words = table.is_told_by_rows()
+        || stored.windows(2).all(|pair| pair[0].row / 64 != pair[1].row / 64 || pair[0].rule <= pair[1].rule);
     let mut by_segment: BTreeMap<(engine::Effect, &str), BTreeSet<engine::RuleRef>> = BTreeMap::new();
     for row in &stored {
         by_segment.entry((row.effect, row.provider)).or_default().insert(row.rule);

@@ -49,7 +49,9 @@ pub(super) fn write(
         Form::Words => None,
     }
     .map_or_else(|| by_words(&rows, &all, context, engine), Ok)?;
-    let everything = parts.sets.add(&all)?;
+    // Where names lead to scripts, nobody asks for all of them.
+    let is_led = scripts.is_some() && dimensions.iter().any(|dimension| dimension.indifferent != NONE);
+    let everything = parts.sets.add(if is_led { &[] } else { &all })?;
     let everything = parts.sets.code(everything)?;
     let mut sections: [Vec<u8>; SECTIONS] = Default::default();
     let mut put = |section: usize, numbers: &[u32]| {
@@ -57,7 +59,11 @@ pub(super) fn write(
     };
     for segment in &rows.segments {
         let provider = parts.pool.add(segment.provider.as_bytes());
-        put(format::SEGMENTS, &[segment.effect.code(), segment.first_word as u32, provider]);
+        let first = match &scripts {
+            Some(scripts) => scripts.place_of(segment.first_word * 64),
+            None => segment.first_word as u32,
+        };
+        put(format::SEGMENTS, &[segment.effect.code(), first, provider]);
     }
     let mut names = Vec::with_capacity(rows.policies.len() * POLICY);
     for (at, [before, behind]) in &rows.policies {
@@ -80,8 +86,10 @@ pub(super) fn write(
         || rows.rules.iter().any(|rule| rule.rule > usize::from(u8::MAX));
     let has_wide_names = names.iter().any(|name| *name as usize >= NARROW);
     sections[format::POLICIES] = numbers(names.into_iter(), has_wide_names);
-    let row_rules = rows.rows.iter().map(|row| row.as_ref().map_or(NONE, |row| row.rule as u32));
-    sections[format::ROW_RULES] = numbers(row_rules, is_wide);
+    if scripts.is_none() {
+        let row_rules = rows.rows.iter().map(|row| row.as_ref().map_or(NONE, |row| row.rule as u32));
+        sections[format::ROW_RULES] = numbers(row_rules, is_wide);
+    }
     sections[format::RULES] = numbers(rows.rules.iter().map(|rule| rule.policy as u32), is_wide);
     for rule in &rows.rules {
         let place = (rule.rule as u32).to_le_bytes();
@@ -101,9 +109,9 @@ pub(super) fn write(
     if has_wide_names {
         settings |= format::WIDE_NAMES;
     }
+    let words = if scripts.is_some() { 0 } else { words };
     if let Some(scripts) = scripts {
         settings |= format::BY_ROWS;
-        sections[format::SCRIPT_PLACES] = scripts.places();
         sections[format::SCRIPTS] = scripts.bytes;
     }
     assemble(&sections, [words as u32, everything], engine, settings)
@@ -148,7 +156,9 @@ fn by_rows<'b>(
     if left.cost > MOST_COST || left.rows > format::MOST_LEFT {
         return Ok(None);
     }
-    let mut parts = Parts { sets: SetStore::of_lists(rows.rows.len() / 64), ..new_parts(0) };
+    let mut parts = new_parts(0);
+    let Some(scripts) = Scripts::write(rows, &mut parts, engine, left.rows as u32)? else { return Ok(None) };
+    parts.sets = SetStore::of_scripts(scripts.places());
     let mut index = None;
     if let Some(leading) = &leading {
         let mut built = leading.build(&placements, &mut parts, context, engine)?;
@@ -156,7 +166,6 @@ fn by_rows<'b>(
         built.indifferent = indifferent(leading, rows, &mut parts)?;
         index = Some(built);
     }
-    let Some(scripts) = Scripts::write(rows, &mut parts, engine, left.rows as u32)? else { return Ok(None) };
     let dimensions = scripts.dimension_parts(&mut parts, index);
     Ok(Some(Attributes { parts, dimensions, scripts: Some(scripts) }))
 }

@@ -11,7 +11,7 @@ use crate::format::{ALIAS, COUNTED, MARKER, NONE, OWN_REFUSED, OWN_WANTED, SPELL
 use crate::index::{Index, counts};
 use crate::kinds::{Attribute, Effect, TestKind, View};
 use crate::rule::RuleRef;
-use crate::set::{RowSet, Sets};
+use crate::set::{RowSet, Rows, Sets};
 use crate::table::Table;
 
 /// A test as it stands in a table, with the rows that look at it.
@@ -64,13 +64,15 @@ pub struct StoredRow<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// The rows, in order.
+    /// The rows, in order. With scripts a row is told by the place of its script.
     pub fn stored_rows(&self) -> impl Iterator<Item = StoredRow<'t>> + '_ {
-        let rules = (0..self.row_rules.len()).map(|row| (row, self.row_rules.at(row)));
-        rules.filter(|(_, rule)| *rule != NONE).filter_map(|(row, rule)| {
-            let segment = self.segments.get(place(*self.segment_of.get(row / 64)?))?;
-            let row = u32::try_from(row).ok()?;
-            Some(StoredRow { row, rule: RuleRef(rule), effect: segment.effect, provider: segment.provider })
+        let scripts = self.by_rows.as_ref().map(|by_rows| self.script_places(by_rows));
+        let words = (0..self.row_rules.len()).filter(|row| self.row_rules.at(*row) != NONE);
+        let words = words.filter_map(|row| u32::try_from(row).ok());
+        scripts.into_iter().flatten().chain(words).filter_map(|row| {
+            let segment = self.segments.get(place(self.segment_of(row)))?;
+            let rule = RuleRef(self.rule_of(row));
+            Some(StoredRow { row, rule, effect: segment.effect, provider: segment.provider })
         })
     }
 
@@ -103,7 +105,11 @@ impl<'t> Table<'t> {
     }
 
     fn rows(&self, set: RowSet<'t>) -> Vec<u32> {
-        rows_of(&self.store.sets, set)
+        match set {
+            // Rows are told by their scripts.
+            RowSet::Rows(bytes) if self.has_scripts => Rows::of(bytes).collect(),
+            _ => rows_of(&self.store.sets, set),
+        }
     }
 
     fn tests_of(&self, dimension: &Dimension<'t>) -> Vec<StoredTest> {

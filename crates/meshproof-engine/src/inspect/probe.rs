@@ -7,10 +7,9 @@ use crate::attributes::{ClaimPath, Connection, RequestAttributes};
 use crate::bytes::Reader;
 use crate::index::{Gather, Side};
 use crate::row::{ByRows, Seen};
-use crate::set::{RowSet, Sets};
+use crate::set::RowSet;
 use crate::table::Table;
 
-use super::rows_of;
 use super::scripts::{Asks, Where};
 
 /// A value to try on an attribute.
@@ -48,7 +47,7 @@ impl<'t> Table<'t> {
 
     fn looked_up(&self, attribute: usize, probe: Probe<'_>) -> [Vec<u32>; 2] {
         let Some(dimension) = self.dimensions().nth(attribute) else { return [Vec::new(), Vec::new()] };
-        let mut to = Found { sets: &self.store.sets, rows: [Vec::new(), Vec::new()] };
+        let mut to = Found { table: self, rows: [Vec::new(), Vec::new()] };
         if dimension.is_of_request {
             dimension.of_request(&self.store, &probe, self.joins_headers, &mut to);
         } else {
@@ -66,7 +65,7 @@ impl<'t> Table<'t> {
     ) -> [Vec<u32>; 2] {
         let mut found = [Vec::new(), Vec::new()];
         if by_rows.scripts.leading_dimension == Some(attribute) {
-            let mut to = Found { sets: &self.store.sets, rows: [Vec::new(), Vec::new()] };
+            let mut to = Found { table: self, rows: [Vec::new(), Vec::new()] };
             if let Some(leading) = self.connection.first() {
                 probe.with_connection(|connection| leading.of_connection(&self.store, connection, &mut to));
             }
@@ -104,7 +103,7 @@ impl<'t> Table<'t> {
 
 /// Takes down the rows of all sets.
 struct Found<'a, 't> {
-    sets: &'a Sets<'t>,
+    table: &'a Table<'t>,
     rows: [Vec<u32>; 2],
 }
 
@@ -112,7 +111,7 @@ impl<'t> Gather<'t> for Found<'_, 't> {
     fn add(&mut self, side: Side, set: RowSet<'t>) {
         let [wanted, refused] = &mut self.rows;
         let rows = if side == Side::Wanted { wanted } else { refused };
-        rows.extend(rows_of(self.sets, set));
+        rows.extend(self.table.rows(set));
     }
 }
 

@@ -33,40 +33,56 @@ impl<'t> Table<'t> {
     /// What rows ask of an attribute, by where it stands.
     pub(super) fn demands_of(&self, by_rows: &ByRows<'t>, attribute: usize) -> HashMap<Where, Asks> {
         let mut all: HashMap<Where, Asks> = HashMap::new();
-        self.each_demand(by_rows, |row, head, at| {
-            if head.dimension == attribute {
-                let asks = all.entry(at).or_insert_with(|| Asks { head, rows: Vec::new() });
-                asks.rows.push(row);
-            }
-        });
+        self.each_demand(
+            by_rows,
+            |_| {},
+            |row, head, at| {
+                if head.dimension == attribute {
+                    let asks = all.entry(at).or_insert_with(|| Asks { head, rows: Vec::new() });
+                    asks.rows.push(row);
+                }
+            },
+        );
         all
     }
 
-    /// Visits what every row asks.
-    fn each_demand(&self, by_rows: &ByRows<'t>, visit: impl FnMut(u32, DemandHead, Where)) {
-        let (scripts, mut visit) = (&by_rows.scripts, visit);
+    /// Where scripts begin.
+    pub(super) fn script_places(&self, by_rows: &ByRows<'t>) -> Vec<u32> {
+        let mut places = Vec::new();
+        self.each_demand(by_rows, |place| places.push(place), |_, _, _| {});
+        places
+    }
+
+    /// Visits every script, and what it asks.
+    fn each_demand(
+        &self,
+        by_rows: &ByRows<'t>,
+        mut row: impl FnMut(u32),
+        mut visit: impl FnMut(u32, DemandHead, Where),
+    ) {
+        let scripts = &by_rows.scripts;
         let mut demands = |reader: &mut Reader<'t>, row: u32, count: u8| {
             for _ in 0..count {
                 let Some((head, tests)) = DemandHead::read(reader.rest()) else { return };
                 visit(row, head, Where::At(reader.at + 2));
-                let shape = by_rows
-                    .dimensions
-                    .get(head.dimension)
-                    .map_or(Shape::Text, |told| Shape::of(told.attribute));
+                let told = by_rows.dimensions.get(head.dimension);
+                let shape = told.map_or(Shape::Text, |told| Shape::of(told.attribute));
                 let rest = Scripts::behind(tests, shape, head.tests);
                 reader.at = reader.bytes.len().saturating_sub(rest.len());
             }
         };
         let mut methods = Vec::new();
-        for row in self.stored_rows().map(|row| row.row) {
-            let mut reader = scripts.of_row(row);
-            let head = reader.byte();
-            demands(&mut reader, row, head >> 1);
-            let mut reader =
-                Reader::new(scripts.bytes, place(scripts.request_part(&mut reader, head & 1 != 0)));
-            let [bits, _, count] = reader.chunk();
-            methods.extend((bits != 0).then_some((row, bits)));
-            demands(&mut reader, row, count);
+        let mut behind = scripts.from;
+        while behind < scripts.bytes.len() {
+            let script = u32::try_from(behind).unwrap_or(u32::MAX);
+            row(script);
+            let (_, count, is_elsewhere, mut reader) = scripts.at(script);
+            demands(&mut reader, script, count);
+            let mut part = Reader::new(scripts.bytes, place(scripts.request_part(&mut reader, is_elsewhere)));
+            let [bits, _, count] = part.chunk();
+            methods.extend((bits != 0).then_some((script, bits)));
+            demands(&mut part, script, count);
+            behind = if is_elsewhere { reader.at } else { part.at };
         }
         let Some(dimension) = scripts.method_dimension else { return };
         for (row, bits) in methods {
@@ -79,18 +95,22 @@ impl<'t> Table<'t> {
         let mut tests: Vec<BTreeMap<Spelled, [Vec<u32>; 2]>> =
             vec![BTreeMap::new(); by_rows.dimensions.len()];
         let mut asking: Vec<[Vec<u32>; 2]> = vec![Default::default(); by_rows.dimensions.len()];
-        self.each_demand(by_rows, |row, head, at| {
-            let side = usize::from(head.refuses);
-            let Some(rows) = asking.get_mut(head.dimension).and_then(|sides| sides.get_mut(side)) else {
-                return;
-            };
-            rows.push(row);
-            for test in spelled(by_rows, head, at) {
-                let Some(tests) = tests.get_mut(head.dimension) else { continue };
-                let sides = tests.entry(test).or_default();
-                sides.get_mut(side).into_iter().for_each(|rows| rows.push(row));
-            }
-        });
+        self.each_demand(
+            by_rows,
+            |_| {},
+            |row, head, at| {
+                let side = usize::from(head.refuses);
+                let Some(rows) = asking.get_mut(head.dimension).and_then(|sides| sides.get_mut(side)) else {
+                    return;
+                };
+                rows.push(row);
+                for test in spelled(by_rows, head, at) {
+                    let Some(tests) = tests.get_mut(head.dimension) else { continue };
+                    let sides = tests.entry(test).or_default();
+                    sides.get_mut(side).into_iter().for_each(|rows| rows.push(row));
+                }
+            },
+        );
         let all: Vec<u32> = self.stored_rows().map(|row| row.row).collect();
         let described = by_rows.dimensions.iter().zip(tests).zip(asking).enumerate();
         let described = described.map(|(at, ((told, tests), [wanting, refusing]))| {

@@ -14,6 +14,7 @@ pub(crate) fn segments<'t>(
     sections: &Sections<'t>,
     words: u32,
     is_wide: bool,
+    has_scripts: bool,
 ) -> Result<Vec<Segment<'t>>, OpenError> {
     let bytes = sections.bytes(format::SEGMENTS);
     let numbers = U32s::new(bytes);
@@ -29,18 +30,20 @@ pub(crate) fn segments<'t>(
         let number = |place: usize| numbers.at(at * 3 + place);
         let effect = Effect::of_code(number(0)).ok_or(invalid("unknown effect of a segment", at))?;
         let provider = pool.checked(number(2)).ok_or(invalid("the provider of a segment", at))?;
-        let segment = Segment { effect, first_word: number(1), provider };
+        let segment = Segment { effect, first: number(1), provider };
         let follows = match segments.last() {
-            None => segment.first_word == 0,
+            None => segment.first == 0 || has_scripts,
             Some(last) => {
                 let order = (last.effect, last.provider) < (effect, provider);
-                order && last.first_word < segment.first_word
+                order && last.first < segment.first
             }
         };
-        check(follows && segment.first_word < words, "segments do not follow each other", at)?;
+        // Scripts are looked at later.
+        check(follows && (segment.first < words || has_scripts), "segments do not follow each other", at)?;
         segments.push(segment);
     }
-    check((words == 0) == segments.is_empty(), "rows without a segment", 0)?;
+    check((words == 0) == segments.is_empty() || has_scripts, "rows without a segment", 0)?;
+    check(words == 0 || !has_scripts, "words beside scripts", 0)?;
     Ok(segments)
 }
 

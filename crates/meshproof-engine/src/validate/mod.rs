@@ -11,7 +11,7 @@ mod starts;
 pub(crate) use dimensions::{dimension, runs, segments};
 pub(crate) use scripts::scripts;
 
-use self::sets::{groups, lists};
+use self::sets::{Known, groups, lists};
 use self::starts::Starts;
 use crate::bytes::{Reader, place};
 use crate::error::OpenError;
@@ -33,8 +33,8 @@ fn is_inside(start: u32, count: u32, length: usize) -> bool {
     place(start).checked_add(place(count)).is_some_and(|end| end <= length)
 }
 
-/// Looks at everything that the table is made of.
-pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
+/// Looks at everything that the table is made of; gives how many scripts there are.
+pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Result<usize, OpenError> {
     let sizes = [
         (format::DIMENSIONS, DIMENSION * 4),
         (format::INDEXES, INDEX * 4),
@@ -55,14 +55,24 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
     for (at, start) in sections.numbers(format::STARTS).iter().enumerate() {
         check(pool.has(place(start)), "a start that does not exist", at)?;
     }
+    check_rules(table, &pool)?;
+    let mut rows = 0;
+    let known = match &table.by_rows {
+        Some(by_rows) => {
+            let (starts, count) = scripts::check_all(table, by_rows)?;
+            rows = count;
+            Known::Scripts(starts)
+        }
+        None => Known::Words(sets.words),
+    };
     let mut starts = Starts {
         sets: groups(table)?,
-        lists: lists(table)?,
+        lists: lists(table, &known)?,
         tests: Marks::default(),
         entries: Marks::default(),
+        known,
         table,
     };
-    check_rules(table, &pool)?;
     starts.tests()?;
     starts.entries()?;
     starts.code(table.everything, 0)?;
@@ -74,7 +84,7 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
     }
     starts.indexes(sections)?;
     starts.slots()?;
-    table.by_rows.as_ref().map_or(Ok(()), |by_rows| scripts::check_all(table, by_rows))
+    Ok(rows)
 }
 
 /// Places at which something begins, a bit each.

@@ -1,7 +1,7 @@
 //! Scripts: what rows ask, row by row.
 
 use super::{Checked, Marks, check, invalid};
-use crate::bytes::{Reader, U32s, place};
+use crate::bytes::{Reader, place};
 use crate::error::OpenError;
 use crate::format::{self, BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_LEFT, MOST_SCRIPTS, NONE};
 use crate::kinds::Attribute;
@@ -13,13 +13,6 @@ use crate::table::{Sections, Table};
 /// Reads what stands before the rows.
 pub(crate) fn scripts<'t>(sections: &Sections<'t>, starts: Starts<'t>) -> Result<Scripts<'t>, OpenError> {
     let bytes = sections.bytes(format::SCRIPTS);
-    let rows = place(sections.words()).saturating_mul(64);
-    // Rows are told by 24 bits in contexts.
-    check(rows <= 1 << 24, "too many rows", 0)?;
-    let places = sections.bytes(format::SCRIPT_PLACES);
-    let bases = places.get(..rows / 64 * 4).ok_or(invalid("places of scripts", 0))?;
-    let (places, rest) = places.get(bases.len()..).unwrap_or_default().as_chunks::<2>();
-    check(places.len() == rows && rest.is_empty(), "places of scripts", rows)?;
     let mut reader = Reader::new(bytes, 0);
     let most = place(reader.number());
     check(most <= MOST_LEFT, "rows that one name leaves", most)?;
@@ -40,8 +33,6 @@ pub(crate) fn scripts<'t>(sections: &Sections<'t>, starts: Starts<'t>) -> Result
     let from = reader.at;
     Ok(Scripts {
         bytes,
-        bases: U32s::new(bases),
-        places,
         starts,
         from,
         most,
@@ -52,36 +43,43 @@ pub(crate) fn scripts<'t>(sections: &Sections<'t>, starts: Starts<'t>) -> Result
     })
 }
 
-/// Walks through the scripts of all rows, which stand one behind the other.
-pub(super) fn check_all(table: &Table<'_>, by_rows: &ByRows<'_>) -> Checked {
+/// Walks through the scripts, which stand one behind the other; gives where they begin, and how many there are.
+pub(super) fn check_all(table: &Table<'_>, by_rows: &ByRows<'_>) -> Result<(Marks, usize), OpenError> {
     let scripts = &by_rows.scripts;
     let is_method =
         |at: usize| by_rows.dimensions.get(at).is_some_and(|told| told.attribute == Attribute::Method);
     check(scripts.method_dimension.is_none_or(is_method), "the dimension of methods", 0)?;
     let bits = scripts.method_dimension.map_or(0, |_| scripts.methods.known());
+    let mut starts = Marks::for_places(scripts.bytes.len());
     // Where it begins what is asked of requests.
     let mut parts = Marks::for_places(scripts.bytes.len());
-    let mut behind = scripts.from;
-    for row in (0..table.row_rules.len()).filter(|row| table.row_rules.at(*row) != NONE) {
-        let mut reader = scripts.of_row(u32::try_from(row).unwrap_or(NONE));
-        check(reader.at >= behind && !reader.is_at_end(), "the script of a row", row)?;
-        let head = reader.byte();
-        demands(by_rows, &mut reader, head >> 1, false, row)?;
-        if head & 1 != 0 {
+    let mut at = scripts.from;
+    let mut rows = 0;
+    while at < scripts.bytes.len() {
+        starts.set(at);
+        rows += 1;
+        let (rule, count, is_elsewhere, mut reader) = scripts.at(u32::try_from(at).unwrap_or(NONE));
+        check(reader.is_inside() && usize::from(rule) < table.rule_count(), "the rule of a script", at)?;
+        demands(by_rows, &mut reader, count, false, at)?;
+        if is_elsewhere {
             let part = reader.number();
-            check(reader.is_inside() && parts.has(place(part)), "what a row asks of requests", row)?;
+            check(reader.is_inside() && parts.has(place(part)), "what a row asks of requests", at)?;
         } else {
             parts.set(reader.at);
             let [methods, paths, count] = reader.chunk();
-            check(methods & !bits == 0, "the methods of a row", row)?;
+            check(methods & !bits == 0, "the methods of a row", at)?;
             let asked = reader.rest();
-            demands(by_rows, &mut reader, count, true, row)?;
-            check(paths == 0 || paths == path_bits(by_rows, asked, count), "the paths of a row", row)?;
+            demands(by_rows, &mut reader, count, true, at)?;
+            check(paths == 0 || paths == path_bits(by_rows, asked, count), "the paths of a row", at)?;
         }
-        check(reader.is_inside(), "the script of a row", row)?;
-        behind = reader.at;
+        check(reader.is_inside(), "a script", at)?;
+        at = reader.at;
     }
-    Ok(())
+    let segments = || table.segments.iter().map(|segment| place(segment.first));
+    check((rows == 0) == table.segments.is_empty(), "scripts without a segment", 0)?;
+    check(segments().all(|first| starts.has(first)), "a segment without scripts", 0)?;
+    check(segments().next().is_none_or(|first| first == scripts.from), "scripts without a segment", 0)?;
+    Ok((starts, rows))
 }
 
 /// The bits of all paths that a row lets pass; none where these may be any.

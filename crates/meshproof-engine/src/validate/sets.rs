@@ -35,7 +35,7 @@ pub(super) fn groups(table: &Table<'_>) -> Result<Marks, OpenError> {
 }
 
 /// Walks through the sets of few rows.
-pub(super) fn lists(table: &Table<'_>) -> Result<Marks, OpenError> {
+pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<Marks, OpenError> {
     let bytes = table.store.sets.lists;
     let mut starts = Marks::for_places(bytes.len());
     let mut reader = Reader::new(bytes, 0);
@@ -45,23 +45,40 @@ pub(super) fn lists(table: &Table<'_>) -> Result<Marks, OpenError> {
         let length = reader.number();
         let rows = reader.take(length);
         check(reader.is_inside(), "a set lies outside", at)?;
-        self::rows(rows, table.store.sets.words, at)?;
+        known.rows(rows, at)?;
     }
     Ok(starts)
 }
 
-/// Whether the bytes are rows, and they ascend and exist.
-pub(super) fn rows(bytes: &[u8], words: usize, at: usize) -> Checked {
-    let mut reader = Reader::new(bytes, 0);
-    let mut row = 0u64;
-    let mut is_first = true;
-    while !reader.is_at_end() {
-        let next = u64::from(reader.number());
-        row += next;
-        let is_more = is_first || next > 0;
-        let exists = row < words as u64 * 64;
-        check(is_more && exists && reader.is_inside(), "a set has rows that do not exist", at)?;
-        is_first = false;
+/// What sets may name.
+pub(super) enum Known {
+    /// The rows of so many words.
+    Words(usize),
+    /// Scripts, by where they begin.
+    Scripts(Marks),
+}
+
+impl Known {
+    fn has(&self, row: u64) -> bool {
+        match self {
+            Known::Words(words) => row < *words as u64 * 64,
+            Known::Scripts(starts) => usize::try_from(row).is_ok_and(|row| starts.has(row)),
+        }
     }
-    Ok(())
+
+    /// Whether the bytes are rows, and they ascend and exist.
+    pub fn rows(&self, bytes: &[u8], at: usize) -> Checked {
+        let mut reader = Reader::new(bytes, 0);
+        let mut row = 0u64;
+        let mut is_first = true;
+        while !reader.is_at_end() {
+            let next = u64::from(reader.number());
+            row += next;
+            let is_more = is_first || next > 0;
+            let is_good = is_more && self.has(row) && reader.is_inside();
+            check(is_good, "a set has rows that do not exist", at)?;
+            is_first = false;
+        }
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 //! Entries, tests, indexes and slots: whatever they name has to begin there.
 
+use super::sets::Known;
 use super::{Checked, Marks, ascends, check, invalid, is_inside};
 use crate::bytes::{Reader, U32s, U128s, place};
 use crate::format::{
@@ -16,6 +17,7 @@ pub(super) struct Starts<'a, 't> {
     pub lists: Marks,
     pub tests: Marks,
     pub entries: Marks,
+    pub known: Known,
     pub table: &'a Table<'t>,
 }
 
@@ -25,6 +27,8 @@ impl<'t> Starts<'_, 't> {
         let sets = &self.table.store.sets;
         let start = place(code >> 2);
         let is_good = match code & 3 {
+            // Scripts are told one by one.
+            SET_COLUMN | SET_GROUPS if self.table.has_scripts => false,
             SET_COLUMN => start < sets.stride,
             SET_GROUPS => self.sets.has(start),
             SET_LIST => self.lists.has(start),
@@ -42,7 +46,7 @@ impl<'t> Starts<'_, 't> {
         }
         let bytes = reader.take(code >> 2);
         check(reader.is_inside(), "a set lies outside", at)?;
-        super::sets::rows(bytes, self.table.store.sets.words, at)
+        self.known.rows(bytes, at)
     }
 
     fn start(&self, number: u32, at: usize) -> Checked {
