@@ -3,7 +3,7 @@
 use crate::attributes::Connection;
 use crate::bytes::place;
 use crate::dimension::Dimension;
-use crate::format::GROUP_WORDS;
+use crate::format::{GROUP_WORDS, MOST_LEFT};
 use crate::index::{Gather, Side, Store};
 use crate::live::{Live, Source, Survivors};
 use crate::row::ByRows;
@@ -123,6 +123,11 @@ impl<'t> Gather<'t> for Collect<'_, 't> {
             if let Some(row) = self.by_rows.connection_holds(script, self.connection) {
                 self.rows.push(row.0);
             }
+        }
+        // A name that is no workload's may come across the same rows again and again.
+        if self.rows.len() > 2 * self.by_rows.rows + MOST_LEFT {
+            self.rows.sort_unstable();
+            self.rows.dedup();
         }
     }
 }

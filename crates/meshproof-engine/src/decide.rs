@@ -258,14 +258,14 @@ impl<'t> Table<'t> {
             let mut count = 0;
             let mut touched = 0;
             for row in rows.iter().map(|row| LiveRow(*row)) {
-                let may_hold = row.may_hold(bits);
+                let may_hold = row.may_hold(bits) & asked.has(row.row());
                 left.get_mut(count).into_iter().for_each(|to| *to = row.0);
                 count += usize::from(may_hold);
                 touched ^= by_rows.scripts.touch(if may_hold { row.at() } else { 0 });
             }
             std::hint::black_box(touched);
             for row in left.iter().take(count).map(|row| LiveRow(*row)) {
-                if by_rows.request_holds(row, &mut seen) && asked.has(row.row()) {
+                if by_rows.request_holds(row, &mut seen) {
                     self.hit(row.row(), asked, &mut hits);
                 }
             }

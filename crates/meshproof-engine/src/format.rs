@@ -87,8 +87,8 @@ pub const POOL: usize = 16;
 pub const SCRIPTS: usize = 17;
 /// The longest script section: places in it are told by 24 bits in contexts.
 pub const MOST_SCRIPTS: usize = 1 << 24;
-/// The most rows that a name may leave in a table with scripts.
-pub const MOST_LEFT: usize = 4096;
+/// The most rows that a name may lead to in a table with scripts.
+pub const MOST_LEFT: usize = 512;
 /// So many methods have a bit, and at most [`METHOD_BYTES`] bytes each.
 pub const METHODS: usize = 8;
 /// The longest method with a bit.

@@ -42,6 +42,7 @@ mod live;
 mod lookup;
 mod mark;
 mod number;
+mod pieces;
 mod pool;
 mod row;
 mod rule;

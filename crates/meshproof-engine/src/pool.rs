@@ -37,6 +37,11 @@ pub(crate) struct Starts<'t> {
 }
 
 impl<'t> Starts<'t> {
+    /// Whether there is one with the number.
+    pub fn has(&self, number: u32) -> bool {
+        place(number) <= self.places.len()
+    }
+
     #[inline(always)]
     pub fn get(&self, number: u32) -> &'t [u8] {
         match place(number).checked_sub(1) {

@@ -9,6 +9,7 @@ use crate::format::{
 use crate::hash::equals;
 use crate::kinds::{Attribute, TestKind};
 use crate::mark::{mark, path_bit};
+use crate::pieces::Pieces;
 use crate::pool::Starts;
 use crate::test::Test;
 
@@ -179,7 +180,7 @@ impl<'t> TextTest<'t> {
     pub fn text(&self, starts: &Starts<'t>) -> [&'t [u8]; 2] {
         let mut reader = Reader::new(self.body(), 0);
         let shared = starts.get(reader.number());
-        let own = reader.bytes.get(reader.at..).unwrap_or_default();
+        let own = reader.rest();
         if self.form & TEXT_ENDS != 0 { [own, shared] } else { [shared, own] }
     }
 
@@ -187,16 +188,7 @@ impl<'t> TextTest<'t> {
     pub fn other(&self, starts: &Starts<'t>) -> Option<Test<'t>> {
         let mut reader = Reader::new(self.body(), 0);
         let kind = TestKind::of_code(reader.byte().into())?;
-        let start = starts.get(reader.number());
-        let length = reader.number();
-        let first = reader.take(length);
-        let length = reader.number();
-        // How a template ends stands at the end of it.
-        let second = match kind {
-            TestKind::Template => first.get(first.len().checked_sub(place(length))?..)?,
-            _ => reader.take(length),
-        };
-        (reader.at == reader.bytes.len()).then_some(Test { kind, start, first, second })
+        Test::read(kind, &mut reader, starts).filter(|_| reader.at == reader.bytes.len())
     }
 
     /// What is tested of an attribute, with its texts; nothing for what is no test.
@@ -216,12 +208,19 @@ impl<'t> TextTest<'t> {
 
     /// The bit of the paths that pass, if four bytes of them are known; nothing where they may be any.
     pub fn path_bit(&self, at: usize, starts: &Starts<'t>) -> Option<u8> {
-        let bit = match self.way() {
-            TEXT_OTHER => path_bit(self.other(starts)?.sure().get(..self.length)?, at),
-            TEXT_SUFFIX => 0,
-            _ => path_bit(&self.text(starts).concat(), at),
+        let end = at.checked_add(4)?;
+        let four = match self.way() {
+            TEXT_SUFFIX => None,
+            TEXT_OTHER => self.other(starts)?.sure().some(at, end).filter(|_| end <= self.length),
+            _ => self.pieces(starts).some(at, end),
         };
-        (bit != 0).then_some(bit)
+        let (four, count) = four?;
+        Some(path_bit(four.get(..count)?, 0)).filter(|bit| *bit != 0)
+    }
+
+    fn pieces(&self, starts: &Starts<'t>) -> Pieces<'t> {
+        let [start, end] = self.text(starts);
+        Pieces([start, end, b""])
     }
 
     /// Whether length, mark and form are those of its text: otherwise it would say something else than it spells out.
@@ -229,15 +228,27 @@ impl<'t> TextTest<'t> {
         let form = text_form(self.way(), self.form & TEXT_ENDS != 0, self.length, self.size);
         // Issuer and subject are two texts, and tests of names look behind their scheme.
         let is_plain = !matches!(attribute, Attribute::Token | Attribute::Peer);
-        if self.form != form || !(is_plain || self.is_other()) {
+        let start = Reader::new(self.body(), usize::from(self.is_other())).number();
+        if self.form != form || !(is_plain || self.is_other()) || !starts.has(start) {
             return false;
         }
         if self.is_other() {
-            let Some(test) = self.other(starts).filter(Test::is_good) else { return false };
-            return test.sure().get(..self.length).is_some_and(|sure| mark(sure, false, false) == self.mark);
+            let test = self.other(starts).filter(Test::is_good);
+            return test.is_some_and(|test| self.has_mark(test.sure(), false));
         }
-        let text = self.text(starts).concat();
-        text.len() == self.length && mark(&text, self.way() == TEXT_SUFFIX, false) == self.mark
+        let text = self.pieces(starts);
+        text.len() == self.length && self.has_mark(text, self.way() == TEXT_SUFFIX)
+    }
+
+    /// Whether its mark is that of the text, as far as its length reaches.
+    fn has_mark(&self, text: Pieces<'_>, is_suffix: bool) -> bool {
+        let part = match is_suffix {
+            true => text.some(0, self.length.min(8)),
+            false => text.some(self.length.saturating_sub(8), self.length),
+        };
+        part.is_some_and(|(bytes, count)| {
+            bytes.get(..count).is_some_and(|bytes| mark(bytes, is_suffix, false) == self.mark)
+        })
     }
 }
 

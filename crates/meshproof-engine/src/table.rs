@@ -263,7 +263,10 @@ impl<'t> Table<'t> {
             let (dimension, _) = validate::dimension(self, numbers, at)?;
             let Dimension { attribute, name, is_of_request, .. } = dimension;
             told.push(Told { attribute, name, is_of_request });
-            if dimension.indifferent.is_some() && self.connection.is_empty() {
+            if dimension.indifferent.is_some() {
+                let is_only = dimension.attribute == Attribute::Peer && leading.is_none();
+                let what = "the attribute that leads to scripts";
+                is_only.then_some(()).ok_or(OpenError::Invalid { what, at: at as u32 })?;
                 leading = Some(at);
                 self.connection.push(dimension);
             }

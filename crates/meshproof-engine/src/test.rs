@@ -6,6 +6,7 @@ use crate::format::{LONGEST, STEP_LITERAL, TEST_REFUSED, TEST_WANTED};
 use crate::hash::equals;
 use crate::identity::{Identity, SCHEME, belongs_to, has_namespace, lies_in};
 use crate::kinds::{Engine, TestKind};
+use crate::pieces::Pieces;
 use crate::pool::Starts;
 use crate::set::{RowSet, Sets};
 use crate::template;
@@ -70,17 +71,8 @@ impl<'t> Tests<'t> {
     pub fn texts(&self, placed: &Placed<'t>) -> Option<(Test<'t>, u32)> {
         let mut reader = placed.reader;
         let kind = TestKind::of_code(placed.kind.into())?;
-        let start = self.starts.get(reader.number());
-        let length = reader.number();
-        let first = reader.take(length);
-        let length = reader.number();
-        // How a template ends stands at the end of it.
-        let second = match kind {
-            TestKind::Template => first.get(first.len().checked_sub(place(length))?..)?,
-            _ => reader.take(length),
-        };
-        let behind = u32::try_from(reader.at).ok()?;
-        (reader.is_inside()).then_some((Test { kind, start, first, second }, behind))
+        let test = Test::read(kind, &mut reader, &self.starts)?;
+        Some((test, u32::try_from(reader.at).ok()?))
     }
 
     /// The tests from one place up to another.
@@ -127,6 +119,22 @@ pub(crate) fn without_query(path: &[u8]) -> &[u8] {
 #[inline(always)]
 pub(crate) fn is_line(text: &[u8]) -> bool {
     !text.is_empty() && !text.contains(&b'\n')
+}
+
+impl<'t> Test<'t> {
+    /// The texts of a test behind its kind; nothing where they are not whole.
+    pub fn read(kind: TestKind, reader: &mut Reader<'t>, starts: &Starts<'t>) -> Option<Test<'t>> {
+        let start = starts.get(reader.number());
+        let length = reader.number();
+        let first = reader.take(length);
+        let length = reader.number();
+        // How a template ends stands at the end of it.
+        let second = match kind {
+            TestKind::Template => first.get(first.len().checked_sub(place(length))?..)?,
+            _ => reader.take(length),
+        };
+        reader.is_inside().then_some(Test { kind, start, first, second })
+    }
 }
 
 impl Test<'_> {
@@ -186,11 +194,11 @@ impl Test<'_> {
     }
 
     /// The text that all values begin with that pass, as far as it is said here.
-    pub fn sure(&self) -> Vec<u8> {
+    pub fn sure(&self) -> Pieces<'_> {
         match self.kind {
-            TestKind::Template => literal(&self.whole_first()).to_vec(),
-            TestKind::PrincipalExact | TestKind::PrincipalPrefix => [SCHEME, self.start, self.first].concat(),
-            _ => Vec::new(),
+            TestKind::Template => Pieces([self.start, literal(self.first), b""]),
+            TestKind::PrincipalExact | TestKind::PrincipalPrefix => Pieces([SCHEME, self.start, self.first]),
+            _ => Pieces::default(),
         }
     }
 

@@ -12,12 +12,12 @@ use meshproof_authz::{Context, HeaderMatching, Policy, Request};
 use meshproof_engine::{self as engine, Attribute, Context as Prepared, OpenError, Table, TestKind};
 use meshproof_space::{Domain, Effect, Outcome, RuleBoxes, Space, Test, Variable};
 
-use super::dimension::attribute;
+use super::dimension::{attribute, is_of_request};
 use super::probes::{Value, values};
 use super::row::name;
 use super::seen::decide;
 use super::test::{Spelled, normal, passes, spelled};
-use super::write::engine_of;
+use super::write::{engine_of, has_dry_allow};
 use super::{Lowered, ReportOrder, Uncompiled};
 
 /// What was proven.
@@ -91,13 +91,19 @@ fn check(
     order: ReportOrder,
 ) -> Result<Checked<Proof>, Unproven> {
     let expected = expected(lowered, policies, context).map_err(Unproven::Policies)?;
-    Ok(settings(table, lowered, context, order)
+    Ok(settings(table, lowered, policies, context, order)
         .and_then(|()| rows(table, &expected))
         .and_then(|rows| order_of_rules(table).map(|()| rows))
         .and_then(|rows| Ok(Proof { rows, values: look_ups(table, &expected, context)? })))
 }
 
-fn settings(table: &Table<'_>, lowered: &Lowered, context: &Context, order: ReportOrder) -> Checked<()> {
+fn settings(
+    table: &Table<'_>,
+    lowered: &Lowered,
+    policies: &[Policy<'_>],
+    context: &Context,
+    order: ReportOrder,
+) -> Checked<()> {
     let same = [
         (table.engine() == engine_of(context.engine), "the engine"),
         (table.needs_allow() == lowered.enforced.needs_allow, "whether a request needs an ALLOW rule"),
@@ -105,6 +111,7 @@ fn settings(table: &Table<'_>, lowered: &Lowered, context: &Context, order: Repo
             table.joins_headers() == (context.semantics.headers == HeaderMatching::Joined),
             "how header lines are read",
         ),
+        (table.has_dry_allow() == has_dry_allow(policies, context), "whether ALLOW policies are on trial"),
         (table.reports_in_policy_order() == (order == ReportOrder::Policy), "which rule is reported"),
     ];
     same.into_iter().find(|(same, _)| !same).map_or(Ok(()), |(_, what)| Err(what.to_owned()))
@@ -280,6 +287,9 @@ fn look_ups(table: &Table<'_>, expected: &Expected, context: &Context) -> Checke
     for (at, attribute) in table.stored_attributes().into_iter().enumerate() {
         let key = (attribute.attribute, attribute.name.clone());
         let Some((variable, meanings)) = expected.tests.get(&key) else { continue };
+        if attribute.is_of_request != is_of_request(variable, table.engine()) {
+            return Err(format!("{:?} {}: when it is asked", key.0, key.1.replace('\0', ".")));
+        }
         let tests: Vec<(&Test, &engine::StoredTest)> = attribute
             .tests
             .iter()

@@ -223,16 +223,20 @@ pub(super) fn refuse_all(context: &Context, order: ReportOrder) -> Vec<u8> {
     made.unwrap_or_default()
 }
 
-fn settings(lowered: &Lowered, policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> u8 {
-    let on_trial = policies
+/// Whether ALLOW policies are on trial.
+pub(super) fn has_dry_allow(policies: &[Policy<'_>], context: &Context) -> bool {
+    policies
         .iter()
         .zip(standings(policies, context))
-        .any(|(policy, standing)| policy.action() == Action::Allow && standing == Standing::DryRun);
+        .any(|(policy, standing)| policy.action() == Action::Allow && standing == Standing::DryRun)
+}
+
+fn settings(lowered: &Lowered, policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> u8 {
     [
         (context.semantics.headers == HeaderMatching::Joined, format::HEADERS_JOINED),
         (order == ReportOrder::Policy, format::POLICY_ORDER),
         (lowered.enforced.needs_allow, format::NEEDS_ALLOW),
-        (on_trial, format::HAS_DRY_ALLOW),
+        (has_dry_allow(policies, context), format::HAS_DRY_ALLOW),
     ]
     .into_iter()
     .fold(0, |all, (is_set, flag)| if is_set { all | flag } else { all })

@@ -1,11 +1,11 @@
 //! Segments and dimensions, and that nothing that they point to overlaps.
 
 use super::{Checked, check, invalid, is_inside};
-use crate::bytes::{U32s, place};
+use crate::bytes::{Reader, U32s, place};
 use crate::dimension::Dimension;
 use crate::error::OpenError;
 use crate::format::{self, DIMENSION, DRIVER, INDEX, NONE, OF_REQUEST, SPELLED_PARTS};
-use crate::kinds::{Attribute, Effect, View};
+use crate::kinds::{Attribute, Effect, Engine, View};
 use crate::pool::Pool;
 use crate::table::{Sections, Segment, Table};
 
@@ -52,14 +52,23 @@ pub(crate) fn segments<'t>(
 pub(crate) fn runs(sections: &Sections<'_>) -> Checked {
     let length = |section: usize, size: usize| (sections.bytes(section).len() / size) as u64;
     let dimensions = sections.numbers(format::DIMENSIONS);
-    let (mut indexes_in_all, mut tests) = (0, 0);
+    let (mut indexes_in_all, mut tests, mut names) = (0, 0, 0);
+    let pool = sections.bytes(format::POOL);
+    let length_of = |name: u32| u64::from(Reader::new(pool, place(name)).number());
+    let segments = sections.numbers(format::SEGMENTS);
+    for at in 0..segments.len() / 3 {
+        names += length_of(segments.at(at * 3 + 2));
+    }
     for at in 0..dimensions.len() / DIMENSION {
         let number = |place: usize| u64::from(dimensions.at(at * DIMENSION + place));
         indexes_in_all += number(6);
         tests += number(8).saturating_sub(number(7));
+        names += length_of(dimensions.at(at * DIMENSION + 2));
     }
     check(indexes_in_all <= length(format::INDEXES, INDEX * 4), "the indexes of attributes overlap", 0)?;
     check(tests <= length(format::TESTS, 1), "the tests of attributes overlap", 0)?;
+    // Several demands of one attribute share its name, and these are few.
+    check(names <= 16 * pool.len() as u64, "the names of attributes and providers overlap", 0)?;
     let indexes = sections.numbers(format::INDEXES);
     let (mut lengths, mut borders, mut wide, mut slots) = (0, 0, 0, 0);
     for at in 0..indexes.len() / INDEX {
@@ -89,12 +98,14 @@ pub(crate) fn dimension<'t>(
     let asked = number(1);
     check(asked <= DRIVER, "how an attribute is asked", at)?;
     check(asked != DRIVER || table.driver.is_none(), "two attributes lead", at)?;
-    let always = matches!(
-        attribute,
-        Attribute::Peer | Attribute::Port | Attribute::Sni | Attribute::SourceIp | Attribute::DestinationIp
-    );
-    let may_be_either = attribute == Attribute::RemoteIp;
-    check(may_be_either || always == (asked < OF_REQUEST), "how an attribute is asked", at)?;
+    let is_of_request = match attribute {
+        Attribute::Peer | Attribute::Port | Attribute::Sni => false,
+        Attribute::SourceIp | Attribute::DestinationIp => false,
+        // Envoy's HTTP filter knows the original client, from headers.
+        Attribute::RemoteIp => table.store.engine == Engine::EnvoyHttp,
+        _ => true,
+    };
+    check(is_of_request == (asked >= OF_REQUEST), "how an attribute is asked", at)?;
     let store = &table.store;
     let name = store.entries.pool().checked(number(2)).ok_or(invalid("the name of an attribute", at))?;
     // Scripts say what rows ask, so there are neither columns nor, but for names of peers, indexes.

@@ -11,6 +11,8 @@ mod starts;
 pub(crate) use dimensions::{dimension, runs, segments};
 pub(crate) use scripts::scripts;
 
+use std::collections::HashMap;
+
 use self::sets::{Known, groups, lists};
 use self::starts::Starts;
 use crate::bytes::{Reader, place};
@@ -70,6 +72,7 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Result<usize,
         lists: lists(table, &known)?,
         tests: Marks::default(),
         entries: Marks::default(),
+        rows: HashMap::new(),
         known,
         table,
     };
@@ -77,7 +80,7 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Result<usize,
     starts.entries()?;
     starts.code(table.everything, 0)?;
     for (at, dimension) in table.connection.iter().chain(&table.request).enumerate() {
-        dimension.indifferent.map_or(Ok(()), |set| starts.code(set, at))?;
+        dimension.indifferent.map_or(Ok(0), |set| starts.code(set, at))?;
         let ends = table.store.tests.bytes.len();
         let is_start = |test: u32| starts.tests.has(place(test)) || place(test) == ends;
         check(dimension.tests.into_iter().all(is_start), "the tests of an attribute", at)?;

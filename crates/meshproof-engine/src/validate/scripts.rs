@@ -3,7 +3,7 @@
 use super::{Checked, Marks, check, invalid};
 use crate::bytes::{Reader, place};
 use crate::error::OpenError;
-use crate::format::{self, BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_LEFT, MOST_SCRIPTS, NONE};
+use crate::format::{self, BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_DEMANDS, MOST_LEFT, MOST_SCRIPTS, NONE};
 use crate::kinds::Attribute;
 use crate::pool::Starts;
 use crate::row::ByRows;
@@ -49,6 +49,7 @@ pub(super) fn check_all(table: &Table<'_>, by_rows: &ByRows<'_>) -> Result<(Mark
     let is_method =
         |at: usize| by_rows.dimensions.get(at).is_some_and(|told| told.attribute == Attribute::Method);
     check(scripts.method_dimension.is_none_or(is_method), "the dimension of methods", 0)?;
+    check(by_rows.dimensions.len() <= MOST_DEMANDS, "more attributes than scripts may ask", 0)?;
     let bits = scripts.method_dimension.map_or(0, |_| scripts.methods.known());
     let mut starts = Marks::for_places(scripts.bytes.len());
     // Where it begins what is asked of requests.
@@ -110,6 +111,7 @@ fn demands(
 ) -> Checked {
     let scripts = &by_rows.scripts;
     let mut last = None;
+    check(usize::from(count) <= MOST_DEMANDS, "more demands than a row may have", row)?;
     for _ in 0..count {
         check(!reader.is_at_end(), "what a row asks", row)?;
         let (demand, _) = DemandHead::read(reader.rest()).ok_or(invalid("what a row asks", row))?;
@@ -119,6 +121,7 @@ fn demands(
         let is_told = Some(demand.dimension) == scripts.method_dimension
             || Some(demand.dimension) == scripts.leading_dimension;
         check(last < Some(this) && (demand.refuses || !is_told), "what a row asks twice", row)?;
+        check(usize::from(demand.tests) <= MOST_DEMANDS, "more tests than a row may have", row)?;
         last = Some(this);
         let told = by_rows.dimensions.get(demand.dimension).ok_or(invalid("what a row asks", row))?;
         check(told.is_of_request == is_of_request, "what a row asks, and when", row)?;

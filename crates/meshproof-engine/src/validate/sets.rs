@@ -1,6 +1,8 @@
 //! Sets of rows.
 
-use super::{Checked, Marks, check, is_inside};
+use std::collections::HashMap;
+
+use super::{Marks, check, is_inside};
 use crate::bytes::Reader;
 use crate::error::OpenError;
 use crate::format;
@@ -34,20 +36,19 @@ pub(super) fn groups(table: &Table<'_>) -> Result<Marks, OpenError> {
     Ok(starts)
 }
 
-/// Walks through the sets of few rows.
-pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<Marks, OpenError> {
+/// Walks through the sets of few rows; gives where they begin, and how many rows they have.
+pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<HashMap<usize, usize>, OpenError> {
     let bytes = table.store.sets.lists;
-    let mut starts = Marks::for_places(bytes.len());
+    let mut lists = HashMap::new();
     let mut reader = Reader::new(bytes, 0);
     while !reader.is_at_end() {
         let at = reader.at;
-        starts.set(at);
         let length = reader.number();
         let rows = reader.take(length);
         check(reader.is_inside(), "a set lies outside", at)?;
-        known.rows(rows, at)?;
+        lists.insert(at, known.rows(rows, at)?);
     }
-    Ok(starts)
+    Ok(lists)
 }
 
 /// What sets may name.
@@ -66,19 +67,19 @@ impl Known {
         }
     }
 
-    /// Whether the bytes are rows, and they ascend and exist.
-    pub fn rows(&self, bytes: &[u8], at: usize) -> Checked {
+    /// How many rows the bytes are; they have to ascend and exist.
+    pub fn rows(&self, bytes: &[u8], at: usize) -> Result<usize, OpenError> {
         let mut reader = Reader::new(bytes, 0);
         let mut row = 0u64;
-        let mut is_first = true;
+        let mut count = 0;
         while !reader.is_at_end() {
             let next = u64::from(reader.number());
             row += next;
-            let is_more = is_first || next > 0;
+            let is_more = count == 0 || next > 0;
             let is_good = is_more && self.has(row) && reader.is_inside();
             check(is_good, "a set has rows that do not exist", at)?;
-            is_first = false;
+            count += 1;
         }
-        Ok(())
+        Ok(count)
     }
 }

@@ -1,8 +1,11 @@
 //! Entries, tests, indexes and slots: whatever they name has to begin there.
 
+use std::collections::HashMap;
+
 use super::sets::Known;
 use super::{Checked, Marks, ascends, check, invalid, is_inside};
 use crate::bytes::{Reader, U32s, U128s, place};
+use crate::error::OpenError;
 use crate::format::{
     self, ALIAS, COMPLETE, COUNTED, FILTER, INDEX, MARKER, NONE, OWN_REFUSED, OWN_WANTED, PARENT, SET_COLUMN,
     SET_GROUPS, SET_LIST, SET_ROWS, TEST_REFUSED, TEST_WANTED,
@@ -14,16 +17,21 @@ use crate::table::{Sections, Table};
 /// Where sets, tests and entries begin.
 pub(super) struct Starts<'a, 't> {
     pub sets: Marks,
-    pub lists: Marks,
+    /// With how many rows each has.
+    pub lists: HashMap<usize, usize>,
     pub tests: Marks,
     pub entries: Marks,
+    /// How many rows each entry leads to; with scripts.
+    pub rows: HashMap<usize, usize>,
     pub known: Known,
     pub table: &'a Table<'t>,
 }
 
 impl<'t> Starts<'_, 't> {
     /// A set that stands somewhere else.
-    pub fn code(&self, code: u32, at: usize) -> Checked {
+    ///
+    /// Gives how many rows it has, where these are told one by one.
+    pub fn code(&self, code: u32, at: usize) -> Result<usize, OpenError> {
         let sets = &self.table.store.sets;
         let start = place(code >> 2);
         let is_good = match code & 3 {
@@ -31,14 +39,16 @@ impl<'t> Starts<'_, 't> {
             SET_COLUMN | SET_GROUPS if self.table.has_scripts => false,
             SET_COLUMN => start < sets.stride,
             SET_GROUPS => self.sets.has(start),
-            SET_LIST => self.lists.has(start),
+            SET_LIST => self.lists.contains_key(&start),
             _ => code == SET_ROWS,
         };
-        check(is_good, "a set that does not exist", at)
+        check(is_good, "a set that does not exist", at)?;
+        let rows = self.lists.get(&start).filter(|_| code & 3 == SET_LIST);
+        self.few(rows.copied().unwrap_or_default(), at)
     }
 
     /// The set that a reader stands before.
-    fn set(&self, reader: &mut Reader<'t>) -> Checked {
+    fn set(&self, reader: &mut Reader<'t>) -> Result<usize, OpenError> {
         let at = reader.at;
         let code = reader.number();
         if code & 3 != SET_ROWS {
@@ -46,7 +56,14 @@ impl<'t> Starts<'_, 't> {
         }
         let bytes = reader.take(code >> 2);
         check(reader.is_inside(), "a set lies outside", at)?;
-        self.known.rows(bytes, at)
+        self.few(self.known.rows(bytes, at)?, at)
+    }
+
+    /// With scripts nothing leads to more rows than a name may.
+    fn few(&self, rows: usize, at: usize) -> Result<usize, OpenError> {
+        let most = self.table.by_rows.as_ref().map_or(usize::MAX, |by_rows| by_rows.scripts.most);
+        check(rows <= most, "more rows than a name may lead to", at)?;
+        Ok(rows)
     }
 
     fn start(&self, number: u32, at: usize) -> Checked {
@@ -72,15 +89,18 @@ impl<'t> Starts<'_, 't> {
             let length = reader.number();
             reader.take(length);
             check(reader.is_inside(), "a text", at)?;
-            self.record(&mut reader, at)?;
+            let rows = self.record(&mut reader, at)?;
+            if self.table.has_scripts {
+                self.rows.insert(at, self.few(rows, at)?);
+            }
             check(reader.is_inside(), "an entry lies outside", at)?;
             self.entries.set(at);
         }
         Ok(())
     }
 
-    /// What an entry leads to.
-    fn record(&self, reader: &mut Reader<'t>, at: usize) -> Checked {
+    /// What an entry leads to; gives how many rows, with those of earlier ones that it follows.
+    fn record(&self, reader: &mut Reader<'t>, at: usize) -> Result<usize, OpenError> {
         let head = reader.byte();
         let known = COMPLETE | OWN_WANTED | OWN_REFUSED | PARENT | COUNTED | ALIAS | MARKER;
         check(head & !known == 0, "an entry of an unknown kind", at)?;
@@ -90,9 +110,10 @@ impl<'t> Starts<'_, 't> {
             COUNTED => counts(reader),
             _ => [0, 0, 0],
         };
+        let mut rows = 0;
         for _ in 0..u64::from(counts[0]) + u64::from(counts[1]) {
             check(!reader.is_at_end(), "an entry lies outside", at)?;
-            self.set(reader)?;
+            rows += self.set(reader)?;
         }
         let mut test = 0u32;
         for _ in 0..counts[2] {
@@ -102,9 +123,11 @@ impl<'t> Starts<'_, 't> {
         }
         if head & (PARENT | ALIAS) != 0 {
             check(!reader.is_at_end(), "an entry lies outside", at)?;
-            check(self.entries.has(place(reader.number())), "an entry follows one that does not exist", at)?;
+            let other = place(reader.number());
+            check(self.entries.has(other), "an entry follows one that does not exist", at)?;
+            rows += self.rows.get(&other).copied().unwrap_or_default();
         }
-        Ok(())
+        Ok(rows)
     }
 
     /// Walks through the tests.
