@@ -28,7 +28,7 @@ impl Context {
         Context::default()
     }
 
-    /// A context with room for every connection of a peer with one name that the table may meet.
+    /// A context with room for every connection that the table may meet of a peer with one name, that of a workload.
     pub fn for_table(table: &Table<'_>) -> Context {
         let words = table.store.sets.words;
         let most = table.by_rows.as_ref().map_or(groups_of(words) + words, |rows| rows.scripts.most);
