@@ -12,8 +12,24 @@ use crate::trace::{Dropped, Ignored, Part, Reason};
 pub(crate) struct FieldTest<'a> {
     pub attribute: Attribute,
     pub lists: &'a Match,
-    name: &'a str,
-    not_name: &'a str,
+    name: Name<'a>,
+}
+
+/// How the lists are called.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Field(Field),
+    /// The key of a condition.
+    Key(&'a str),
+}
+
+impl<'a> Name<'a> {
+    fn of(self, negated: bool) -> &'a str {
+        match self {
+            Name::Field(field) => field_name(field, negated),
+            Name::Key(key) => key,
+        }
+    }
 }
 
 impl<'a> FieldTest<'a> {
@@ -22,14 +38,13 @@ impl<'a> FieldTest<'a> {
         (!lists.is_empty()).then(|| FieldTest {
             attribute: Attribute::of_field(field),
             lists,
-            name: field_name(field, false),
-            not_name: field_name(field, true),
+            name: Name::Field(field),
         })
     }
 
     /// The lists with their names; the second is the `not` list.
     pub fn halves(&self) -> [(bool, &'a str, &'a [Text]); 2] {
-        [(false, self.name, &self.lists.values), (true, self.not_name, &self.lists.not_values)]
+        [(false, self.name.of(false), &self.lists.values), (true, self.name.of(true), &self.lists.not_values)]
     }
 }
 
@@ -119,7 +134,7 @@ pub(crate) fn tests_of_conditions(rule: &Rule) -> Result<Vec<FieldTest<'_>>, Dro
             field: key.to_owned(),
             span: condition.key.span,
         })?;
-        Ok(FieldTest { attribute, lists: &condition.values, name: key, not_name: key })
+        Ok(FieldTest { attribute, lists: &condition.values, name: Name::Key(key) })
     });
     tests.collect()
 }

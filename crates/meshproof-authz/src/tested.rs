@@ -193,11 +193,15 @@ fn first_unusable(rule: &Rule, when: &[FieldTest<'_>], engine: Engine) -> Option
             may_be_untestable(&test.attribute, is_tcp).then(|| unusable_values(test, is_tcp).next())?
         }
     };
-    let of_items = || {
-        let sources = rule.from.iter().flat_map(tests_of_source);
-        sources.chain(rule.to.iter().flat_map(tests_of_operation))
-    };
-    of_items()
+    // Of what stands in fields, HTTP chains can test all but malformed addresses and ports.
+    let is_http = matches!(engine, Engine::EnvoyHttp | Engine::Grpc);
+    let sources = rule
+        .from
+        .iter()
+        .filter(|source| !is_http || !source.ip_blocks.is_empty() || !source.remote_ip_blocks.is_empty());
+    let operations = rule.to.iter().filter(|operation| !is_http || !operation.ports.is_empty());
+    let mut fields = sources.flat_map(tests_of_source).chain(operations.flat_map(tests_of_operation));
+    fields
         .find_map(|test| unusable(&test, false))
         .or_else(|| when.iter().find_map(|test| unusable(test, true)))
 }
