@@ -11,6 +11,7 @@ use meshproof_space::{Test, Variable};
 use super::Uncompiled;
 use super::interval::{Intervals, intervals};
 use super::links::{Entries, Links};
+use super::lists::RowLists;
 use super::pool::Pool;
 use super::row::{Demand, Rows};
 use super::set::SetStore;
@@ -22,8 +23,10 @@ use super::view::{IndexParts, Lengths, Placed, ViewTests};
 pub(super) struct Demands<'b> {
     pub variable: &'b Variable,
     pub number: usize,
-    /// In the order in which they were met.
-    tests: Vec<(Cow<'b, Test>, [Vec<u32>; 2])>,
+    /// In the order in which they were met, each with its number in the lists.
+    tests: Vec<(Cow<'b, Test>, usize)>,
+    /// The rows that want, and that refuse them.
+    lists: [RowLists; 2],
     ids: HashMap<Cow<'b, Test>, usize>,
     /// Rows that want something, and that refuse something.
     pub wanting: Vec<u32>,
@@ -47,6 +50,10 @@ pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bo
             all[at].add(row as u32, demand.any_of, &demand.none_of);
         }
     }
+    for demands in &mut all {
+        let tests = demands.tests.len();
+        demands.lists.iter_mut().for_each(|lists| lists.group(tests));
+    }
     all.sort_by(|a, b| (a.variable, a.number).cmp(&(b.variable, b.number)));
     all
 }
@@ -55,7 +62,8 @@ impl<'b> Demands<'b> {
     /// `tests`: how many there are at most.
     fn new(variable: &'b Variable, number: usize, tests: usize) -> Demands<'b> {
         let (tests, ids) = (Vec::new(), HashMap::with_capacity(tests));
-        Demands { variable, number, tests, ids, wanting: Vec::new(), refusing: Vec::new() }
+        let (wanting, refusing) = (Vec::new(), Vec::new());
+        Demands { variable, number, tests, lists: Default::default(), ids, wanting, refusing }
     }
 
     fn add(&mut self, row: u32, any_of: &'b [Test], none_of: &[&'b Test]) {
@@ -64,25 +72,22 @@ impl<'b> Demands<'b> {
         let sides = any_of.iter().map(|test| (test, 0)).chain(none_of.iter().map(|test| (*test, 1)));
         for (test, side) in sides {
             let id = *self.ids.entry(normal(test)).or_insert_with_key(|test| {
-                self.tests.push((test.clone(), [Vec::new(), Vec::new()]));
+                self.tests.push((test.clone(), self.tests.len()));
                 self.tests.len() - 1
             });
-            let rows = &mut self.tests[id].1[side];
-            if rows.last() != Some(&row) {
-                rows.push(row);
-            }
+            self.lists[side].add(id, row);
         }
     }
 
     /// About how many rows a value leads to: the smaller, the better to begin with.
     pub fn breadth(&self, rows: usize) -> usize {
-        let wanted: usize = self.tests.iter().map(|(_, [wanted, _])| wanted.len()).sum();
+        let wanted: usize = self.tests.iter().map(|(_, at)| self.lists[0].of(*at).len()).sum();
         rows - self.wanting.len() + wanted / self.tests.len().max(1)
     }
 
     /// The tests, each with the rows that want and that refuse it.
-    pub fn tests(&self) -> impl Iterator<Item = (&Test, &[Vec<u32>; 2])> {
-        self.tests.iter().map(|(test, rows)| (test.as_ref(), rows))
+    pub fn tests(&self) -> impl Iterator<Item = (&Test, [&[u32]; 2])> {
+        self.tests.iter().map(|(test, at)| (test.as_ref(), self.lists.each_ref().map(|lists| lists.of(*at))))
     }
 
     /// Where an index finds the tests.
@@ -92,8 +97,8 @@ impl<'b> Demands<'b> {
 
     /// Leaves out what rows refuse.
     pub fn only_wanted(mut self) -> Self {
-        self.tests.retain(|(_, [wanted, _])| !wanted.is_empty());
-        self.tests.iter_mut().for_each(|(_, [_, refused])| refused.clear());
+        self.tests.retain(|(_, at)| !self.lists[0].of(*at).is_empty());
+        self.lists[1] = RowLists::default();
         self.refusing.clear();
         self.ids.clear();
         self
@@ -197,7 +202,8 @@ impl Demands<'_> {
         let mut placed: Vec<(&Test, Placed)> = Vec::with_capacity(self.tests.len());
         let mut views: Vec<ViewTests<'_>> = Vec::new();
         for at in order {
-            let (test, [wanted, refused]) = &self.tests[at];
+            let (test, list) = &self.tests[at];
+            let [wanted, refused] = self.lists.each_ref().map(|lists| lists.of(*list));
             let mut set = |rows: &[u32]| match rows {
                 [] => Ok(None),
                 rows => parts.sets.add(rows).map(Some),
@@ -278,29 +284,36 @@ impl Demands<'_> {
                     }
                 }
             };
-            let (mut more, mut name) = (Links::default(), SCHEME.to_vec());
+            let mut name = SCHEME.to_vec();
+            let mut more = Links::default();
+            // Whole names come in their order, so that the next one is mostly of the same namespace.
+            let mut last: Vec<(Vec<u8>, Links)> = vec![Default::default(); views.len()];
             let resolve = |text: &[u8], own: &Lengths, links: &mut Links| {
                 view.join_others(text, own, links);
                 settle(text, links);
                 if *self.variable != Variable::Peer || view.view != View::Whole {
                     return true;
                 }
-                // The parts of a text that no workload is called are not looked up.
                 name.truncate(SCHEME.len());
                 name.extend_from_slice(text);
+                // The parts of a text that no workload is called are not looked up.
                 let Some([trust_domain, namespace, tail]) = workload_parts(&name, engine) else {
                     return false;
                 };
-                for (other, lengths) in
-                    views.iter().zip(&lengths).filter(|(other, _)| other.view != View::Whole)
-                {
+                for ((other, lengths), (last, known)) in views.iter().zip(&lengths).zip(&mut last) {
                     let part = match other.view {
+                        View::Whole => continue,
                         View::TrustDomain => trust_domain,
                         View::Namespace => namespace,
                         _ => tail,
                     };
-                    other.links_of(part, &mut more);
-                    other.join_others(part, lengths, &mut more);
+                    // None is empty.
+                    if last.as_slice() != part {
+                        *last = part.to_vec();
+                        other.links_of(part, known);
+                        other.join_others(part, lengths, known);
+                    }
+                    more.copy(known);
                     settle(text, &mut more);
                     links.join(&more);
                 }

@@ -6,6 +6,7 @@ mod dimension;
 mod earlier;
 mod interval;
 mod links;
+mod lists;
 mod mesh;
 mod numbers;
 mod order;

@@ -54,14 +54,21 @@ pub(super) struct Shared<'t> {
 /// The ends of a text that may be shared, the longest first.
 fn ends_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let inner = &text[..text.len().saturating_sub(SHORTEST)];
-    let dots = inner.iter().enumerate().filter(|(_, byte)| **byte == b'.');
-    dots.map(|(start, _)| &text[start..])
+    let mut behind = 0;
+    std::iter::from_fn(move || {
+        let dot = behind + inner[behind..].iter().position(|byte| *byte == b'.')?;
+        behind = dot + 1;
+        Some(&text[dot..])
+    })
 }
 
 /// The starts of a text that may be shared, the longest first.
 fn starts_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let slashes = text.iter().enumerate().skip(SHORTEST - 1).rev().filter(|(_, byte)| **byte == b'/');
-    slashes.map(|(last, _)| &text[..=last])
+    let mut before = text.len();
+    std::iter::from_fn(move || {
+        before = text[..before].iter().rposition(|byte| *byte == b'/')?;
+        (before + 1 >= SHORTEST).then(|| &text[..=before])
+    })
 }
 
 /// A piece that texts share.

@@ -71,8 +71,12 @@ struct Entry<'l> {
     rule: &'l LoweredRule,
 }
 
-/// A row with what it is sorted by.
-type PlacedRow<'b> = (Cow<'b, [u8]>, Row<'b>);
+/// The rows of a segment, and what they are sorted by.
+#[derive(Default)]
+struct Unsorted<'b> {
+    places: Vec<Cow<'b, [u8]>>,
+    rows: Vec<Option<Row<'b>>>,
+}
 
 /// What rows have in common with earlier ones.
 #[derive(Default)]
@@ -110,7 +114,7 @@ impl<'b> Rows<'b> {
         let mut entries = entries.into_iter().peekable();
         while let Some(first) = entries.next() {
             let (effect, provider) = (first.effect, first.provider);
-            let mut segment: Vec<PlacedRow<'b>> = Vec::new();
+            let mut segment = Unsorted::default();
             let mut next = Some(first);
             while let Some(entry) = next {
                 rows.rule(entry, policies, &mut known, &mut segment, context)?;
@@ -127,7 +131,7 @@ impl<'b> Rows<'b> {
         entry: Entry<'b>,
         policies: &[Policy<'_>],
         known: &mut Known<'b>,
-        segment: &mut Vec<PlacedRow<'b>>,
+        segment: &mut Unsorted<'b>,
         context: &Context,
     ) -> Result<(), Uncompiled> {
         let boxes = match &*entry.rule.boxes {
@@ -154,9 +158,10 @@ impl<'b> Rows<'b> {
                     self.dimensions.len() - 1
                 });
             }
-            segment.push((place_of(&demands), Row { rule, demands }));
+            segment.places.push(place_of(&demands));
+            segment.rows.push(Some(Row { rule, demands }));
         }
-        if segment.len() + self.rows.len() > MOST_ROWS {
+        if segment.rows.len() + self.rows.len() > MOST_ROWS {
             return Err(Uncompiled::TooLarge);
         }
         Ok(())
@@ -168,18 +173,19 @@ impl<'b> Rows<'b> {
         &mut self,
         effect: engine::Effect,
         provider: &str,
-        rows: Vec<PlacedRow<'b>>,
+        unsorted: Unsorted<'b>,
     ) -> Result<(), Uncompiled> {
+        let Unsorted { places, mut rows } = unsorted;
         if rows.is_empty() {
             return Ok(());
         }
         let first_word = self.rows.len() / 64;
         self.segments.push(Segment { effect, provider: provider.to_owned(), first_word });
         // They come rule by rule, and of one place stay so.
-        let places: Vec<&[u8]> = rows.iter().map(|(place, _)| place.as_ref()).collect();
+        let places: Vec<&[u8]> = places.iter().map(Cow::as_ref).collect();
         let mut order = order_of(&places);
-        order.chunks_mut(64).for_each(|word| word.sort_by_key(|at| rows[*at as usize].1.rule));
-        let mut rows: Vec<Option<Row<'b>>> = rows.into_iter().map(|(_, row)| Some(row)).collect();
+        let rule_of = |at: &u32| rows[*at as usize].as_ref().map(|row| row.rule);
+        order.chunks_mut(64).for_each(|word| word.sort_by_key(rule_of));
         self.rows.extend(order.into_iter().map(|at| rows[at as usize].take()));
         let whole = self.rows.len().next_multiple_of(64);
         self.rows.resize_with(whole, || None);

@@ -99,7 +99,8 @@ impl<'b> Scripts<'b> {
         }
         let leading = dimensions.iter().position(is_leading);
         let methods = methods(rows).unwrap_or_default();
-        let (starts, bytes, known) = (Vec::with_capacity(rows.rows.len()), Vec::new(), HashMap::new());
+        let (starts, bytes) = (Vec::with_capacity(rows.rows.len()), Vec::new());
+        let known = HashMap::with_capacity(rows.rows.len());
         let is_too_much = dimensions.len() > MOST_DEMANDS;
         Scripts {
             engine,

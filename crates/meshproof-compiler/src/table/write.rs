@@ -120,7 +120,9 @@ pub(super) fn write(
 /// Numbers of 32 bits, or of 16 where all fit.
 fn numbers(numbers: impl Iterator<Item = u32>, is_wide: bool) -> Vec<u8> {
     let length = if is_wide { 4 } else { 2 };
-    numbers.flat_map(|number| number.to_le_bytes().into_iter().take(length)).collect()
+    let mut bytes = Vec::with_capacity(numbers.size_hint().0 * length);
+    numbers.for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()[..length]));
+    bytes
 }
 
 /// What rows ask, in one of the two forms of a table.
@@ -202,8 +204,8 @@ fn indifferent(
     rows: impl Iterator<Item = u32>,
     parts: &mut Parts,
 ) -> Result<u32, Uncompiled> {
-    let wants = |row: &u32| demands.wanting.binary_search(row).is_ok();
-    let rows: Vec<u32> = rows.filter(|row| !wants(row)).collect();
+    let mut wanting = demands.wanting.iter().peekable();
+    let rows: Vec<u32> = rows.filter(|row| wanting.next_if_eq(&row).is_none()).collect();
     let set = parts.sets.add(&rows)?;
     parts.sets.code(set)
 }
