@@ -36,6 +36,8 @@ pub(crate) struct Chain<'m> {
     pub asked: Vec<String>,
     /// What could not be worked out.
     pub limits: Vec<String>,
+    /// Which of the tests of ports the port meets, in order: ports with equal answers have equal chains.
+    pub at_port: Vec<bool>,
     /// Headers that request authentication writes claims of tokens to, in lower case.
     pub written: Vec<String>,
 }
@@ -76,6 +78,7 @@ impl<'m> Chain<'m> {
             refusing: Vec::new(),
             asked: Vec::new(),
             limits: Vec::new(),
+            at_port: Vec::new(),
             written: written_headers(mesh, place),
         };
         chain.read(&ids, place.port);
@@ -101,6 +104,8 @@ impl<'m> Chain<'m> {
                     continue;
                 }
             };
+            let asking = boxes.iter().filter(|whole| asks_for_port(whole));
+            self.at_port.extend(asking.map(|whole| at_port(whole, port).is_some()));
             let here = boxes.iter().filter_map(|whole| at_port(whole, port)).map(Peers::part);
             match &rule.effect {
                 RuleEffect::Allow => {
@@ -160,12 +165,35 @@ impl<'m> Chain<'m> {
         })
     }
 
+    /// Whether a rule plainly refuses all that somebody with this identity (nothing: without one) may send.
+    pub fn refuses_all_of(&self, principal: Option<&str>) -> bool {
+        self.refusing.iter().any(|refusing| {
+            let is_of_all = refusing.requests.clauses.is_empty() && !refusing.peers.asks_for_token();
+            is_of_all && refusing.peers.admits(principal)
+        })
+    }
+
+    /// The same of everybody.
+    pub fn refuses_everybody(&self) -> bool {
+        let mut refusing = self.refusing.iter();
+        refusing.any(|refusing| refusing.requests.clauses.is_empty() && refusing.peers.is_anybody())
+    }
+
     /// For each list of boxes a request of one of them that passes.
     pub fn passing(&self, probes: &[Vec<RequestBox>]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(probes.len());
+        self.ask(probes, |answer| {
+            answers.push(answer);
+            true
+        });
+        answers
+    }
+
+    /// Gives the answer for each list of boxes, as long as more are wanted.
+    pub fn ask(&self, probes: &[Vec<RequestBox>], mut take: impl FnMut(Answer) -> bool) {
         let flat: Vec<RequestBox> = probes.iter().flatten().cloned().collect();
         let space = Space::with_probes(&self.policies, &self.context, &self.domain, &flat);
         let mut next = 0;
-        let mut answers = Vec::with_capacity(probes.len());
         for list in probes {
             let mut answer: Answer = Ok(None);
             for at in next..next + list.len() {
@@ -179,9 +207,10 @@ impl<'m> Chain<'m> {
                 }
             }
             next += list.len();
-            answers.push(answer);
+            if !take(answer) {
+                return;
+            }
         }
-        answers
     }
 
     /// Whether a box plainly holds some request, without a search.
@@ -225,6 +254,10 @@ pub(crate) fn written_headers(mesh: &Mesh, place: &Place) -> Vec<String> {
         of_claims.chain(&rule.output_payload_to_header)
     });
     names.map(|name| name.value.to_ascii_lowercase()).collect()
+}
+
+fn asks_for_port(whole: &RequestBox) -> bool {
+    whole.clauses.iter().any(|clause| clause.variable == Variable::DestinationPort)
 }
 
 /// The box at a port, without the test of the port; nothing when it is not for this port.

@@ -11,6 +11,7 @@ use crate::chain::{Alternative, Chain, RuleRef};
 use crate::clients::{Clients, Places};
 use crate::effect::Effect;
 use crate::identities::{Found, Identities};
+use crate::memo::{Asked, Caller, ChainKey, Memo};
 use crate::packets::{Packets, Share};
 use crate::peers::{Peers, exactly};
 use crate::place::Place;
@@ -46,6 +47,7 @@ pub(crate) struct Drawing<'a, 'm> {
     pub standing: &'a Places,
     pub identities: &'a Identities,
     pub packets: Packets<'a, 'm>,
+    pub memo: Memo,
 }
 
 /// What is known of the callers of one alternative.
@@ -105,14 +107,14 @@ impl<'m> Drawing<'_, 'm> {
         }
         let doubt = place.policies.iter().find_map(|attached| attached.certain.as_ref().err());
         let Some(doubt) = doubt else {
-            self.of_chain(&chain, effect, share, &may, false, drafts);
+            self.of_chain((&chain, place), effect, share, &may, false, drafts);
             return;
         };
         may.push(format!("which policies apply: {doubt}"));
-        self.of_chain(&chain, effect, share, &may, false, drafts);
+        self.of_chain((&chain, place), effect, share, &may, false, drafts);
         let first = drafts.len();
         if let Some(certain) = Chain::of(self.mesh, place, effect, true) {
-            self.of_chain(&certain, effect, share, &may, true, drafts);
+            self.of_chain((&certain, place), effect, share, &may, true, drafts);
         }
         // What holds with those policies and without them is told once.
         let (known, more) = drafts.split_at(first);
@@ -129,13 +131,16 @@ impl<'m> Drawing<'_, 'm> {
 
     fn of_chain(
         &self,
-        chain: &Chain<'m>,
+        (chain, place): (&Chain<'m>, &Place),
         effect: &Effect,
         share: &Share,
         may: &[String],
         certain_only: bool,
         drafts: &mut Vec<Draft>,
     ) {
+        if chain.refuses_everybody() || !effect.identified && chain.refuses_all_of(None) {
+            return;
+        }
         let mut alternatives: Vec<Alternative> = Vec::new();
         for alternative in &chain.alternatives {
             if effect.identified {
@@ -155,10 +160,12 @@ impl<'m> Drawing<'_, 'm> {
                 None => alternatives.push(Alternative { peers, ..alternative.clone() }),
             }
         }
-        for alternative in alternatives {
+        let key = ChainKey::of(chain, place, effect, certain_only);
+        for (at, alternative) in alternatives.into_iter().enumerate() {
+            let asked = Asked { chain, key: &key, alternative: &alternative, at };
             let verdict = match effect.identified {
-                true => self.by_identity(chain, &alternative, &share.clients),
-                false => without_identity(chain, &alternative),
+                true => self.by_identity(&asked, &share.clients),
+                false => without_identity(&asked, &self.memo),
             };
             let mut may = may.to_vec();
             may.extend(chain.limits.iter().cloned());
@@ -199,7 +206,8 @@ impl<'m> Drawing<'_, 'm> {
     }
 
     /// Whether somebody with an identity gets through.
-    fn by_identity(&self, chain: &Chain<'m>, alternative: &Alternative, clients: &Clients) -> Verdict {
+    fn by_identity(&self, asked: &Asked<'_, 'm>, clients: &Clients) -> Verdict {
+        let (chain, alternative) = (asked.chain, asked.alternative);
         let peers = &alternative.peers;
         let among = (clients, self.roster, self.standing);
         let is_free = chain.refusing.is_empty() && alternative.boxes.iter().any(|one| chain.is_plain(one));
@@ -209,80 +217,73 @@ impl<'m> Drawing<'_, 'm> {
             if let Some(first) = found.workloads.first() {
                 return Verdict::Somebody(Some(*first));
             }
-            return self.nobody_known(chain, alternative, clients, &found);
+            return self.nobody_known(asked, clients, &found);
         }
         let refusing: Vec<&Peers> = chain.refusing.iter().map(|refusing| &refusing.peers).collect();
         let told_apart: &[&Peers] = if refusing.is_empty() { &[peers] } else { &refusing };
         let found = self.identities.meeting(peers, among, told_apart, TRIED);
-        let mut limit = None;
-        for id in &found.workloads {
-            let probes = probes(alternative, self.identities.principal(*id));
-            match chain.passing(&[probes]).pop() {
-                Some(Ok(Some(_))) => return Verdict::Somebody(Some(*id)),
-                Some(Err(hit)) => limit = Some(hit),
-                _ => {}
-            }
+        let principal = |id: WorkloadId| self.identities.principal(id);
+        let tried = found.workloads.iter().copied().filter(|id| !chain.refuses_all_of(principal(*id)));
+        let tried: Vec<WorkloadId> = tried.collect();
+        let callers: Vec<Caller> =
+            tried.iter().map(|id| Caller::Named(principal(*id).map(str::to_owned))).collect();
+        match self.memo.first_through(asked, &callers) {
+            Ok(Some(at)) => return Verdict::Somebody(Some(tried[at])),
+            Ok(None) => {}
+            Err(limit) => return Verdict::Perhaps(format!("whether anything passes: {limit}")),
         }
-        if let Some(limit) = limit {
-            return Verdict::Perhaps(format!("whether anything passes: {limit}"));
-        }
-        self.nobody_known(chain, alternative, clients, &found)
+        self.nobody_known(asked, clients, &found)
     }
 
     /// No workload of the input is known to get through: others may, whose account or workload is not in the input.
-    fn nobody_known(
-        &self,
-        chain: &Chain<'m>,
-        alternative: &Alternative,
-        clients: &Clients,
-        found: &Found,
-    ) -> Verdict {
+    fn nobody_known(&self, asked: &Asked<'_, 'm>, clients: &Clients, found: &Found) -> Verdict {
+        let (chain, alternative) = (asked.chain, asked.alternative);
         for id in &clients.waypoints {
             let identity = self.transport.gateway_identity(*id);
             let principal = identity.as_deref().map(|id| id.trim_start_matches("spiffe://"));
             if principal.is_some_and(|own| !alternative.peers.admits(Some(own))) {
                 continue;
             }
-            match chain.passing(&[probes(alternative, principal)]).pop() {
-                Some(Ok(Some(_))) => return Verdict::Somebody(None),
-                Some(Err(limit)) => return Verdict::Perhaps(format!("whether anything passes: {limit}")),
-                _ => {}
+            match self.memo.first_through(asked, &[Caller::Named(principal.map(str::to_owned))]) {
+                Ok(Some(_)) => return Verdict::Somebody(None),
+                Ok(None) => {}
+                Err(limit) => return Verdict::Perhaps(format!("whether anything passes: {limit}")),
             }
         }
-        let general = probes_of_somebody(alternative);
         let is_open = found.unnamed || !found.complete;
         if !is_open && !clients.elsewhere && !clients.internet {
             return Verdict::Nobody;
         }
         let asks = alternative.peers.asks_for_identity()
             || chain.refusing.iter().any(|refusing| refusing.peers.asks_for_identity());
-        match chain.passing(&[general]).pop() {
-            Some(Ok(Some(_))) if is_open => {
+        match self.memo.first_through(asked, &[Caller::Somebody]) {
+            Ok(Some(_)) if is_open => {
                 Verdict::Perhaps("which clients have an identity that passes".to_owned())
             }
-            Some(Ok(Some(_))) if clients.internet => match asks {
+            Ok(Some(_)) if clients.internet => match asks {
                 true => Verdict::Perhaps("which identities client certificates have".to_owned()),
                 false => Verdict::Somebody(None),
             },
             // All workloads that meet the tests were tried; it takes an account that runs elsewhere.
-            Some(Ok(Some(_))) => Verdict::Elsewhere,
-            Some(Err(limit)) => Verdict::Perhaps(format!("whether anything passes: {limit}")),
-            _ => Verdict::Nobody,
+            Ok(Some(_)) => Verdict::Elsewhere,
+            Ok(None) => Verdict::Nobody,
+            Err(limit) => Verdict::Perhaps(format!("whether anything passes: {limit}")),
         }
     }
 }
 
 /// Whether somebody without an identity gets through.
-fn without_identity(chain: &Chain<'_>, alternative: &Alternative) -> Verdict {
+fn without_identity(asked: &Asked<'_, '_>, memo: &Memo) -> Verdict {
+    let (chain, alternative) = (asked.chain, asked.alternative);
     let is_refused = chain.refusing.iter().any(|refusing| refusing.peers.admits(None));
     let is_plain = alternative.boxes.iter().any(|one| chain.is_plain(one));
     if !is_refused && is_plain && !alternative.peers.asks_for_token() {
         return Verdict::Somebody(None);
     }
-    match chain.passing(&[probes(alternative, None)]).pop() {
-        Some(Ok(Some(_))) => Verdict::Somebody(None),
-        Some(Err(limit)) => Verdict::Perhaps(format!("whether anything passes: {limit}")),
-        _ => Verdict::Nobody,
+    match memo.first_through(asked, &[Caller::Named(None)]) {
+        Ok(Some(_)) => Verdict::Somebody(None),
+        Ok(None) => Verdict::Nobody,
+        Err(limit) => Verdict::Perhaps(format!("whether anything passes: {limit}")),
     }
 }
 

@@ -283,6 +283,7 @@ fn place(
         row: None,
         pods: Some(pods),
         leads,
+        lists: (0, 0),
     })
 }
 

@@ -15,6 +15,7 @@ use crate::edges::{Draft, Drawing};
 use crate::effect::Effect;
 use crate::gateways;
 use crate::identities::Identities;
+use crate::memo::Memo;
 use crate::packets::Packets;
 use crate::peers::Peers;
 use crate::place::{Member, Place, PlaceId};
@@ -126,6 +127,7 @@ impl<'m> Graph<'m> {
             standing: &standing,
             identities: &identities,
             packets: Packets::new(mesh, &network, &table.roster),
+            memo: Memo::default(),
         };
         let drafts: Vec<Vec<Draft>> =
             places.par_iter().map(|place| drawing.edges(place, &groups.all)).collect();

@@ -22,6 +22,7 @@ mod gateways;
 mod grants;
 mod graph;
 mod identities;
+mod memo;
 mod naming;
 mod packets;
 mod party;

@@ -84,6 +84,8 @@ pub struct Place {
     pub(crate) row: Option<usize>,
     /// The pods that packets go to.
     pub(crate) pods: Option<WorkloadId>,
+    /// The numbers of the lists of policies and of RequestAuthentications: equal lists have equal numbers.
+    pub(crate) lists: (u32, u32),
     /// Where a proxy sends on to: workload ports behind hosts.
     pub(crate) leads: Vec<Lead>,
 }

@@ -129,6 +129,7 @@ impl<'a, 'm> Sorting<'a, 'm> {
             row: Some(at),
             pods: Some(id),
             leads: Vec::new(),
+            lists: (0, 0),
         };
         let network = (!self.network.is_empty()).then(|| self.network.class(id));
         self.add(place, network, None);
@@ -197,13 +198,16 @@ impl<'a, 'm> Sorting<'a, 'm> {
     }
 
     /// Adds a place to its class.
-    pub fn add(&mut self, place: Place, network: Option<Class>, own: Option<(bool, u32)>) -> PlaceId {
+    pub fn add(&mut self, mut place: Place, network: Option<Class>, own: Option<(bool, u32)>) -> PlaceId {
+        let policies = self.policies.number(&place.policies);
+        let request_authentications = self.requests.number(&place.request_authentications);
+        place.lists = (policies, request_authentications);
         let key = Key {
             kind: place.kind,
             port: place.port,
             cluster: place.cluster,
-            policies: self.policies.number(&place.policies),
-            request_authentications: self.requests.number(&place.request_authentications),
+            policies,
+            request_authentications,
             network,
             doubts: place.doubts.clone(),
             arrivals: place.arrivals.clone(),

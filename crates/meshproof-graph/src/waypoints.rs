@@ -95,6 +95,7 @@ impl Sorting<'_, '_> {
             row: None,
             pods: self.mesh.gateway_pods(id).next(),
             leads: behind.into_iter().map(|to| Lead { to, routing: routing.clone() }).collect(),
+            lists: (0, 0),
         };
         self.add(place, None, Some((false, id.0)));
     }
