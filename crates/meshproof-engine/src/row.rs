@@ -48,8 +48,8 @@ pub(crate) struct LiveRow(pub u64);
 
 impl LiveRow {
     #[inline(always)]
-    fn new(script: u32, at: u32, [methods, paths]: [u8; 2]) -> LiveRow {
-        let places = u64::from(at) << 24 | u64::from(script & 0xff_ffff);
+    fn new(script: u32, at: usize, [methods, paths]: [u8; 2]) -> LiveRow {
+        let places = (at as u64 & 0xff_ffff) << 24 | u64::from(script & 0xff_ffff);
         LiveRow(places | u64::from(methods) << 48 | u64::from(paths) << 56)
     }
 
@@ -109,25 +109,25 @@ impl<'t> ByRows<'t> {
     /// Whether the connection is what the row of a script asks for, and if so what it asks of requests.
     #[inline(always)]
     pub fn connection_holds(&self, script: u32, connection: &Connection<'_>) -> Option<LiveRow> {
-        let (_, demands, is_elsewhere, mut reader) = self.scripts.at(script);
-        if demands != 0 {
-            let mut rest = reader.rest();
-            for _ in 0..demands {
-                let (demand, tests) = DemandHead::read(rest)?;
-                let (any, behind) = match demand.dimension == self.port {
-                    true => port(tests, demand.tests, connection.port),
-                    false => self.any_of_connection(demand, tests, connection),
-                };
-                if any == demand.refuses {
-                    return None;
-                }
-                rest = behind;
+        let bytes = self.scripts.bytes;
+        let ([_, _, head], mut rest) = bytes.get(place(script)..)?.split_first_chunk::<3>()?;
+        for _ in 0..head >> 1 {
+            let (demand, tests) = DemandHead::read(rest)?;
+            let (any, behind) = match demand.dimension == self.port {
+                true => port(tests, demand.tests, connection.port),
+                false => self.any_of_connection(demand, tests, connection),
+            };
+            if any == demand.refuses {
+                return None;
             }
-            reader.at = reader.bytes.len().saturating_sub(rest.len());
+            rest = behind;
         }
-        let at = self.scripts.request_part(&mut reader, is_elsewhere);
-        let bits = self.scripts.bytes.get(place(at)..).and_then(|part| part.first_chunk::<2>());
-        Some(LiveRow::new(script, at, *bits?))
+        let mut at = bytes.len() - rest.len();
+        if head & 1 != 0 {
+            at = place(Reader::new(rest, 0).number());
+            rest = bytes.get(at..)?;
+        }
+        Some(LiveRow::new(script, at, *rest.first_chunk::<2>()?))
     }
 
     /// Whether any test of a demand holds for the connection.
