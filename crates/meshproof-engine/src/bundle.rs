@@ -8,7 +8,8 @@
 use crate::bytes::{U32s, U64s, place};
 use crate::error::OpenError;
 use crate::format::{HASH_AT, HEAD, NONE, VERSION};
-use crate::table::{Table, content_hash};
+use crate::head::content_hash;
+use crate::table::Table;
 
 /// The first eight bytes.
 pub const BUNDLE_MAGIC: [u8; 8] = *b"meshtabs";

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::bytes::place;
+use crate::bytes::{Numbers, U32s, place};
+use crate::error::OpenError;
 use crate::format::{NONE, POLICY};
 use crate::kinds::Engine;
 use crate::table::Table;
@@ -43,6 +44,32 @@ impl fmt::Display for Rule<'_> {
         }?;
         f.write_str(behind)
     }
+}
+
+/// By rule its place in its policy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RulePlaces<'t> {
+    Narrow(&'t [u8]),
+    Wide(U32s<'t>),
+}
+
+impl RulePlaces<'_> {
+    pub fn get(self, rule: usize) -> Option<u32> {
+        match self {
+            RulePlaces::Narrow(places) => places.get(rule).copied().map(u32::from),
+            RulePlaces::Wide(places) => (rule < places.len()).then(|| places.at(rule)),
+        }
+    }
+}
+
+/// The policies of rules, and their places there.
+pub(crate) fn rules(bytes: &[u8], is_wide: bool) -> Result<(Numbers<'_>, RulePlaces<'_>), OpenError> {
+    let (size, policy) = if is_wide { (8, 4) } else { (3, 2) };
+    let count = bytes.len() / size;
+    let halves = bytes.split_at_checked(count * policy).filter(|_| bytes.len().is_multiple_of(size));
+    let (policies, places) = halves.ok_or(OpenError::Invalid { what: "half a rule", at: 0 })?;
+    let places = if is_wide { RulePlaces::Wide(U32s::new(places)) } else { RulePlaces::Narrow(places) };
+    Ok((Numbers::new(policies, is_wide), places))
 }
 
 impl<'t> Table<'t> {

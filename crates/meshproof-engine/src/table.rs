@@ -1,14 +1,16 @@
 //! A table, opened.
 
-use crate::bytes::{Numbers, U32s, U64s, U128s, place};
+use crate::bytes::{Numbers, U64s, U128s, place};
 use crate::dimension::Dimension;
 use crate::error::OpenError;
-use crate::format::{self, HASH_AT, HEAD, MAGIC, SECTIONS, VERSION};
+use crate::format;
+use crate::head::{Head, Sections, content_hash};
 use crate::index::Store;
 use crate::kinds::{Attribute, Effect, Engine};
 use crate::lookup::Entries;
 use crate::pool::{Pool, Starts};
 use crate::row::{ByRows, Told};
+use crate::rule::{RulePlaces, rules};
 use crate::script::Scripts;
 use crate::set::Sets;
 use crate::test::Tests;
@@ -56,46 +58,6 @@ pub(crate) struct Segment<'t> {
     /// Its first word, or the place of its first script.
     pub first: u32,
     pub provider: &'t str,
-}
-
-/// By rule its place in its policy.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum RulePlaces<'t> {
-    Narrow(&'t [u8]),
-    Wide(U32s<'t>),
-}
-
-impl RulePlaces<'_> {
-    pub fn get(self, rule: usize) -> Option<u32> {
-        match self {
-            RulePlaces::Narrow(places) => places.get(rule).copied().map(u32::from),
-            RulePlaces::Wide(places) => (rule < places.len()).then(|| places.at(rule)),
-        }
-    }
-}
-
-/// The policies of rules, and their places there.
-fn rules(bytes: &[u8], is_wide: bool) -> Result<(Numbers<'_>, RulePlaces<'_>), OpenError> {
-    let (size, policy) = if is_wide { (8, 4) } else { (3, 2) };
-    let count = bytes.len() / size;
-    let halves = bytes.split_at_checked(count * policy).filter(|_| bytes.len().is_multiple_of(size));
-    let (policies, places) = halves.ok_or(OpenError::Invalid { what: "half a rule", at: 0 })?;
-    let places = if is_wide { RulePlaces::Wide(U32s::new(places)) } else { RulePlaces::Narrow(places) };
-    Ok((Numbers::new(policies, is_wide), places))
-}
-
-/// The sections of a table, as bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sections<'t>([&'t [u8]; SECTIONS]);
-
-impl<'t> Sections<'t> {
-    pub fn bytes(&self, section: usize) -> &'t [u8] {
-        self.0.get(section).copied().unwrap_or_default()
-    }
-
-    pub fn numbers(&self, section: usize) -> U32s<'t> {
-        U32s::new(self.bytes(section))
-    }
 }
 
 impl<'t> Table<'t> {
@@ -337,89 +299,5 @@ impl<'t> Table<'t> {
     /// Whether the first rule in the order of the policies is reported, instead of the one with the least name.
     pub fn reports_in_policy_order(&self) -> bool {
         self.in_policy_order
-    }
-}
-
-/// The hash that a table carries: BLAKE3 of everything but the place where it stands.
-pub fn content_hash(bytes: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(bytes.get(..HASH_AT).unwrap_or_default());
-    hasher.update(bytes.get(HASH_AT + 32..).unwrap_or_default());
-    *hasher.finalize().as_bytes()
-}
-
-/// What stands before the sections.
-struct Head<'t> {
-    engine: Engine,
-    settings: u8,
-    hash: [u8; 32],
-    words: u32,
-    everything: u32,
-    sections: Sections<'t>,
-}
-
-impl<'t> Head<'t> {
-    fn read(bytes: &'t [u8]) -> Result<Head<'t>, OpenError> {
-        let found = bytes.len() as u64;
-        let is_start = bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic);
-        if !is_start || bytes.is_empty() {
-            return Err(OpenError::Foreign);
-        }
-        let start = HEAD + SECTIONS * 8;
-        let numbers = U32s::new(bytes);
-        if bytes.len() >= 12 && numbers.at(2) != VERSION {
-            return Err(OpenError::Version(numbers.at(2)));
-        }
-        if bytes.len() < start {
-            return Err(OpenError::Truncated { expected: start as u64, found });
-        }
-        let expected = U64s::new(bytes).at(2);
-        if found != expected {
-            let is_short = found < expected;
-            return Err(match is_short {
-                true => OpenError::Truncated { expected, found },
-                false => OpenError::TooLong { expected, found },
-            });
-        }
-        let kinds = numbers.at(3).to_le_bytes();
-        let engine =
-            Engine::of_code(kinds[0].into()).ok_or(OpenError::Invalid { what: "unknown engine", at: 12 })?;
-        let known = format::HEADERS_JOINED
-            | format::POLICY_ORDER
-            | format::NEEDS_ALLOW
-            | format::HAS_DRY_ALLOW
-            | format::WIDE_RULES
-            | format::BY_ROWS
-            | format::WIDE_NAMES;
-        if kinds[1] & !known != 0 || kinds[2] != 0 || kinds[3] != 0 {
-            return Err(OpenError::Invalid { what: "unknown settings", at: 13 });
-        }
-        let mut hash = [0; 32];
-        let written = bytes.get(HASH_AT..HASH_AT + 32).unwrap_or_default();
-        hash.iter_mut().zip(written).for_each(|(to, from)| *to = *from);
-        let mut sections = Sections([&[]; SECTIONS]);
-        let mut behind = start;
-        for (at, section) in sections.0.iter_mut().enumerate() {
-            let entry = HEAD / 4 + at * 2;
-            let (offset, length) = (place(numbers.at(entry)), place(numbers.at(entry + 1)));
-            let invalid = OpenError::Invalid { what: "a section lies outside", at: at as u32 };
-            if offset % 8 != 0 || offset < behind {
-                return Err(invalid);
-            }
-            behind = offset.checked_add(length).ok_or(invalid)?;
-            *section = bytes.get(offset..behind).ok_or(invalid)?;
-        }
-        Ok(Head {
-            engine,
-            settings: kinds[1],
-            hash,
-            words: numbers.at(14),
-            everything: numbers.at(15),
-            sections,
-        })
-    }
-
-    fn stamp(&self) -> u64 {
-        U64s::new(&self.hash).at(0).max(1)
     }
 }

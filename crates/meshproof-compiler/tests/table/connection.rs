@@ -1,11 +1,11 @@
 //! Connections without a request: a clear answer, or that the request is needed.
 
-use meshproof_authz::{Context, Engine};
-use meshproof_compiler::table::{ReportOrder, Seen, table};
+use meshproof_authz::{Certificate, Context, Decision, Engine, HttpRequest, Peer, Request, Token};
+use meshproof_compiler::table::{Form, ReportOrder, Seen, decide, table, table_in};
 use meshproof_engine::{Connection, Context as Prepared, Phase, Table, Verdict};
 
 use crate::common::Policies;
-use crate::everything;
+use crate::{compare, everything};
 
 /// Whatever request follows, it is decided as the connection was, when that had an answer.
 #[test]
@@ -86,5 +86,39 @@ fn names_of_no_workload_are_nobody_to_ztunnel() {
     assert_eq!(verdict(b"spiffe://td1/ns/a/sa/b"), Verdict::Allow);
     for name in ["spiffe://x/y", "spiffe://", "x/y", "", "spiffe://td1/ns/a/sa/b/c"] {
         assert_eq!(verdict(name.as_bytes()), Verdict::Deny, "{name}");
+    }
+}
+
+/// Envoy looks for `/ns/NAME/` anywhere in a name, so one that is not that of a workload may come across many rows.
+#[test]
+fn a_name_with_many_namespaces_meets_all_their_rules() {
+    let rule = |at: usize| {
+        format!("{{from: [{{source: {{namespaces: [n{at}]}}}}], to: [{{operation: {{paths: [/p{at}]}}}}]}}")
+    };
+    let rules: Vec<String> = (0..40).map(rule).collect();
+    let policies = Policies::spec(&format!("{{rules: [{}]}}", rules.join(", ")));
+    let context = Context::new(Engine::EnvoyHttp);
+    let name: String = (0..30).map(|at| format!("ns/n{at}/")).collect();
+    let name = format!("spiffe://td/{name}sa/x");
+    for form in [Form::Best, Form::Words] {
+        let bytes = table_in(form, &policies.list(), &context, ReportOrder::Name).unwrap();
+        let table = Table::open(&bytes).unwrap();
+        let mut prepared = Prepared::for_table(&table);
+        for at in 0..40 {
+            let certificate = Certificate { uris: vec![name.clone()], ..Certificate::default() };
+            let request = Request {
+                peer: Peer::Certificate(certificate),
+                http: Some(HttpRequest {
+                    method: "GET".to_owned(),
+                    target: format!("/p{at}"),
+                    headers: Vec::new(),
+                    token: Token::None,
+                }),
+                ..everything::request(&mut fastrand::Rng::with_seed(at))
+            };
+            compare(&policies.list(), &table, &mut prepared, &request, &context).unwrap();
+            let said = decide(&table, &mut prepared, &request, &context).decision;
+            assert_eq!(said == Decision::Allow, at < 30, "{at}");
+        }
     }
 }

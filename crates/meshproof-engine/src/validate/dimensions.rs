@@ -5,9 +5,10 @@ use crate::bytes::{Reader, U32s, place};
 use crate::dimension::Dimension;
 use crate::error::OpenError;
 use crate::format::{self, DIMENSION, DRIVER, INDEX, NONE, OF_REQUEST, SPELLED_PARTS};
+use crate::head::Sections;
 use crate::kinds::{Attribute, Effect, Engine, View};
 use crate::pool::Pool;
-use crate::table::{Sections, Segment, Table};
+use crate::table::{Segment, Table};
 
 /// The segments: they begin with the first word, follow each other, and stand in the order of effects and of providers.
 pub(crate) fn segments<'t>(

@@ -18,7 +18,8 @@ use self::starts::Starts;
 use crate::bytes::{Reader, place};
 use crate::error::OpenError;
 use crate::format::{self, DIMENSION, INDEX, NONE, POLICY};
-use crate::table::{Sections, Table};
+use crate::head::Sections;
+use crate::table::Table;
 
 type Checked = Result<(), OpenError>;
 

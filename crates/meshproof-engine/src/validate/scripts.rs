@@ -4,11 +4,12 @@ use super::{Checked, Marks, check, invalid};
 use crate::bytes::{Reader, place};
 use crate::error::OpenError;
 use crate::format::{self, BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_DEMANDS, MOST_LEFT, MOST_SCRIPTS, NONE};
+use crate::head::Sections;
 use crate::kinds::Attribute;
 use crate::pool::Starts;
 use crate::row::ByRows;
 use crate::script::{DemandHead, Methods, Scripts, Shape, TextTest, block};
-use crate::table::{Sections, Table};
+use crate::table::Table;
 
 /// Reads what stands before the rows.
 pub(crate) fn scripts<'t>(sections: &Sections<'t>, starts: Starts<'t>) -> Result<Scripts<'t>, OpenError> {

@@ -10,9 +10,10 @@ use crate::format::{
     self, ALIAS, COMPLETE, COUNTED, FILTER, INDEX, MARKER, NONE, OWN_REFUSED, OWN_WANTED, PARENT, SET_COLUMN,
     SET_GROUPS, SET_LIST, SET_ROWS, TEST_REFUSED, TEST_WANTED,
 };
+use crate::head::Sections;
 use crate::index::counts;
 use crate::kinds::View;
-use crate::table::{Sections, Table};
+use crate::table::Table;
 
 /// Where sets, tests and entries begin.
 pub(super) struct Starts<'a, 't> {
