@@ -73,8 +73,7 @@ impl Alternatives {
         let [wanted, or_wanted] = match wanted {
             [] => [None, None],
             list => known.clauses(&field.attribute, false, list, || {
-                let groups = values.groups(&field.attribute, field.any_of());
-                groups.map(|group| group.map(|(variable, tests)| Clause::any(variable, tests)))
+                values.clauses(&field.attribute, field.any_of(), Clause::any)
             }),
         };
         if wanted.is_none() && field.any_of().next().is_some() {
@@ -84,8 +83,7 @@ impl Alternatives {
         let refused = match refused {
             [] => [None, None],
             list => known.clauses(&field.attribute, true, list, || {
-                let groups = values.groups(&field.attribute, field.none_of());
-                groups.map(|group| group.map(|(variable, tests)| Clause::none(variable, tests)))
+                values.clauses(&field.attribute, field.none_of(), Clause::none)
             }),
         };
         let end = self.used;

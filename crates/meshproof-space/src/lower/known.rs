@@ -11,7 +11,16 @@ const MOST: usize = 32;
 
 /// The lists that were read last, by attribute and whether they are those of its `not` twin.
 #[derive(Debug, Default)]
-pub(super) struct Known<'a>([Vec<(&'a [Text], Clause)>; 18]);
+pub(super) struct Known<'a>([Vec<Read<'a>>; 18]);
+
+/// A list with its clause.
+#[derive(Debug)]
+struct Read<'a> {
+    /// Lists with different keys are different.
+    key: u64,
+    list: &'a [Text],
+    clause: Clause,
+}
 
 impl<'a> Known<'a> {
     /// The clauses of a list, read unless an equal one was read before.
@@ -24,17 +33,20 @@ impl<'a> Known<'a> {
     ) -> [Option<Clause>; 2] {
         let Some(place) = place(attribute) else { return read() };
         let lists = &mut self.0[place * 2 + usize::from(is_refused)];
-        if let Some((_, clause)) = lists.iter().find(|(known, _)| are_equal(known, list)) {
-            return [Some(clause.clone()), None];
+        let key = key(list);
+        let known = lists.iter().find(|known| known.key == key && are_equal(known.list, list));
+        if let Some(known) = known {
+            return [Some(known.clause.clone()), None];
         }
         let clauses = read();
         if let [Some(clause), None] = &clauses {
             let most =
                 if matches!(attribute, Attribute::Method | Attribute::DestinationPort) { MOST } else { 1 };
+            let read = Read { key, list, clause: clause.clone() };
             if lists.len() < most {
-                lists.push((list, clause.clone()));
+                lists.push(read);
             } else if let Some(last) = lists.last_mut() {
-                *last = (list, clause.clone());
+                *last = read;
             }
         }
         clauses
@@ -57,6 +69,15 @@ fn place(attribute: &Attribute) -> Option<usize> {
         Attribute::ServiceAccount | Attribute::RequestPrincipal | Attribute::Claim(_) => return None,
         Attribute::DestinationIp | Attribute::Sni => return None,
         Attribute::Header(_) | Attribute::Metadata { .. } | Attribute::Untranslatable(_) => return None,
+    })
+}
+
+/// Of the lengths of the texts and how they start and end, which tells most lists apart.
+fn key(list: &[Text]) -> u64 {
+    list.iter().fold(list.len() as u64, |key, text| {
+        let text = text.value.as_bytes();
+        let ends = [text.first(), text.last()].map(|byte| u64::from(byte.copied().unwrap_or_default()));
+        key.wrapping_mul(1_000_003) ^ (text.len() as u64) << 16 ^ ends[0] << 8 ^ ends[1]
     })
 }
 

@@ -13,6 +13,7 @@ use meshproof_grammar::{principal, trust_domain};
 use meshproof_resources::Action;
 
 use super::Purpose;
+use crate::boxes::Clause;
 use crate::test::{Half, Test};
 use crate::variable::Variable;
 
@@ -45,22 +46,23 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The tests of the values, none twice. There is a second group only where values concern different variables:
-    /// metadata as text and as list. No group at all: no request can have any of the values.
-    pub fn groups<'v>(
+    /// The tests of the values, none twice, as a clause. There is a second one only where values concern different variables:
+    /// metadata as text and as list. No clause at all: no request can have any of the values.
+    pub fn clauses<'v>(
         &self,
         attribute: &Attribute,
         values: impl Iterator<Item = &'v str>,
-    ) -> [Option<Group>; 2] {
-        let mut groups = match attribute {
-            Attribute::Metadata { filter, key } => metadata(filter, key, values),
-            attribute => {
-                let variable = self.variable(attribute);
-                [variable.and_then(|variable| Some((variable, self.tests(attribute, values)?))), None]
-            }
+        of: fn(Variable, Vec<Test>) -> Clause,
+    ) -> [Option<Clause>; 2] {
+        let clause = |(variable, mut tests): Group| {
+            remove_repeated(&mut tests);
+            of(variable, tests)
         };
-        groups.iter_mut().flatten().for_each(|(_, tests)| remove_repeated(tests));
-        groups
+        if let Attribute::Metadata { filter, key } = attribute {
+            return metadata(filter, key, values).map(|group| group.map(clause));
+        }
+        let group = || Some((self.variable(attribute)?, self.tests(attribute, values)?));
+        [group().map(clause), None]
     }
 
     /// What the attribute is a view of; nothing when nobody has read it yet, or ever does.
