@@ -1,7 +1,7 @@
 //! Boxes of requests in relation to each other, as far as it is plain: what is not plain is kept.
 
 use meshproof_grammar::pattern::Pattern;
-use meshproof_space::{Clause, RequestBox, Test, Variable};
+use meshproof_space::{Clause, RequestBox, Test};
 
 /// The requests of a box that do not lie in another one: for each of its clauses those that do not meet it.
 pub(crate) fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox> {
@@ -20,48 +20,18 @@ pub(crate) fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox>
 }
 
 /// Takes requests that meet the clause out of a box.
-pub(crate) fn leave_out(takes: &mut RequestBox, clause: &Clause) {
+fn leave_out(takes: &mut RequestBox, clause: &Clause) {
     let clause = Clause::new(clause.variable.clone(), clause.none_of.clone(), clause.any_of.clone());
     let own = takes.clauses.iter_mut().find(|own| own.variable == clause.variable);
     match own {
         Some(own) if clause.any_of.is_empty() => {
             let wanted = &own.any_of;
             let meets = |test: &Test| wanted.is_empty() || wanted.iter().any(|own| may_meet(own, test));
-            let refused: Vec<Test> = clause.none_of.iter().filter(|test| meets(test)).cloned().collect();
+            let is_new = |test: &&Test| meets(test) && !own.none_of.contains(test);
+            let refused: Vec<Test> = clause.none_of.iter().filter(is_new).cloned().collect();
             own.none_of.extend(refused);
         }
         _ => takes.clauses.push(clause),
-    }
-}
-
-/// Whether plainly nothing of a box meets the clause, or all of it that does asks for longer paths than the clause.
-pub(crate) fn is_apart(clause: &Clause, takes: &RequestBox) -> bool {
-    let Some(own) = takes.clauses.iter().find(|own| own.variable == clause.variable) else { return false };
-    let (ours, theirs) = (&own.any_of, &clause.any_of);
-    if ours.is_empty() || theirs.is_empty() {
-        return false;
-    }
-    let meets = |one: &Test| theirs.iter().any(|other| may_meet(one, other));
-    let is_longer =
-        clause.variable == Variable::Path && ours.iter().map(length).min() > theirs.iter().map(length).max();
-    is_longer || !ours.iter().any(meets)
-}
-
-/// Whether a clause on paths asks for longer ones than the box does.
-pub(crate) fn is_narrower(clause: &Clause, than: &RequestBox) -> bool {
-    let Some(own) = than.clauses.iter().find(|own| own.variable == clause.variable) else {
-        return clause.variable == Variable::Path;
-    };
-    let longest = |tests: &[Test]| tests.iter().map(length).max().unwrap_or(0);
-    clause.variable == Variable::Path && longest(&clause.any_of) > longest(&own.any_of)
-}
-
-fn length(test: &Test) -> usize {
-    match test {
-        // An exact path wins over every beginning.
-        Test::Path(Pattern::Exact(text)) => text.len() + 2,
-        Test::Path(Pattern::Prefix(text)) => text.len(),
-        _ => 0,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The policies of a place as one kind of connection meets them: what lets in, and what refuses.
 
-use foldhash::{HashMap, HashMapExt};
+use std::hash::Hash;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use meshproof_authz::{Context, Engine, Policy, policy_of};
 use meshproof_explain::assume_providers;
 use meshproof_grammar::pattern::Pattern;
@@ -121,9 +123,7 @@ impl<'m> Chain<'m> {
                             });
                         }
                         let alternative = &mut self.alternatives[at];
-                        if !alternative.boxes.contains(&requests) {
-                            alternative.boxes.push(requests);
-                        }
+                        alternative.boxes.push(requests);
                         if alternative.rules.last() != Some(&id) {
                             alternative.rules.push(id);
                         }
@@ -143,6 +143,9 @@ impl<'m> Chain<'m> {
                 }
                 RuleEffect::Audit => {}
             }
+        }
+        for alternative in &mut self.alternatives {
+            without_repeats(&mut alternative.boxes);
         }
     }
 
@@ -224,6 +227,17 @@ impl<'m> Chain<'m> {
                 && clause.any_of.iter().all(|test| is_plain(&clause.variable, test))
         })
     }
+}
+
+/// Leaves the first of equal items.
+pub(crate) fn without_repeats<T: Eq + Hash>(items: &mut Vec<T>) {
+    if items.len() < 2 {
+        return;
+    }
+    let mut seen: HashSet<&T> = HashSet::with_capacity(items.len());
+    let is_first: Vec<bool> = items.iter().map(|one| seen.insert(one)).collect();
+    let mut is_first = is_first.into_iter();
+    items.retain(|_| is_first.next().unwrap_or(true));
 }
 
 /// What request authentication lets through; spaces part claims as its rules say.

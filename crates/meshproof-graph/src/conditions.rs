@@ -189,6 +189,12 @@ pub(crate) fn of_route_match(one: &RouteMatch) -> Taken {
         clauses.push(Clause::any(Variable::Method, vec![test]));
     }
     match (&one.grpc_service, &one.grpc_method) {
+        (Some(_), _) if one.has_regex_call() => {
+            taken.doubted("the route matches services by a regular expression");
+        }
+        (None, Some(_)) if one.has_regex_call() => {
+            taken.doubted("the route matches methods by a regular expression");
+        }
         (Some(service), Some(method)) => {
             let whole = format!("/{}/{}", service.value, method.value);
             clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Exact(whole))]));
@@ -198,6 +204,8 @@ pub(crate) fn of_route_match(one: &RouteMatch) -> Taken {
             clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Prefix(start))]));
         }
         (None, Some(method)) => {
+            // Only after one name of a service (`/[^/]+/`).
+            taken.leaves = Some("other paths may end in the name of the method");
             let end = format!("/{}", method.value);
             clauses.push(Clause::any(Variable::Path, vec![path(Pattern::Suffix(end))]));
         }

@@ -14,6 +14,7 @@ use crate::clients::Clients;
 use crate::effect::Effect;
 use crate::grants::Grants;
 use crate::place::{Member, Place};
+use crate::precedence::in_order;
 use crate::routing::{Lead, Routing};
 use crate::sender::Asked;
 use crate::sorting::Sorting;
@@ -209,11 +210,12 @@ fn of_gateway_api(
         let Spec::Route(route) = &mesh.resource(*id).spec else { continue };
         // The longest name, path and so on wins, whichever route it stands in.
         let has_rivals = admitted.iter().any(|(other, names, _)| other != id && share_hosts(hosts, names));
-        let rules: Vec<&RouteRule> = route.rules.iter().collect();
-        for (at, rule) in rules.iter().enumerate() {
+        let ranked = in_order(route);
+        for (at, rule) in route.rules.iter().enumerate() {
             let routing = match is_http {
                 true => {
-                    let mut routing = Routing::of_route_rule(at, &rules, hosts);
+                    let routing = Routing::of_route_rule((at, rule), &ranked, hosts);
+                    let Some(mut routing) = routing else { continue };
                     if has_rivals {
                         routing.doubt_of_others("another route of the gateway may take some of it");
                     }

@@ -30,6 +30,7 @@ mod paths;
 mod peers;
 mod picture;
 mod place;
+mod precedence;
 mod principal;
 mod reach;
 mod required;

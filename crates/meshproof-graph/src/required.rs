@@ -1,8 +1,9 @@
 //! Tokens that rules ask for by refusing whoever has none: `action: DENY` with `notRequestPrincipals: ["*"]`.
 
+use foldhash::{HashMap, HashMapExt};
 use meshproof_space::{Clause, RequestBox, Variable};
 
-use crate::chain::{Alternative, Chain, Refusing};
+use crate::chain::{Alternative, Chain, Refusing, without_repeats};
 use crate::peers::Peers;
 
 /// More alternatives than this are not told apart by what they need tokens for; then what is refused without one is told
@@ -68,34 +69,76 @@ impl Chain<'_> {
             return;
         }
         let (of_all, of_some): (Vec<_>, Vec<_>) = required.iter().partition(|(_, one)| one.of.is_empty());
-        let mut alternatives = self.alternatives.clone();
+        let alternatives = &mut self.alternatives;
+        let mut is_changed = false;
         for (refusing, one) in of_all {
             if alternatives.len() * one.ways.len() <= MOST {
                 let with = |alternative: &Alternative| one.with_token(alternative, refusing);
-                alternatives = alternatives.iter().flat_map(with).collect();
+                *alternatives = alternatives.iter().flat_map(with).collect();
+                is_changed = true;
             }
         }
-        let base = alternatives.clone();
+        let count = alternatives.len();
         for (refusing, one) in of_some {
-            if alternatives.len() + base.len() * one.ways.len() <= MOST {
-                alternatives
-                    .extend(base.iter().flat_map(|alternative| one.with_token(alternative, refusing)));
+            if alternatives.len() + count * one.ways.len() <= MOST {
+                let with = |alternative: &Alternative| one.with_token(alternative, refusing);
+                let more: Vec<Alternative> = alternatives[..count].iter().flat_map(with).collect();
+                alternatives.extend(more);
+                is_changed = true;
             }
         }
-        let mut merged: Vec<Alternative> = Vec::with_capacity(alternatives.len());
-        for one in alternatives {
-            match merged.iter_mut().find(|known| known.peers == one.peers) {
-                Some(known) => {
-                    let boxes: Vec<RequestBox> =
-                        one.boxes.into_iter().filter(|own| !known.boxes.contains(own)).collect();
-                    known.boxes.extend(boxes);
-                    let rules: Vec<_> =
-                        one.rules.into_iter().filter(|rule| !known.rules.contains(rule)).collect();
-                    known.rules.extend(rules);
-                }
-                None => merged.push(one),
+        if is_changed {
+            self.alternatives = merged(std::mem::take(alternatives));
+        }
+    }
+}
+
+/// One alternative for callers that meet the same tests.
+fn merged(alternatives: Vec<Alternative>) -> Vec<Alternative> {
+    let mut of_peers: HashMap<Peers, usize> = HashMap::with_capacity(alternatives.len());
+    let mut merged: Vec<Alternative> = Vec::with_capacity(alternatives.len());
+    for one in alternatives {
+        let next = merged.len();
+        match *of_peers.entry(one.peers.clone()).or_insert(next) {
+            at if at == next => merged.push(one),
+            at => {
+                merged[at].boxes.extend(one.boxes);
+                merged[at].rules.extend(one.rules);
             }
         }
-        self.alternatives = merged;
+    }
+    for one in &mut merged {
+        without_repeats(&mut one.boxes);
+        without_repeats(&mut one.rules);
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use meshproof_ir::ResourceId;
+    use meshproof_space::Test;
+
+    use super::*;
+    use crate::chain::RuleRef;
+    use crate::peers::exactly;
+
+    #[test]
+    fn alternatives_of_the_same_peers_are_one() {
+        let peers = |name| Peers { clauses: vec![exactly(Some(name))] };
+        let at = |port| RequestBox::of(vec![Clause::any(Variable::DestinationPort, vec![Test::Port(port)])]);
+        let rule = |rule| RuleRef { policy: ResourceId(0), rule };
+        let one = |name, ports: &[u16], rules: &[usize]| Alternative {
+            peers: peers(name),
+            boxes: ports.iter().copied().map(at).collect(),
+            rules: rules.iter().copied().map(rule).collect(),
+        };
+        let found = merged(vec![
+            one("a", &[1, 2], &[0, 1]),
+            one("b", &[1], &[2]),
+            one("a", &[2, 3, 1, 3], &[1, 0, 4]),
+            one("b", &[1], &[2]),
+        ]);
+        assert_eq!(found, [one("a", &[1, 2, 3], &[0, 1, 4]), one("b", &[1], &[2])]);
     }
 }

@@ -6,8 +6,9 @@ use meshproof_ir::WorkloadId;
 use meshproof_resources::{HttpMatch, RouteRule, StringMatch, VirtualService};
 use meshproof_space::{Clause, RequestBox};
 
-use crate::boxes::{is_apart, is_narrower, leave_out, without};
-use crate::conditions::{Taken, of_host, of_match, of_route_match, rooted};
+use crate::boxes::without;
+use crate::conditions::{Taken, of_host, of_match, rooted};
+use crate::precedence::Ranked;
 use crate::rewrite::Rewrite;
 use crate::sender::Sender;
 
@@ -15,6 +16,10 @@ use crate::sender::Sender;
 const ANOTHER_RULE: &str = "another rule of the route may take some of it";
 /// The same of an earlier route of a VirtualService.
 const EARLIER: &str = "an earlier route may take some of it";
+/// The same of so many that they are not told apart.
+const MANY: &str = "earlier routes have many conditions";
+/// Matches before one of a route of the Gateway API that are looked at; the API admits 128 in all.
+const MOST_EARLIER: usize = 256;
 /// Boxes of one match that are kept.
 const MOST_BOXES: usize = 64;
 
@@ -87,11 +92,9 @@ impl Routing {
             rooted(&mut takes);
             let mut left = vec![takes];
             for requests in &earlier {
-                let fewer: Vec<RequestBox> =
-                    left.iter().flat_map(|takes| without(takes, requests)).take(MOST_BOXES + 1).collect();
-                match fewer.len() > MOST_BOXES {
-                    true => routing.doubt = Some("earlier routes have many conditions".to_owned()),
-                    false => left = fewer,
+                match fewer(&left, requests) {
+                    None => routing.doubt = Some(MANY.to_owned()),
+                    Some(fewer) => left = fewer,
                 }
             }
             let rewrite = match &route.rewrite_uri {
@@ -158,57 +161,40 @@ impl Routing {
         self.doubt.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// The rule of an HTTPRoute or GRPCRoute at this place in its list, for requests of these names.
-    pub fn of_route_rule(at: usize, rules: &[&RouteRule], hosts: &[String]) -> Routing {
+    /// The rule of an HTTPRoute or GRPCRoute at this place in its list, for requests of these names; nothing where other rules
+    /// take all of them. `ranked`: the matches of all rules, in the order in which they are asked.
+    pub fn of_route_rule(
+        (at, rule): (usize, &RouteRule),
+        ranked: &[Ranked],
+        hosts: &[String],
+    ) -> Option<Routing> {
         let mut routing = Routing::default();
-        let Some(rule) = rules.get(at) else { return routing };
-        let mut matches: Vec<RequestBox> = Vec::new();
-        for taken in rule.matches.iter().map(of_route_match) {
-            routing.doubt = taken.doubt.or(routing.doubt);
-            matches.push(taken.requests);
-        }
-        if matches.is_empty() {
-            matches.push(RequestBox::all());
-        }
-        let mut others: Vec<RequestBox> = Vec::new();
-        for (_, other) in rules.iter().enumerate().filter(|(other, _)| *other != at) {
-            if other.matches.is_empty() {
-                others.push(RequestBox::all());
-            }
-            for one in other.matches.iter() {
-                let taken = of_route_match(one);
-                // Of what is not followed nothing is taken away; what asks for a query leaves all to others.
-                match taken.doubt {
-                    None => others.push(taken.requests),
-                    Some(_) if taken.leaves_all => {}
-                    Some(_) => routing.doubt_of_others(ANOTHER_RULE),
+        for (place, own) in ranked.iter().enumerate().filter(|(_, own)| own.rule == at) {
+            routing.doubt = own.taken.doubt.clone().or(routing.doubt);
+            let mut takes = own.taken.requests.clone();
+            rooted(&mut takes);
+            let mut left = vec![takes];
+            for (count, earlier) in ranked[..place].iter().filter(|one| one.rule != at).enumerate() {
+                if count == MOST_EARLIER {
+                    routing.doubt_of_others(MANY);
+                    break;
                 }
+                routing.leave(&mut left, &earlier.taken);
             }
-        }
-        for takes in matches {
             let named: Vec<Option<Clause>> = match hosts.is_empty() {
                 true => vec![None],
                 false => hosts.iter().map(|host| of_host(host)).collect(),
             };
             for host in named {
-                let mut takes = takes.clone();
-                for other in &others {
-                    match other.clauses.as_slice() {
-                        // The longer path wins, whichever rule it stands in.
-                        [clause] if other.clauses != takes.clauses && is_narrower(clause, &takes) => {
-                            leave_out(&mut takes, clause);
-                        }
-                        // So does whoever asks for the same and more.
-                        all if all.len() < takes.clauses.len()
-                            && all.iter().all(|clause| takes.clauses.contains(clause)) => {}
-                        all if all.iter().any(|clause| is_apart(clause, &takes)) => {}
-                        _ => routing.doubt_of_others(ANOTHER_RULE),
-                    }
-                }
-                takes.clauses.extend(host);
-                rooted(&mut takes);
-                routing.ways.push(Way { takes, rewrite: Rewrite::Same });
+                routing.ways.extend(left.iter().map(|takes| {
+                    let mut takes = takes.clone();
+                    takes.clauses.extend(host.clone());
+                    Way { takes, rewrite: Rewrite::Same }
+                }));
             }
+        }
+        if routing.ways.is_empty() {
+            return None;
         }
         let changes = |kind: &str| matches!(kind, "URLRewrite" | "RequestHeaderModifier" | "ExtensionRef");
         let kinds = rule.filters.iter().filter_map(|filter| filter.kind.as_ref());
@@ -216,6 +202,29 @@ impl Routing {
             routing.doubt = Some(format!("the route changes requests ({kind})"));
             routing.is_opaque = true;
         }
-        routing
+        Some(routing)
     }
+
+    /// Leaves to a match that is asked before what it takes.
+    fn leave(&mut self, left: &mut Vec<RequestBox>, earlier: &Taken) {
+        // What asks for a query leaves all.
+        if earlier.leaves_all {
+            return;
+        }
+        match fewer(left, &earlier.requests) {
+            // Plainly nothing of it is asked for there.
+            Some(fewer) if fewer == *left => {}
+            // Of what is not followed nothing is taken away.
+            _ if earlier.doubt.is_some() || earlier.leaves.is_some() => self.doubt_of_others(ANOTHER_RULE),
+            None => self.doubt_of_others(MANY),
+            Some(fewer) => *left = fewer,
+        }
+    }
+}
+
+/// What of some boxes does not lie in another one; nothing where that takes too many.
+fn fewer(left: &[RequestBox], requests: &RequestBox) -> Option<Vec<RequestBox>> {
+    let fewer: Vec<RequestBox> =
+        left.iter().flat_map(|takes| without(takes, requests)).take(MOST_BOXES + 1).collect();
+    (fewer.len() <= MOST_BOXES).then_some(fewer)
 }

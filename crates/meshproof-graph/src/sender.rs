@@ -1,7 +1,8 @@
 //! The gateway that looks for a route: matches of VirtualServices also ask who it is.
 
 use meshproof_ir::{Mesh, ResourceId, WorkloadId};
-use meshproof_resources::{HttpMatch, Spec, Text, TextMap};
+use meshproof_resources::{HttpMatch, Server, Spec, Text, TextMap};
+use meshproof_source::Span;
 use meshproof_transport::GatewayListener;
 
 /// What matches of VirtualServices may ask of a gateway.
@@ -22,13 +23,15 @@ impl<'m> Asked<'m> {
         objects.sort_unstable();
         objects.dedup();
         let (mut gateways, mut ports) = (Vec::new(), Vec::new());
+        let spans: Vec<Span> = servers.iter().map(|server| server.span).collect();
         for object in objects {
             let namespace = mesh.placement[object.index()].1.map_or("", |id| mesh.namespace_display(id));
             gateways.push(format!("{namespace}/{}", mesh.resource(object).meta.name()));
             if let Spec::Gateway(gateway) = &mesh.resource(object).spec {
-                let servers =
-                    gateway.servers.iter().filter_map(|server| server.port.as_ref()?.number.as_ref());
-                ports.extend(servers.map(|number| number.value));
+                let of_port = |server: &&Server| spans.contains(&server.deciding_span());
+                let servers = gateway.servers.iter().filter(of_port);
+                let numbers = servers.filter_map(|server| server.port.as_ref()?.number.as_ref());
+                ports.extend(numbers.map(|number| number.value));
             }
         }
         Asked {
@@ -61,7 +64,7 @@ pub(crate) struct Sender<'a> {
     pub namespace: &'a str,
     /// The Gateway objects of the port, as `namespace/name`.
     pub gateways: &'a [String],
-    /// The ports of their servers.
+    /// The numbers that their servers give the port (Istio 1.32, core/gateway.go `buildGatewayHTTPRouteConfig`).
     pub ports: &'a [u16],
     /// The scheme of requests, unless clients name another one; nothing where there are several.
     pub scheme: Option<&'static str>,
@@ -124,8 +127,8 @@ fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
     }
 }
 
-/// What holds of all or of none of some; of none where there are none.
+/// What holds of all or of none of some; not known where there are none.
 fn all_or_none(mut of: impl Iterator<Item = bool>) -> Option<bool> {
-    let first = of.next().unwrap_or(false);
+    let first = of.next()?;
     of.all(|other| other == first).then_some(first)
 }

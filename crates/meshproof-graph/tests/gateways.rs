@@ -502,6 +502,29 @@ fn what_is_not_followed_of_routes_is_said() {
     assert_eq!(ways_of_two("uri: {regex: \"/a/.*\"}"), [Some(String::new()), Some(String::new())]);
 }
 
+#[test]
+fn the_port_that_routes_ask_for_is_that_of_the_server() {
+    let gateway = FRONT.replace(
+        "servers: [",
+        "servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [\"*\"], tls: {mode: SIMPLE, credentialName: c}}, ",
+    );
+    let to = |condition: &str, name: &str| {
+        format!(
+            "{{{condition}route: [{{destination: {{host: {name}.shop.svc.cluster.local, port: {{number: 80}}}}}}]}}"
+        )
+    };
+    let rules = [to("match: [{port: 443}], ", "one"), to("", "two")];
+    let mesh = mesh(&(servers() + &gateway_pods() + &gateway + &routes(&rules)));
+    let graph = Graph::new(&mesh);
+    for (name, port) in [("one", 443), ("two", 8080)] {
+        let reach = from_outside(&graph, &format!("shop/{name}:8080"));
+        let ways = reach.paths.iter().filter(|path| path.hops.len() == 2);
+        let ways: Vec<_> =
+            ways.map(|path| (path.hops[0].to[0].port, path.through[0].may.join("; "))).collect();
+        assert_eq!(ways, [(port, String::new())], "{name}");
+    }
+}
+
 /// A Gateway for plaintext, with a route of its own to a server.
 fn front(name: &str, selector: &str, to: &str) -> String {
     format!(

@@ -96,6 +96,13 @@ impl Gateway {
     }
 }
 
+impl Server {
+    /// The text that decides about TLS: `tls`, or the whole item.
+    pub fn deciding_span(&self) -> Span {
+        self.tls.as_ref().map_or(self.span, |tls| tls.span)
+    }
+}
+
 fn server(item: NodeRef<'_>) -> Server {
     let mut server =
         Server { span: item.span(), name: None, port: None, bind: None, hosts: Field::default(), tls: None };

@@ -80,6 +80,8 @@ pub struct RouteMatch {
     pub grpc_service: Option<Text>,
     /// `method.method` of a GRPCRoute.
     pub grpc_method: Option<Text>,
+    /// `method.type` of a GRPCRoute: `Exact` or `RegularExpression`; absent means `Exact`.
+    pub grpc_kind: Option<Text>,
     /// `headers`.
     pub headers: Vec<ValueMatch>,
     /// `queryParams`.
@@ -108,6 +110,13 @@ pub struct RouteFilter {
     pub kind: Option<Text>,
     /// `requestMirror.backendRef`.
     pub mirror: Option<ObjectRef>,
+}
+
+impl RouteMatch {
+    /// Whether the service and the method of a GRPCRoute are regular expressions.
+    pub fn has_regex_call(&self) -> bool {
+        self.grpc_kind.as_ref().is_some_and(|kind| kind.value == "RegularExpression")
+    }
 }
 
 impl Route {
@@ -185,6 +194,7 @@ fn route_match(item: NodeRef<'_>) -> RouteMatch {
         method: None,
         grpc_service: None,
         grpc_method: None,
+        grpc_kind: None,
         headers: Vec::new(),
         query_params: Vec::new(),
     };
@@ -196,6 +206,7 @@ fn route_match(item: NodeRef<'_>) -> RouteMatch {
                 found.method = text(value);
                 found.grpc_service = text_at(value, "service");
                 found.grpc_method = text_at(value, "method");
+                found.grpc_kind = text_at(value, "type");
             }
             "headers" => found.headers = objects(key, value, value_match).items,
             "queryParams" => found.query_params = objects(key, value, value_match).items,

@@ -75,9 +75,19 @@ fn routes_share_one_form() {
         let backend = &rule.backend_refs[0];
         assert_eq!((case.token(&backend.name), case.value(&backend.weight)), ("web", (10, "10")));
     }
-    let case =
-        Case::spec(GATEWAY, "GRPCRoute", "  rules: [{matches: [{method: {service: s.S, method: Get}}]}]\n");
+    let case = Case::spec(
+        GATEWAY,
+        "GRPCRoute",
+        "  rules: [{matches: [{method: {type: Exact, service: s.S, method: Get}}]}]\n",
+    );
     let found = &spec!(case, Route).rules[0].matches[0];
     assert_eq!((case.token(&found.grpc_service), case.token(&found.grpc_method)), ("s.S", "Get"));
     assert!(found.method.is_none());
+    assert_eq!((case.token(&found.grpc_kind), found.has_regex_call()), ("Exact", false));
+    let case = Case::spec(
+        GATEWAY,
+        "GRPCRoute",
+        "  rules: [{matches: [{method: {type: RegularExpression, service: s.*}}]}]\n",
+    );
+    assert!(spec!(case, Route).rules[0].matches[0].has_regex_call());
 }

@@ -80,7 +80,7 @@ pub(super) fn listeners(transport: &Transport<'_>, wanted: Wanted<'_>) -> Vec<Ga
                     redirects: server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
                     hosts: server.hosts.iter().map(|host| host.value.clone()).collect(),
                     object: id,
-                    span: server.tls.as_ref().map_or(server.span, |tls| tls.span),
+                    span: server.deciding_span(),
                 });
             }
         }
@@ -109,7 +109,7 @@ fn of_server(pods: GatewayPods, port: u16, server: &MergedServer<'_>) -> Gateway
         redirects: server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
         hosts: server.hosts.clone(),
         object: server.gateway,
-        span: server.server.tls.as_ref().map_or(server.server.span, |tls| tls.span),
+        span: server.server.deciding_span(),
     }
 }
 
