@@ -6,7 +6,7 @@ use meshproof_engine::View;
 use meshproof_space::Variable;
 
 use super::dimension::Demands;
-use super::row::{Row, Rows};
+use super::row::{Demand, Rows};
 use super::test::{Key, Placement};
 
 /// What a name leaves to be asked.
@@ -31,7 +31,11 @@ impl Left {
 /// The most that any name leaves. `leading` are the demands that names are looked up for, if there are any, with the places
 /// where their tests are found.
 pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Placement<'_>>])>) -> Left {
-    let costs: Vec<Left> = rows.rows.iter().map(|row| row.as_ref().map_or(Left::default(), cost)).collect();
+    let costs: Vec<Left> = rows
+        .rows
+        .iter()
+        .map(|row| row.as_ref().map_or(Left::default(), |row| cost(rows.demands_of(row))))
+        .collect();
     let all = |rows: &[u32]| rows.iter().fold(Left::default(), |left, row| left.and(costs[*row as usize]));
     let everything = costs.iter().fold(Left::default(), |left, cost| left.and(*cost));
     let Some((leading, placements)) = leading else { return everything };
@@ -82,8 +86,8 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
 }
 
 /// What a row costs to ask: texts one by one; headers, claims and metadata have to be found first.
-fn cost(row: &Row<'_>) -> Left {
-    let demands = row.demands.iter().map(|demand| {
+fn cost(demands: &[Demand<'_>]) -> Left {
+    let demands = demands.iter().map(|demand| {
         let tests = demand.any_of.len() + demand.none_of.len();
         match demand.variable {
             Variable::Peer if demand.number == 0 => demand.none_of.len(),

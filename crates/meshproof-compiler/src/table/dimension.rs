@@ -37,12 +37,12 @@ pub(super) struct Demands<'b> {
 pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bool) -> Vec<Demands<'b>> {
     let mut places: Vec<Option<usize>> = vec![None; rows.dimensions.len()];
     let mut tests = vec![0; rows.dimensions.len()];
-    for demand in rows.rows.iter().flatten().flat_map(|row| &row.demands) {
+    for demand in &rows.demands {
         tests[demand.dimension] += demand.any_of.len() + demand.none_of.len();
     }
     let mut all: Vec<Demands<'b>> = Vec::new();
     for (row, content) in rows.rows.iter().enumerate() {
-        for demand in content.iter().flat_map(|row| &row.demands).filter(|demand| wishes(demand)) {
+        for demand in content.iter().flat_map(|row| rows.demands_of(row)).filter(|demand| wishes(demand)) {
             let at = *places[demand.dimension].get_or_insert_with(|| {
                 all.push(Demands::new(demand.variable, demand.number, tests[demand.dimension]));
                 all.len() - 1

@@ -1,6 +1,7 @@
 //! Rows: one alternative of `from` with one of `to`, and everything of `when`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use foldhash::HashMap;
 use meshproof_authz::{Context, CustomOutcome, Engine, Policy, custom_outcome};
@@ -24,7 +25,9 @@ pub(super) struct Rows<'b> {
     /// Policies by their place in what was handed in, each with what is written around the names of its rules.
     pub policies: Vec<(usize, [String; 2])>,
     /// Rows by number; free places at the end of a segment are nothing.
-    pub rows: Vec<Option<Row<'b>>>,
+    pub rows: Vec<Option<Row>>,
+    /// The demands of all rows, rule by rule: so they were made, and so what they point to is near each other.
+    pub demands: Vec<Demand<'b>>,
     /// What the rows make demands of, in the order in which it was met.
     pub dimensions: Vec<Dimension<'b>>,
 }
@@ -44,9 +47,10 @@ pub(super) struct Rule {
     pub rule: usize,
 }
 
-pub(super) struct Row<'b> {
+pub(super) struct Row {
     pub rule: usize,
-    pub demands: Vec<Demand<'b>>,
+    /// Its demands among those of all rows.
+    demands: Range<usize>,
 }
 
 /// What a row asks of one attribute: of the list one test, and none of those refused. A second list of the same
@@ -75,7 +79,7 @@ struct Entry<'l> {
 #[derive(Default)]
 struct Unsorted<'b> {
     places: Vec<Cow<'b, [u8]>>,
-    rows: Vec<Option<Row<'b>>>,
+    rows: Vec<Option<Row>>,
 }
 
 /// What rows have in common with earlier ones.
@@ -125,6 +129,11 @@ impl<'b> Rows<'b> {
         Ok(rows)
     }
 
+    /// What a row asks.
+    pub fn demands_of(&self, row: &Row) -> &[Demand<'b>] {
+        &self.demands[row.demands.clone()]
+    }
+
     /// Adds a rule and its rows.
     fn rule(
         &mut self,
@@ -150,16 +159,19 @@ impl<'b> Rows<'b> {
         self.rules.push(Rule { policy, rule: entry.rule.id.rule });
         let rule = self.rules.len() - 1;
         for each in boxes {
-            let mut demands = demands(each, context);
-            for demand in &mut demands {
+            let start = self.demands.len();
+            add_demands(&mut self.demands, each, context);
+            for demand in &mut self.demands[start..] {
                 let dimension = (demand.variable, demand.number);
                 demand.dimension = *known.dimensions.entry(dimension).or_insert_with(|| {
                     self.dimensions.push(dimension);
                     self.dimensions.len() - 1
                 });
+                // One place in memory is read from now on, not that of each rule.
+                demand.variable = self.dimensions[demand.dimension].0;
             }
-            segment.places.push(place_of(&demands));
-            segment.rows.push(Some(Row { rule, demands }));
+            segment.places.push(place_of(&self.demands[start..]));
+            segment.rows.push(Some(Row { rule, demands: start..self.demands.len() }));
         }
         if segment.rows.len() + self.rows.len() > MOST_ROWS {
             return Err(Uncompiled::TooLarge);
@@ -237,9 +249,9 @@ fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], con
     Entry { effect, provider, name, around, rule }
 }
 
-/// What the box asks, attribute by attribute.
-fn demands<'b>(of: &'b RequestBox, context: &Context) -> Vec<Demand<'b>> {
-    let mut demands: Vec<Demand<'b>> = Vec::with_capacity(of.clauses.len());
+/// Adds what the box asks, attribute by attribute.
+fn add_demands<'b>(to: &mut Vec<Demand<'b>>, of: &'b RequestBox, context: &Context) {
+    let start = to.len();
     for clause in of.clauses.iter().filter(|clause| !clause.any_of.is_empty() || !clause.none_of.is_empty()) {
         let variable = match &clause.variable {
             // A gRPC server only knows who is at the other end.
@@ -247,7 +259,7 @@ fn demands<'b>(of: &'b RequestBox, context: &Context) -> Vec<Demand<'b>> {
             variable => variable,
         };
         let mut any_of = clause.any_of.as_slice();
-        let same = demands.iter_mut().filter(|demand| demand.variable == variable);
+        let same = to[start..].iter_mut().filter(|demand| demand.variable == variable);
         let mut number = 0;
         for demand in same {
             if number == 0 {
@@ -264,10 +276,9 @@ fn demands<'b>(of: &'b RequestBox, context: &Context) -> Vec<Demand<'b>> {
             if number == 0 {
                 none_of.extend(&clause.none_of);
             }
-            demands.push(Demand { variable, number, dimension: 0, any_of, none_of });
+            to.push(Demand { variable, number, dimension: 0, any_of, none_of });
         }
     }
-    demands
 }
 
 /// Where a row stands among those of its segment: by namespace and account of the first source that it names.

@@ -15,7 +15,7 @@ use super::Uncompiled;
 use super::dimension::{DimensionParts, Parts, attribute, is_of_request};
 use super::numbers::put_number;
 use super::pool::Shared;
-use super::row::{Demand, Dimension, Row, Rows};
+use super::row::{Demand, Dimension, Rows};
 use super::test::{Spelled, normal, spelled};
 use super::tests::split_template;
 
@@ -57,10 +57,10 @@ impl<'b> Scripts<'b> {
         most: u32,
     ) -> Result<Option<Scripts<'b>>, Uncompiled> {
         let mut scripts = Scripts::prepare(rows, engine);
-        let all =
-            || demands(rows).flat_map(|demand| demand.any_of.iter().chain(demand.none_of.iter().copied()));
         let (mut paths, mut hosts): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
-        for test in all() {
+        for test in
+            rows.demands.iter().flat_map(|demand| demand.any_of.iter().chain(demand.none_of.iter().copied()))
+        {
             match test {
                 Test::Path(pattern) => paths.push(pattern.literal().as_bytes()),
                 Test::Host(pattern) => hosts.push(pattern.literal().as_bytes()),
@@ -79,7 +79,7 @@ impl<'b> Scripts<'b> {
             scripts.starts.push(scripts.bytes.len());
             if let Some(row) = row {
                 scripts.bytes.extend((row.rule as u16).to_le_bytes());
-                scripts.row(row, &mut room, parts)?;
+                scripts.row(rows.demands_of(row), &mut room, parts)?;
             }
         }
         let fits = !scripts.is_too_much
@@ -130,10 +130,15 @@ impl<'b> Scripts<'b> {
         put_number(&mut self.bytes, self.path_bits_at.map_or(0, |at| at as u32 + 1));
     }
 
-    fn row(&mut self, row: &'b Row<'_>, room: &mut Room<'b>, parts: &Parts) -> Result<(), Uncompiled> {
+    fn row(
+        &mut self,
+        demands: &'b [Demand<'b>],
+        room: &mut Room<'b>,
+        parts: &Parts,
+    ) -> Result<(), Uncompiled> {
         room.clear();
         let Room { asked, connection, late, request } = room;
-        asked.extend(row.demands.iter().map(|demand| (self.numbers[demand.dimension], demand)));
+        asked.extend(demands.iter().map(|demand| (self.numbers[demand.dimension], demand)));
         asked.sort_unstable_by_key(|(number, _)| *number);
         let (mut methods, mut paths) = (0, 0);
         for (number, demand) in asked.iter().copied() {
@@ -234,7 +239,7 @@ impl<'b> Scripts<'b> {
 const SHORT: usize = 4;
 
 fn demands<'b>(rows: &'b Rows<'_>) -> impl Iterator<Item = &'b Demand<'b>> + Clone {
-    rows.rows.iter().flatten().flat_map(|row| &row.demands)
+    rows.rows.iter().flatten().flat_map(|row| rows.demands_of(row))
 }
 
 /// The dimension that leads to rows.
