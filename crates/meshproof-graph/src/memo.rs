@@ -81,7 +81,7 @@ impl Memo {
         if let Some(at) = before.iter().position(|known| *known == Some(Ok(true))) {
             return Ok(Some(at));
         }
-        let mut limit = before.iter().flatten().filter_map(|known| known.clone().err()).last();
+        let mut limit = before.iter().flatten().filter_map(|known| known.clone().err()).next_back();
         let new: Vec<usize> = (0..callers.len()).filter(|at| before[*at].is_none()).collect();
         // The first usually gets through; the others are asked about together.
         let (first, rest) = new.split_at(new.len().min(1));
