@@ -31,17 +31,25 @@ pub fn of_all(mesh: &Mesh) -> Vec<String> {
 fn sentence(mesh: &Mesh, what: &str, mut namespaces: Vec<NamespaceId>) -> String {
     namespaces.sort_unstable();
     namespaces.dedup();
-    let mut names: Vec<String> = namespaces.iter().map(|id| mesh.namespace_display(*id).to_owned()).collect();
-    names.sort();
+    let mut names: Vec<&str> =
+        namespaces.iter().filter_map(|id| mesh.namespace(*id).name.as_deref()).collect();
+    let has_homeless = names.len() < namespaces.len();
+    names.sort_unstable();
     names.dedup();
     let (first, rest) = names.split_at(names.len().min(NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     let (noun, verb, whose) = match names.len() {
+        0 => {
+            return format!(
+                "workloads that name no namespace are taken to have {what}; --assume says otherwise"
+            );
+        }
         1 => ("Namespace object", "is", "its"),
         _ => ("Namespace objects", "are", "their"),
     };
+    let others = if has_homeless { ", and those that name no namespace," } else { "" };
     format!(
-        "the {noun} of {}{more} {verb} not in the input: {whose} workloads are taken to have {what}; --assume says otherwise",
+        "the {noun} of {}{more} {verb} not in the input: {whose} workloads{others} are taken to have {what}; --assume says otherwise",
         first.join(", ")
     )
 }

@@ -125,6 +125,11 @@ impl<'m> Pod<'m> {
         self.mesh.workload_display(self.id)
     }
 
+    /// Its name alone.
+    pub(crate) fn name(&self) -> &'m str {
+        &self.mesh.workload(self.id).name
+    }
+
     /// Its labels as written.
     pub(crate) fn labels(&self) -> &'m TextMap {
         &self.mesh.workload(self.id).labels
@@ -151,7 +156,7 @@ impl<'m> Pod<'m> {
     fn namespace_name(&self) -> Label<'m> {
         match &self.mesh.namespace(self.namespace).name {
             Some(name) => Label::Known(Some(name)),
-            None => Label::Unknown(format!("the namespace of {} is not known", self.display())),
+            None => Label::Unknown(format!("the namespace of {} is not known", self.name())),
         }
     }
 

@@ -46,7 +46,7 @@ impl Selection {
                 match (own.cluster == other.cluster, &own.name, &other.name) {
                     (true, None, _) => Holds::maybe("the namespace of the policy is not known"),
                     (true, Some(_), None) => {
-                        Holds::maybe(format!("the namespace of {} is not known", pod.display()))
+                        Holds::maybe(format!("the namespace of {} is not known", pod.name()))
                     }
                     _ => Holds::No,
                 }

@@ -240,6 +240,9 @@ fn objects_of_no_namespace_are_told_of_with_what_to_do() {
     let project = Project::new(&[("a.yaml", web)]);
     let told = project.run(&["reach"]);
     assert!(told.stdout.starts_with("(no namespace)/web:8080"), "{}", told.stdout);
+    let assumed =
+        "note: workloads that name no namespace are taken to have a sidecar; --assume says otherwise";
+    assert!(told.stdout.contains(assumed), "{}", told.stdout);
     assert!(told.stdout.contains("-n NAMESPACE says in which they are applied"), "{}", told.stdout);
     let named = project.run(&["reach", "-n", "shop"]).stdout;
     assert!(named.starts_with("shop/web:8080") && !named.contains("no namespace"), "{named}");
