@@ -255,7 +255,7 @@ fn policies_without_a_namespace_may_stand_in_any() {
     // Beside the pods of one folder it stands where they do.
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: q, labels: {app: ledger}}\nspec: {containers: [{name: c, image: i}]}\n---\n";
     let mesh = mesh_of_files(&[("apps/all.yaml", &there), ("policies/p.yaml", &(pod.to_owned() + policy))]);
-    assert_eq!(ingress(&mesh, "web/frontend", "?/q", 8080), "denied");
+    assert_eq!(ingress(&mesh, "web/frontend", "(no namespace)/q", 8080), "denied");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn pods_of_unknown_namespaces_may_meet_policies_of_named_ones() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: q, labels: {app: ledger}}\nspec: {containers: [{name: c, image: i}]}\n";
     let there = shop(&policy("payments", "p", "podSelector: {matchLabels: {app: ledger}}"));
     let mesh = mesh_of_files(&[("apps/all.yaml", &there), ("pods/q.yaml", pod)]);
-    assert_eq!(ingress(&mesh, "web/frontend", "?/q", 8080), "unknown");
+    assert_eq!(ingress(&mesh, "web/frontend", "(no namespace)/q", 8080), "unknown");
 }
 
 #[test]
