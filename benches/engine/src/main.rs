@@ -112,6 +112,10 @@ fn figures() {
     }
     println!("\nno sources, no paths: every row is left to the end");
     line(&Rules::worst(10_000, &mut Rng::with_seed(1)), clock);
+    println!(
+        "\nno sources, paths that no quick look tells apart: as many tests as are asked one after the other"
+    );
+    line(&Rules::alike(&mut Rng::with_seed(1)), clock);
     many(clock);
 }
 

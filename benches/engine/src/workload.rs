@@ -241,6 +241,21 @@ impl Rules {
         Rules((0..count).map(|at| rule(at, rng)).collect())
     }
 
+    /// As many rules without sources as are still asked one after the other, with paths that no quick look tells apart.
+    pub fn alike(rng: &mut Rng) -> Rules {
+        let path = |rng: &mut Rng| Pattern::Prefix(format!("/api/v1/orders/{:08}/", rng.u32(0..100_000_000)));
+        let rule = |rng: &mut Rng| Rule {
+            denies: false,
+            sources: Vec::new(),
+            operations: vec![Operation {
+                paths: (0..3).map(|_| path(rng)).collect(),
+                ..Operation::default()
+            }],
+            header: None,
+        };
+        Rules((0..24).map(|_| rule(rng)).collect())
+    }
+
     /// Manifests, one policy each.
     pub fn documents(&self) -> Vec<String> {
         let mut documents = Vec::new();

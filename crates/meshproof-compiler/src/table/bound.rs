@@ -18,6 +18,15 @@ pub(super) struct Left {
     pub rows: usize,
 }
 
+/// What names leave to be asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bound {
+    /// Whatever the name is.
+    pub everyone: Left,
+    /// The most that the name of any workload leaves, with that.
+    pub most: Left,
+}
+
 impl Left {
     fn and(self, other: Left) -> Left {
         Left { cost: self.cost + other.cost, rows: self.rows + other.rows }
@@ -28,9 +37,9 @@ impl Left {
     }
 }
 
-/// The most that any name leaves. `leading` are the demands that names are looked up for, if there are any, with the places
+/// What names leave at most. `leading` are the demands that names are looked up for, if there are any, with the places
 /// where their tests are found.
-pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Placement<'_>>])>) -> Left {
+pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Placement<'_>>])>) -> Bound {
     let costs: Vec<Left> = rows
         .rows
         .iter()
@@ -38,17 +47,19 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
         .collect();
     let all = |rows: &[u32]| rows.iter().fold(Left::default(), |left, row| left.and(costs[*row as usize]));
     let everything = costs.iter().fold(Left::default(), |left, cost| left.and(*cost));
-    let Some((leading, placements)) = leading else { return everything };
+    let Some((leading, placements)) = leading else {
+        return Bound { everyone: everything, most: everything };
+    };
     let mut wanting = leading.wanting.iter().peekable();
     let indifferent = (0..costs.len() as u32).filter(|row| wanting.next_if_eq(&row).is_none());
-    let mut left = all(&indifferent.collect::<Vec<u32>>());
+    let mut everyone = all(&indifferent.collect::<Vec<u32>>());
     // Of the values of one view a name has one, and with it the prefixes and suffixes of that.
     let mut exact: HashMap<(View, &[u8]), Left> = HashMap::with_capacity(placements.len());
     let mut affixes: [HashMap<(View, &[u8]), Left>; 2] = [HashMap::new(), HashMap::new()];
     for ((_, [wanted, _]), place) in leading.tests().zip(placements) {
         let cost = all(wanted);
         let Some(place) = place else {
-            left = left.and(cost);
+            everyone = everyone.and(cost);
             continue;
         };
         let (map, text) = match &place.key {
@@ -56,7 +67,7 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
             Key::Prefix(text) => (&mut affixes[0], text),
             Key::Suffix(text) => (&mut affixes[1], text),
             Key::There | Key::Line => {
-                left = left.and(cost);
+                everyone = everyone.and(cost);
                 continue;
             }
         };
@@ -82,7 +93,8 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
             *known = known.or(cost);
         }
     }
-    most.values().fold(left, |left, cost| left.and(*cost))
+    let most = most.values().fold(everyone, |left, cost| left.and(*cost));
+    Bound { everyone, most }
 }
 
 /// What a row costs to ask: texts one by one; headers, claims and metadata have to be found first.

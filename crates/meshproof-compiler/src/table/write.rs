@@ -7,7 +7,7 @@ use meshproof_engine::format::{
 use meshproof_engine::{Attribute, Engine, View};
 use meshproof_resources::Action;
 
-use super::bound::bound;
+use super::bound::{Bound, bound};
 use super::dimension::{Demands, DimensionParts, Parts, collect, is_of_request};
 use super::links::Entries;
 use super::pool::Pool;
@@ -132,7 +132,9 @@ struct Attributes<'b> {
     scripts: Option<Scripts<'b>>,
 }
 
-/// A name may leave about so many tests to be asked one by one.
+/// About so many tests may be asked one by one for any name, and so many for one: what is in question on every connection
+/// is soon looked up faster.
+const EVERYONE_COST: usize = 96;
 const MOST_COST: usize = 512;
 
 fn new_parts(words: usize) -> Parts {
@@ -154,12 +156,13 @@ fn by_rows<'b>(
     // What rows refuse to be led by is asked row by row too.
     let leading = leading.into_iter().map(Demands::only_wanted).find(|leading| !leading.wanting.is_empty());
     let placements = leading.as_ref().map(|leading| leading.placements(engine)).unwrap_or_default();
-    let left = bound(rows, leading.as_ref().map(|leading| (leading, placements.as_slice())));
-    if left.cost > MOST_COST || left.rows > format::MOST_LEFT {
+    let Bound { everyone, most } =
+        bound(rows, leading.as_ref().map(|leading| (leading, placements.as_slice())));
+    if everyone.cost > EVERYONE_COST || most.cost > MOST_COST || most.rows > format::MOST_LEFT {
         return Ok(None);
     }
     let mut parts = new_parts(0);
-    let Some(scripts) = Scripts::write(rows, &mut parts, engine, left.rows as u32)? else { return Ok(None) };
+    let Some(scripts) = Scripts::write(rows, &mut parts, engine, most.rows as u32)? else { return Ok(None) };
     parts.sets = SetStore::of_scripts(scripts.places());
     let mut index = None;
     if let Some(leading) = &leading {
