@@ -3,8 +3,7 @@
 use meshproof_grammar::pattern::Pattern;
 use meshproof_resources::{HttpMatch, RouteMatch, StringMatch};
 use meshproof_space::{Clause, RequestBox, Test, Variable};
-
-use crate::sender::Sender;
+use meshproof_transport::{RouteSender, SchemeFit};
 
 /// What a match takes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,7 +39,7 @@ impl Taken {
 }
 
 /// The requests of a match of a VirtualService; nothing where it is for others than this gateway.
-pub(crate) fn of_match(one: &HttpMatch, sender: &Sender<'_>) -> Option<Taken> {
+pub(crate) fn of_match(one: &HttpMatch, sender: &RouteSender<'_>) -> Option<Taken> {
     let mut taken = Taken::default();
     match sender.is_meant(one) {
         Some(false) => return None,
@@ -100,23 +99,21 @@ pub(crate) fn of_match(one: &HttpMatch, sender: &Sender<'_>) -> Option<Taken> {
     Some(taken)
 }
 
-/// The scheme is that of the port unless clients name another one, as those of HTTP/2 can; nothing where no client has it.
-fn by_scheme(taken: &mut Taken, scheme: &StringMatch, sender: &Sender<'_>) -> Option<()> {
+/// What is taken by its scheme; nothing where no client has it.
+fn by_scheme(taken: &mut Taken, scheme: &StringMatch, sender: &RouteSender<'_>) -> Option<()> {
     let Some(pattern) = pattern(scheme) else {
         taken.doubted("the route matches the scheme by a regular expression");
         return Some(());
     };
-    let (http, https) = (pattern.matches("http"), pattern.matches("https"));
-    let usual = sender.scheme.map(|usual| pattern.matches(usual));
-    match usual {
-        _ if http && https => {}
-        _ if !http && !https => return None,
-        Some(true) => taken.leaves = Some(BY_SCHEME),
-        Some(false) => {
+    match sender.scheme_fit(|scheme| pattern.matches(scheme)) {
+        SchemeFit::Every => {}
+        SchemeFit::Never => return None,
+        SchemeFit::Usual => taken.leaves = Some(BY_SCHEME),
+        SchemeFit::Named => {
             taken.doubted(BY_SCHEME);
             taken.leaves_all = true;
         }
-        None => taken.doubted(BY_SCHEME),
+        SchemeFit::Unknown => taken.doubted(BY_SCHEME),
     }
     Some(())
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use meshproof_ir::WorkloadId;
 use meshproof_resources::{HttpMatch, RouteRule, StringMatch, VirtualService};
 use meshproof_space::{Clause, RequestBox};
+use meshproof_transport::RouteSender;
 
 use crate::boxes::without;
 use crate::conditions::{Taken, of_host, of_match, rooted};
 use crate::precedence::Ranked;
 use crate::rewrite::Rewrite;
-use crate::sender::Sender;
 
 /// Why a rule may take fewer than it says.
 const ANOTHER_RULE: &str = "another rule of the route may take some of it";
@@ -68,7 +68,7 @@ impl Routing {
         service: &VirtualService,
         at: usize,
         written: &str,
-        sender: &Sender<'_>,
+        sender: &RouteSender<'_>,
     ) -> Option<Routing> {
         let route = service.http.get(at)?;
         let mut routing = Routing::default();
@@ -119,7 +119,7 @@ impl Routing {
         &mut self,
         service: &VirtualService,
         at: usize,
-        sender: &Sender<'_>,
+        sender: &RouteSender<'_>,
     ) -> Option<Vec<RequestBox>> {
         let mut earlier: Vec<RequestBox> = Vec::new();
         for route in service.http.iter().take(at) {

@@ -1,9 +1,9 @@
-//! The gateway that looks for a route: matches of VirtualServices also ask who it is.
+//! The gateways of a port, as matches of VirtualServices ask for them.
 
 use meshproof_ir::{Mesh, ResourceId, WorkloadId};
-use meshproof_resources::{HttpMatch, Server, Spec, Text, TextMap};
+use meshproof_resources::{Server, Spec, TextMap};
 use meshproof_source::Span;
-use meshproof_transport::GatewayListener;
+use meshproof_transport::{GatewayListener, RouteSender};
 
 /// What matches of VirtualServices may ask of a gateway.
 pub(crate) struct Asked<'m> {
@@ -44,8 +44,8 @@ impl<'m> Asked<'m> {
     }
 
     /// For the routes of a VirtualService of this namespace.
-    pub fn sender<'a>(&'a self, own: &'a str) -> Sender<'a> {
-        Sender {
+    pub fn sender<'a>(&'a self, own: &'a str) -> RouteSender<'a> {
+        RouteSender {
             labels: self.labels,
             namespace: self.namespace,
             gateways: &self.gateways,
@@ -54,81 +54,4 @@ impl<'m> Asked<'m> {
             own,
         }
     }
-}
-
-/// A gateway, as matches ask for it.
-pub(crate) struct Sender<'a> {
-    /// The labels of its pods; nothing where they are not in the input.
-    pub labels: Option<&'a TextMap>,
-    /// Their namespace.
-    pub namespace: &'a str,
-    /// The Gateway objects of the port, as `namespace/name`.
-    pub gateways: &'a [String],
-    /// The numbers that their servers give the port (Istio 1.32, core/gateway.go `buildGatewayHTTPRouteConfig`).
-    pub ports: &'a [u16],
-    /// The scheme of requests, unless clients name another one; nothing where there are several.
-    pub scheme: Option<&'static str>,
-    /// The namespace of the VirtualService, which short names of Gateways mean.
-    pub own: &'a str,
-}
-
-impl Sender<'_> {
-    /// Whether a match is for this gateway; nothing where that is not known. With `gateways` nobody looks at labels (Istio 1.32,
-    /// core/route/route.go `sourceMatchHTTP`).
-    pub fn is_meant(&self, one: &HttpMatch) -> Option<bool> {
-        let by_source =
-            match one.gateways.is_empty() {
-                true => both(self.has_labels(&one.source_labels), self.is_in(one)),
-                false => all_or_none(self.gateways.iter().map(|gateway| {
-                    one.gateways.iter().any(|name| full_name(&name.value, self.own) == *gateway)
-                })),
-            };
-        let by_port = match &one.port {
-            None => Some(true),
-            Some(port) => all_or_none(self.ports.iter().map(|own| *own == port.value)),
-        };
-        both(by_source, by_port)
-    }
-
-    fn is_in(&self, one: &HttpMatch) -> Option<bool> {
-        let wanted = one.source_namespace.as_ref().map(|name| name.value.as_str());
-        Some(wanted.is_none_or(|name| name.is_empty() || name == self.namespace))
-    }
-
-    fn has_labels(&self, wanted: &TextMap) -> Option<bool> {
-        if wanted.entries.is_empty() {
-            return Some(true);
-        }
-        let labels = self.labels?;
-        let has = |(key, value): &(Text, Text)| match labels.get(&key.value) {
-            Some(own) => Some(own.value == value.value),
-            // Injection and controllers add some with such names.
-            None if key.value.contains('/') || key.value == "pod-template-hash" => None,
-            None => Some(false),
-        };
-        wanted.entries.iter().map(has).fold(Some(true), both)
-    }
-}
-
-/// The whole name of a Gateway object.
-fn full_name(written: &str, own: &str) -> String {
-    match written.split_once('/') {
-        Some((".", name)) => format!("{own}/{name}"),
-        Some(_) => written.to_owned(),
-        None => format!("{own}/{written}"),
-    }
-}
-
-fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
-    match (one, other) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    }
-}
-
-/// What holds of all or of none of some; not known where there are none.
-fn all_or_none(mut of: impl Iterator<Item = bool>) -> Option<bool> {
-    let first = of.next()?;
-    of.all(|other| other == first).then_some(first)
 }

@@ -11,7 +11,6 @@ use meshproof_source::Span;
 use crate::Context;
 use crate::accounts::place_of_account;
 use crate::context::captured_ports;
-use crate::ingress_routes::takes_anybody;
 use crate::istio_gateways::{GatewayPods, bound, destination, virtual_services};
 use crate::peers::is_protected;
 use crate::policies::Policy;
@@ -46,7 +45,11 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut found: BTreeMap<ResourceId, Finding> = BTreeMap::new();
     for (service, place, routes) in virtual_services(ctx) {
         for bound in bound(ctx, place, routes) {
-            if !bound.gateway.servers.iter().any(takes_anybody) {
+            let home = |id| ctx.mesh.placement.get(id).and_then(|(_, namespace)| *namespace);
+            let of_gateway = home(bound.id.index()).map_or("", |id| ctx.mesh.namespace_display(id));
+            let own = ctx.mesh.namespace_display(place.1);
+            let doors = route::doors((of_gateway, bound.gateway), (own, routes));
+            if doors.is_empty() {
                 continue;
             }
             let proxies = pods.of(ctx, place.0, bound.gateway);
@@ -56,16 +59,14 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             };
             let Some(account) = account_of(ctx, id) else { continue };
             let gateway = ctx.resource(bound.id).meta.resource_name().to_string();
-            let home = |id| ctx.mesh.placement.get(id).and_then(|(_, namespace)| *namespace);
-            let of_gateway = home(bound.id.index()).map_or("", |id| ctx.mesh.namespace_display(id));
             let from = From {
-                gateway: &format!("{of_gateway}/{}", ctx.resource(bound.id).meta.name()),
-                bound: &bound,
-                proxy,
+                gateway: [format!("{of_gateway}/{}", ctx.resource(bound.id).meta.name())],
+                doors,
+                labels: (!ctx.mesh.is_presumed(id)).then_some(&proxy.labels),
                 namespace: ctx.mesh.namespace_display(proxy.namespace),
-                own: ctx.mesh.namespace_display(place.1),
+                own,
             };
-            for route in routes.http.iter().filter(|route| route::is_there(&from, routes, route)) {
+            for route in routes.http.iter().filter(|route| route::is_there(&from, route)) {
                 let (account, gateway) = (account.clone(), gateway.clone());
                 let way = Way { account, gateway, from: &from, routes, route, service };
                 let hosts = route.route.iter().filter_map(|to| destination(ctx, place, to));

@@ -5,6 +5,7 @@ mod chains;
 mod exposed;
 mod routes;
 mod select;
+mod sender;
 mod servers;
 mod targets;
 
@@ -15,6 +16,9 @@ use meshproof_source::Span;
 use crate::Evidence;
 
 pub use exposed::ExposedHost;
+pub use routes::names_in_common;
+pub use sender::{RouteSender, SchemeFit};
+
 pub(crate) use routes::GatewayRoutes;
 pub(crate) use servers::{Gateways, Listening, MergedServer};
 

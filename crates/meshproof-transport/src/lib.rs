@@ -35,7 +35,10 @@ mod waypoints;
 pub use call::{Call, Client, Target};
 pub use client_tls::written_tls;
 pub use clients::ClientClass;
-pub use gateway::{Arrival, Arriving, ExposedHost, GatewayRefusal, RouteTarget, Taken};
+pub use gateway::{
+    Arrival, Arriving, ExposedHost, GatewayRefusal, RouteSender, RouteTarget, SchemeFit, Taken,
+    names_in_common,
+};
 pub use outcome::{
     Delivery, EndpointAddress, EndpointOutcome, Evidence, Outcome, Path, RefusedBy, SentTls, Wire,
 };

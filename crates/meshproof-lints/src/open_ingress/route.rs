@@ -1,22 +1,76 @@
 //! Whether a gateway sends a request on by a route of a VirtualService: the first route that takes it wins (Istio 1.32,
 //! core/route/route.go).
 
-use meshproof_ir::Workload;
-use meshproof_resources::{HttpMatch, StringMatch, VirtualHttpRoute, VirtualService};
+use meshproof_grammar::protocol::{Protocol, ProtocolClass};
+use meshproof_resources::{
+    Gateway, HttpMatch, Server, ServerTlsMode, StringMatch, TextMap, VirtualHttpRoute, VirtualService,
+};
+use meshproof_transport::{RouteSender, SchemeFit, names_in_common};
 
-use crate::istio_gateways::{Bound, server_mode};
+use crate::istio_gateways::server_mode;
+
+/// Names that are tried per server.
+const TRIED: usize = 8;
 
 /// Where requests come from.
 pub(super) struct From<'c> {
     /// The Gateway that the VirtualService is bound to, as `namespace/name`.
-    pub gateway: &'c str,
-    pub bound: &'c Bound<'c>,
-    /// The pods of the gateway, whose labels `sourceLabels` ask for.
-    pub proxy: &'c Workload,
+    pub gateway: [String; 1],
+    /// Its servers that send requests of anybody on by routes.
+    pub doors: Vec<Door>,
+    /// The labels of the gateway's pods, which `sourceLabels` ask for; nothing where the pods are not in the input.
+    pub labels: Option<&'c TextMap>,
     /// Their namespace.
     pub namespace: &'c str,
     /// The namespace of the VirtualService, which short names of Gateways mean.
     pub own: &'c str,
+}
+
+/// A server that takes requests of anybody.
+pub(super) struct Door {
+    port: [u16; 1],
+    scheme: &'static str,
+    /// Those that it shares with the VirtualService; a star may stand in front.
+    names: Vec<String>,
+}
+
+/// The servers of a Gateway in namespace `of` that take requests of anybody for a VirtualService in namespace `own`.
+pub(super) fn doors((of, gateway): (&str, &Gateway), (own, service): (&str, &VirtualService)) -> Vec<Door> {
+    let door = |server: &Server| {
+        let scheme = open_scheme(server)?;
+        let port = [server.port.as_ref()?.number.as_ref()?.value];
+        let mut names = names_in_common((of, server), (own, service));
+        names.truncate(TRIED);
+        (!names.is_empty()).then_some(Door { port, scheme, names })
+    };
+    gateway.servers.iter().filter_map(door).collect()
+}
+
+/// The scheme of requests that anybody may send through a server; nothing where it asks for certificates, opens no HTTP or
+/// only tells clients to come back with HTTPS.
+fn open_scheme(server: &Server) -> Option<&'static str> {
+    let protocol = Protocol::parse(&server.port.as_ref()?.protocol.as_ref()?.value).ok()?;
+    let redirects = server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
+    match (protocol.class(), server_mode(server)) {
+        (ProtocolClass::Http, _) => (!redirects).then_some("http"),
+        (_, Some(ServerTlsMode::Simple | ServerTlsMode::OptionalMutual)) if protocol == Protocol::Https => {
+            Some("https")
+        }
+        _ => None,
+    }
+}
+
+impl From<'_> {
+    fn sender<'a>(&'a self, door: &'a Door) -> RouteSender<'a> {
+        RouteSender {
+            labels: self.labels,
+            namespace: self.namespace,
+            gateways: &self.gateway,
+            ports: &door.port,
+            scheme: Some(door.scheme),
+            own: self.own,
+        }
+    }
 }
 
 /// A request without a query, and with no headers but those that every request has.
@@ -44,101 +98,86 @@ pub(super) fn admits(
     let changes = route.rewrite_uri.is_some() || route.rewrite_authority.is_some() || route.changes.is_some();
     let earlier = service.http.iter().take_while(|other| !std::ptr::eq(*other, route));
     let earlier: Vec<&VirtualHttpRoute> = earlier.collect();
-    let by_match = |one: Option<&HttpMatch>| {
-        host_for(service, one.and_then(|one| one.authority.as_ref())).is_some_and(|host| {
+    let by_match = |sender: &RouteSender<'_>, name: &str, one: Option<&HttpMatch>| {
+        host_for(name, one.and_then(|one| one.authority.as_ref())).is_some_and(|host| {
             let sent = Sent { method, path, host };
-            one.is_none_or(|one| takes(from, one, &sent) == Takes::Yes)
-                && earlier.iter().all(|other| by_route(from, other, &sent) == Takes::No)
+            one.is_none_or(|one| takes(sender, one, &sent) == Takes::Yes)
+                && earlier.iter().all(|other| by_route(sender, other, &sent) == Takes::No)
         })
     };
-    let is_sent = match route.matches.is_empty() {
-        true => by_match(None),
-        false => route.matches.iter().any(|one| by_match(Some(one))),
+    let is_sent = |door: &Door, name: &str| {
+        let sender = from.sender(door);
+        match route.matches.is_empty() {
+            true => by_match(&sender, name, None),
+            false => route.matches.iter().any(|one| by_match(&sender, name, Some(one))),
+        }
     };
-    is_sent && !changes
+    !changes && from.doors.iter().any(|door| door.names.iter().any(|name| is_sent(door, name)))
 }
 
-/// Whether the gateway has the route at all: some match is for this gateway, its port and its pods, and for a name of the
-/// VirtualService.
-pub(super) fn is_there(from: &From<'_>, service: &VirtualService, route: &VirtualHttpRoute) -> bool {
-    let has_name = |one: &HttpMatch| match &one.authority {
+/// Whether the gateway has the route at all: some match is for this gateway, for a server that takes anybody, for its pods,
+/// and for a name of the VirtualService.
+pub(super) fn is_there(from: &From<'_>, route: &VirtualHttpRoute) -> bool {
+    let has_name = |door: &Door, one: &HttpMatch| match &one.authority {
         None | Some(StringMatch::Regex(_)) => true,
-        authority => host_for(service, authority.as_ref()).is_some(),
+        authority => door.names.iter().any(|name| host_for(name, authority.as_ref()).is_some()),
     };
-    route.matches.is_empty() || route.matches.iter().any(|one| is_for(from, one) && has_name(one))
+    let is_at =
+        |door: &Door, one: &HttpMatch| from.sender(door).is_meant(one) == Some(true) && has_name(door, one);
+    let has_match = |door: &Door| route.matches.iter().any(|one| is_at(door, one));
+    route.matches.is_empty() || from.doors.iter().any(has_match)
 }
 
-fn by_route(from: &From<'_>, route: &VirtualHttpRoute, sent: &Sent<'_>) -> Takes {
+fn by_route(sender: &RouteSender<'_>, route: &VirtualHttpRoute, sent: &Sent<'_>) -> Takes {
     if route.matches.is_empty() {
         return Takes::Yes;
     }
-    route.matches.iter().map(|one| takes(from, one, sent)).max().unwrap_or(Takes::No)
+    route.matches.iter().map(|one| takes(sender, one, sent)).max().unwrap_or(Takes::No)
 }
 
-/// A name that the VirtualService is for, and that the match of `:authority` takes; nothing where that is not plain.
-fn host_for(service: &VirtualService, authority: Option<&StringMatch>) -> Option<String> {
-    let names = || service.hosts.iter().map(|host| host.value.as_str());
-    let is_named = |text: &str| {
-        names().any(|name| match name.strip_prefix('*') {
-            Some(rest) => text.len() > rest.len() && text.ends_with(rest),
-            None => name == text,
-        })
+/// A host that is one of the name, and that the match of `:authority` takes; nothing where that is not plain.
+fn host_for(name: &str, authority: Option<&StringMatch>) -> Option<String> {
+    let is_named = |text: &str| match name.strip_prefix('*') {
+        Some(rest) => text.len() > rest.len() && text.ends_with(rest),
+        None => name == text,
     };
-    let some = |name: &str| name.replacen('*', "a", 1);
     match authority {
-        None => names().next().map(some),
+        None => Some(name.replacen('*', "a", 1)),
         Some(StringMatch::Exact(text)) => is_named(&text.value).then(|| text.value.clone()),
-        Some(StringMatch::Prefix(text)) => names().find_map(|name| match name.strip_prefix('*') {
+        Some(StringMatch::Prefix(text)) => match name.strip_prefix('*') {
             Some(rest) => Some(format!("{}{rest}", text.value)).filter(|host| is_named(host)),
             None => name.starts_with(&text.value).then(|| name.to_owned()),
-        }),
+        },
         Some(StringMatch::Regex(_)) => None,
     }
 }
 
-/// What does not hang on the request: without `gateways` the labels and the namespace are those of the gateway's pods
-/// (`sourceMatchHTTP`).
-fn is_for(from: &From<'_>, one: &HttpMatch) -> bool {
-    let is_this = |name: &str| match name.split_once('/') {
-        None | Some((".", _)) => {
-            let name = name.trim_start_matches("./");
-            from.gateway.split_once('/') == Some((from.own, name))
-        }
-        Some(_) => name == from.gateway,
+fn takes(sender: &RouteSender<'_>, one: &HttpMatch, sent: &Sent<'_>) -> Takes {
+    let meant = match sender.is_meant(one) {
+        Some(false) => return Takes::No,
+        Some(true) => Takes::Yes,
+        None => Takes::Perhaps,
     };
-    let is_source = match one.gateways.is_empty() {
-        false => one.gateways.iter().any(|name| is_this(&name.value)),
-        true => {
-            one.source_labels.is_subset_of(&from.proxy.labels)
-                && one.source_namespace.as_ref().is_none_or(|name| name.value == from.namespace)
-        }
-    };
-    let mut ports =
-        from.bound.gateway.servers.iter().filter_map(|server| server.port.as_ref()?.number.as_ref());
-    is_source && one.port.as_ref().is_none_or(|port| ports.any(|own| own.value == port.value))
-}
-
-fn takes(from: &From<'_>, one: &HttpMatch, sent: &Sent<'_>) -> Takes {
     // What the request does not have is met by nothing.
-    if !is_for(from, one) || !one.headers.is_empty() || !one.query_params.is_empty() {
+    if !one.headers.is_empty() || !one.query_params.is_empty() {
         return Takes::No;
     }
     let path = one.uri.as_ref().map(|uri| by_text(uri, sent.path, one.ignore_uri_case));
     let method = one.method.as_ref().map(|method| by_text(method, sent.method, false));
     let host = one.authority.as_ref().map(|authority| by_text(authority, &sent.host, false));
-    let scheme = one.scheme.as_ref().map(|scheme| by_scheme(from, scheme));
-    [path, method, host, scheme].into_iter().flatten().min().unwrap_or(Takes::Yes)
+    let scheme = one.scheme.as_ref().map(|scheme| by_scheme(sender, scheme));
+    [path, method, host, scheme].into_iter().flatten().min().map_or(meant, |other| other.min(meant))
 }
 
-/// Clients over HTTP/2 say themselves which scheme they use, others use that of the port.
-fn by_scheme(from: &From<'_>, scheme: &StringMatch) -> Takes {
-    let of = |text: &str| by_text(scheme, text, false);
-    let servers = from.bound.gateway.servers.iter();
-    let usual = servers.map(|server| if server_mode(server).is_some() { "https" } else { "http" });
-    match (usual.map(of).max().unwrap_or(Takes::No), of("http").max(of("https"))) {
-        (Takes::Yes, _) => Takes::Yes,
-        (_, Takes::No) => Takes::No,
-        _ => Takes::Perhaps,
+/// What clients that name no scheme of their own get by.
+fn by_scheme(sender: &RouteSender<'_>, scheme: &StringMatch) -> Takes {
+    if let StringMatch::Regex(_) = scheme {
+        return Takes::Perhaps;
+    }
+    match sender.scheme_fit(|text| by_text(scheme, text, false) == Takes::Yes) {
+        SchemeFit::Every | SchemeFit::Usual => Takes::Yes,
+        SchemeFit::Named | SchemeFit::Unknown => Takes::Perhaps,
+        SchemeFit::Never => Takes::No,
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use meshproof_grammar::host::{Host, resolve};
 use meshproof_ir::{ClusterId, Mesh, NamespaceId, ResourceId, sort_by_age};
-use meshproof_resources::{HttpMatch, RouteDestination, Spec, VirtualHttpRoute, VirtualService};
+use meshproof_resources::{HttpMatch, RouteDestination, Server, Spec, VirtualHttpRoute, VirtualService};
 
-use super::servers::MergedServer;
+use super::servers::{MergedServer, hosts};
 use crate::export::{self, Seen};
 use crate::routes::CLUSTER_DOMAIN;
 
@@ -98,7 +98,20 @@ pub(crate) fn shared_hosts(
     (id, service): (ResourceId, &VirtualService),
 ) -> Vec<String> {
     let own = mesh.placement[id.index()].1.map_or("", |id| mesh.namespace_display(id));
-    let of_server = server.hosts.iter().filter_map(|host| match host.split_once('/') {
+    shared(&server.hosts, (own, service))
+}
+
+/// The names that a server of a Gateway in namespace `of` and a VirtualService in namespace `own` have in common, as they
+/// are written: a name, one with a star in front, or a star.
+pub fn names_in_common(
+    (of, server): (&str, &Server),
+    (own, service): (&str, &VirtualService),
+) -> Vec<String> {
+    shared(&hosts(server, of), (own, service))
+}
+
+fn shared(of_server: &[String], (own, service): (&str, &VirtualService)) -> Vec<String> {
+    let of_server = of_server.iter().filter_map(|host| match host.split_once('/') {
         Some((namespace, host)) => (namespace == own).then_some(host),
         None => Some(host.as_str()),
     });
@@ -120,9 +133,13 @@ pub(crate) fn shared_hosts(
 
 /// Whether every name of a host belongs to another one.
 pub(crate) fn is_within(host: &str, other: &str) -> bool {
-    match (Host::parse(host), Host::parse(other)) {
-        (Ok(host), Ok(other)) => host.is_within(&other),
-        _ => host == other,
+    match other.strip_prefix('*') {
+        None => host == other,
+        Some(ending) if !host.ends_with(ending) => false,
+        Some(_) => match (Host::parse(host), Host::parse(other)) {
+            (Ok(host), Ok(other)) => host.is_within(&other),
+            _ => host == other,
+        },
     }
 }
 

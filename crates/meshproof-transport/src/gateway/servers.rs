@@ -248,7 +248,7 @@ fn target_port(mesh: &Mesh, pods: WorkloadId, number: u16) -> u16 {
 }
 
 /// Hosts with `./` made to the namespace of the Gateway and `*/` left out (`sanitizeServerHostNamespace`).
-fn hosts(server: &Server, own: &str) -> Vec<String> {
+pub(super) fn hosts(server: &Server, own: &str) -> Vec<String> {
     let mut hosts = Vec::new();
     for host in server.hosts.iter() {
         hosts.push(match host.value.split_once('/') {
