@@ -13,6 +13,7 @@ mod order;
 mod pool;
 mod probes;
 mod row;
+mod script_tests;
 mod scripts;
 mod seen;
 mod set;

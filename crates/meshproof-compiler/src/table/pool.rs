@@ -32,6 +32,8 @@ impl Pool {
 /// So many texts have to share a start for it to be told once, and so long has it to be.
 const SHARED: u32 = 6;
 const SHORTEST: usize = 4;
+/// Longer pieces are not looked for: a text of nothing but slashes would have as many as bytes.
+const LONGEST_SHARED: usize = 256;
 
 /// Starts that texts share, up to a slash: `cluster.local/ns/shop/sa/`, `/api/v1/`. They are told once.
 #[derive(Default)]
@@ -54,7 +56,7 @@ pub(super) struct Shared<'t> {
 /// The ends of a text that may be shared, the longest first.
 fn ends_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let inner = &text[..text.len().saturating_sub(SHORTEST)];
-    let mut behind = 0;
+    let mut behind = inner.len().saturating_sub(LONGEST_SHARED);
     std::iter::from_fn(move || {
         let dot = behind + inner[behind..].iter().position(|byte| *byte == b'.')?;
         behind = dot + 1;
@@ -64,7 +66,7 @@ fn ends_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The starts of a text that may be shared, the longest first.
 fn starts_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut before = text.len();
+    let mut before = text.len().min(LONGEST_SHARED);
     std::iter::from_fn(move || {
         before = text[..before].iter().rposition(|byte| *byte == b'/')?;
         (before + 1 >= SHORTEST).then(|| &text[..=before])
