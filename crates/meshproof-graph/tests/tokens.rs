@@ -320,3 +320,28 @@ fn nodes_grow_with_what_policies_tell_apart() {
     });
     assert_eq!(sizes, [(1, 8, 8), (1, 16, 16)]);
 }
+
+/// So many rules are not told apart by what they need tokens for.
+#[test]
+fn many_rules_that_ask_for_tokens_by_refusing_whoever_has_none() {
+    let ask = |count: usize| {
+        let rule =
+            |at: usize| format!("{{from: [{{source: {{principals: [cluster.local/ns/a/sa/c{at}]}}}}]}}");
+        let rules: Vec<String> = (0..count).map(rule).collect();
+        let refusing = "action: DENY, rules: [{from: [{source: {notRequestPrincipals: [\"*\"]}}]}]";
+        let text = namespace("istio-system", "")
+            + &injected("a")
+            + &pod("a", "c0", "c0", "")
+            + &service("a", "c0", "http", "")
+            + &authentication("a", "c0", "{issuer: \"https://a.example\", jwksUri: https://keys.example}")
+            + &policy("a", "refusing", refusing)
+            + &policy("a", "letting", &format!("rules: [{}]", rules.join(", ")));
+        let mesh = mesh(&text);
+        let graph = Graph::new(&mesh);
+        let by_token = graph.edges.iter().filter(|edge| !edge.tokens.is_empty()).count();
+        (graph.edges.len(), by_token)
+    };
+    assert_eq!(ask(4), (4, 4));
+    // None is told apart.
+    assert_eq!(ask(257), (257, 0));
+}
