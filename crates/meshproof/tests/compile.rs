@@ -232,7 +232,8 @@ fn tables_are_written_and_decide() {
         assert!(answers[4]["error"].as_str().unwrap().contains("no workload shop/none"));
     }
     let table = project.run(&["table", "out", "--workload", "shop/web"]);
-    assert!(table.stdout.contains("Path: per request, first, 1 tests, 1 rows want"), "{}", table.stdout);
+    assert!(table.stdout.contains("Path: per request, 1 tests, 1 rows want"), "{}", table.stdout);
+    assert!(table.stdout.contains(", row by row, rules 1, rows 1, "), "{}", table.stdout);
     let table = project.run(&["table", "out"]);
     assert!(table.stdout.ends_with(" bytes\n") && table.stdout.contains("2 workloads, "), "{}", table.stdout);
 }

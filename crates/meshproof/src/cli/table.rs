@@ -79,8 +79,9 @@ fn summary(table: &Table<'_>) -> String {
     let hash: String = table.hash().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let default =
         if table.needs_allow() { "denies what no rule allows" } else { "allows what no rule denies" };
+    let form = if table.is_told_by_rows() { "row by row" } else { "by words" };
     format!(
-        "{} table {hash}, rules {}, rows {}, bytes {}, {default}",
+        "{} table {hash}, {form}, rules {}, rows {}, bytes {}, {default}",
         engine_name(table.engine()),
         table.rule_count(),
         table.row_count(),
