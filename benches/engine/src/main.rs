@@ -1,7 +1,7 @@
 //! Prints the figures of `docs/engine.md`: percentiles per request, in nanoseconds.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine_bench::workload::{Case, Rules};
 use engine_bench::{Decodes, connection, context, request, scan};
@@ -13,6 +13,8 @@ use meshproof_engine::{Context, Table};
 /// Requests of one measurement, and how often each is repeated for the least time.
 const REQUESTS: usize = 4_096;
 const ROUNDS: usize = 30;
+/// How often a table is made for the least time.
+const MADE: usize = 7;
 /// Requests of which instructions are counted.
 const COUNTED: usize = 1_024;
 
@@ -105,7 +107,7 @@ fn figures() {
     let clock = clock();
     println!("the clock costs {clock} ns, which is taken off; p50 / p99 in ns per request\n");
     println!(
-        "rules   rows    words left  bytes/rule  lower ms  compile ms  open ms   prepare             decide              both                plain scan          evaluate"
+        "rules   rows    left        bytes/rule  lower ms  made in ms  open ms   prepare             decide              both                plain scan          evaluate"
     );
     for count in [10, 100, 1_000, 10_000] {
         line(&Rules::random(count, &mut Rng::with_seed(1)), clock);
@@ -132,12 +134,16 @@ fn line(rules: &Rules, clock: u64) {
     let decodes = Decodes::new(rules);
     let policies = decodes.policies();
     let context_of = context();
-    let start = Instant::now();
-    black_box(Lowered::new(&policies, &context_of));
-    let lowered = start.elapsed();
-    let start = Instant::now();
-    let bytes = table(&policies, &context_of, ReportOrder::Name).expect("a table");
-    let compiled = start.elapsed();
+    let (mut lowered, mut compiled) = (Duration::MAX, Duration::MAX);
+    let mut bytes = Vec::new();
+    for _ in 0..MADE {
+        let start = Instant::now();
+        black_box(Lowered::new(&policies, &context_of));
+        lowered = lowered.min(start.elapsed());
+        let start = Instant::now();
+        bytes = table(&policies, &context_of, ReportOrder::Name).expect("a table");
+        compiled = compiled.min(start.elapsed());
+    }
     let start = Instant::now();
     let table = Table::open(&bytes).expect("opens");
     let opened = start.elapsed();
@@ -185,7 +191,7 @@ fn line(rules: &Rules, clock: u64) {
         left,
         bytes.len() / rules.0.len(),
         lowered.as_secs_f64() * 1e3,
-        (compiled - lowered.min(compiled)).as_secs_f64() * 1e3,
+        compiled.as_secs_f64() * 1e3,
         opened.as_secs_f64() * 1e3,
         percentiles(&prepare, clock),
         percentiles(&decide, clock),
