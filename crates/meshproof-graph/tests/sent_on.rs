@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{injected, mesh, mesh_presuming, namespace, peer_authentication, pod, policy, service};
+use common::gateways::servers;
+use common::{mesh, mesh_presuming, namespace, pod, policy, service};
 use meshproof_graph::{Graph, ReachPath, ReachQuestion, Scope};
 use meshproof_ir::Mesh;
 
@@ -12,16 +13,6 @@ const GATEWAY: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetada
     spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [\"*\"]}]}\n---\n";
 const PODS: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: gw, namespace: istio-system, labels: {istio: ingressgateway}, annotations: {inject.istio.io/templates: gateway}}\n\
     spec: {serviceAccountName: gw, containers: [{name: istio-proxy, image: auto, ports: [{containerPort: 80}]}]}\n---\n";
-
-fn servers() -> String {
-    let mut text = namespace("istio-system", "")
-        + &injected("shop")
-        + &peer_authentication("istio-system", "m", "mtls: {mode: STRICT}");
-    for name in ["one", "two"] {
-        text.push_str(&(pod("shop", name, name, "") + &service("shop", name, "http", "")));
-    }
-    text
-}
 
 fn virtual_service(name: &str, hosts: &str, http: &str) -> String {
     format!(

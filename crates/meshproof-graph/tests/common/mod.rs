@@ -1,6 +1,7 @@
 //! From YAML text to a mesh.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod gateways;
 #[path = "../../../meshproof-transport/tests/common/objects.rs"]
 mod objects;
 
