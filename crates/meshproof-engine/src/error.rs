@@ -37,10 +37,12 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OpenError::Foreign => f.write_str("this is no decision table"),
+            OpenError::Foreign => {
+                return f.write_str("this is no decision table; name what `meshproof compile` wrote");
+            }
             OpenError::Version(version) => write!(
                 f,
-                "the table has format {version}, and this program reads format {}; compile the policies again",
+                "the table has format {version}, and this program reads format {}",
                 crate::format::VERSION
             ),
             OpenError::Truncated { expected, found } => {
@@ -53,7 +55,8 @@ impl fmt::Display for OpenError {
                 f.write_str("the table was changed after it was made: its hash does not fit")
             }
             OpenError::Invalid { what, at } => write!(f, "the table breaks its format: {what} (at {at})"),
-        }
+        }?;
+        f.write_str("; compile the policies again")
     }
 }
 
