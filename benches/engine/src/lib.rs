@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod scan;
+pub mod shapes;
 pub mod workload;
 
 #[cfg(feature = "peers")]
@@ -23,9 +24,14 @@ pub struct Decodes(Decoded);
 impl Decodes {
     /// Decodes the policies of the rules.
     pub fn new(rules: &Rules) -> Decodes {
+        Decodes::of(&rules.documents())
+    }
+
+    /// Decodes manifests.
+    pub fn of(documents: &[String]) -> Decodes {
         let mut decoded = Decoded::default();
-        for text in rules.documents() {
-            let parsed = meshproof_yaml::parse(SourceId(0), &text, 0..text.len());
+        for text in documents {
+            let parsed = meshproof_yaml::parse(SourceId(0), text, 0..text.len());
             if let Some(tree) = parsed.tree {
                 meshproof_resources::decode(tree.root(), &mut decoded);
             }

@@ -3,10 +3,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use engine_bench::shapes::{SHAPES, documents};
 use engine_bench::workload::{Case, Rules};
 use engine_bench::{Decodes, connection, context, request, scan};
 use fastrand::Rng;
-use meshproof_authz::{Decision, evaluate};
+use meshproof_authz::{Decision, Policy, evaluate};
 use meshproof_compiler::table::{Lowered, ReportOrder, table};
 use meshproof_engine::{Context, Table};
 
@@ -60,12 +61,36 @@ fn main() {
             let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
             counted(&rules, &std::fs::read(file).expect("a table"));
         }
-        _ => println!("engine-bench [compile RULES FILE | count RULES FILE]"),
+        ["make", "usual", count] => {
+            let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
+            told(&making(&Decodes::new(&rules).policies()));
+        }
+        ["make", shape, count] if SHAPES.contains(shape) => {
+            let documents = documents(shape, count.parse().expect("a number"));
+            told(&making(&Decodes::of(&documents).policies()));
+        }
+        _ => println!(
+            "engine-bench [compile RULES FILE | count RULES FILE | make SHAPE RULES]; shapes: usual {}",
+            SHAPES.join(" ")
+        ),
     }
 }
 
 fn made(rules: &Rules) -> Vec<u8> {
     table(&Decodes::new(rules).policies(), &context(), ReportOrder::Name).expect("a table")
+}
+
+/// The size and the hash of a table: whether a change of the compiler changed it.
+fn told(bytes: &[u8]) {
+    let hash = Table::open(bytes).expect("opens").hash();
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    println!("{} {hash}", bytes.len());
+}
+
+/// What callgrind counts when a table is made.
+#[inline(never)]
+fn making(policies: &[Policy<'_>]) -> Vec<u8> {
+    table(policies, &context(), ReportOrder::Name).expect("a table")
 }
 
 /// What callgrind counts, by the names of the functions.

@@ -5,8 +5,9 @@ use foldhash::{HashMap, HashMapExt};
 use meshproof_engine::View;
 use meshproof_space::Variable;
 
+use super::demand::Demand;
 use super::dimension::Demands;
-use super::row::{Demand, Rows};
+use super::row::Rows;
 use super::test::{Key, Placement};
 
 /// What a name leaves to be asked.

@@ -9,11 +9,12 @@ use meshproof_engine::{Attribute, Engine, View, workload_parts};
 use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
+use super::demand::Demand;
 use super::interval::{Intervals, intervals};
 use super::links::{Entries, Links};
 use super::lists::RowLists;
 use super::pool::Pool;
-use super::row::{Demand, Rows};
+use super::row::Rows;
 use super::set::SetStore;
 use super::test::{Key, Placement, normal, passes, placement, spelled};
 use super::tests::TestStore;

@@ -2,6 +2,7 @@
 
 mod bound;
 mod bundle;
+mod demand;
 mod dimension;
 mod earlier;
 mod interval;
@@ -12,6 +13,7 @@ mod numbers;
 mod order;
 mod pool;
 mod probes;
+mod report;
 mod row;
 mod script_tests;
 mod scripts;
@@ -103,6 +105,12 @@ impl Lowered {
     /// Lowers the policies that apply.
     pub fn new(policies: &[Policy<'_>], context: &Context) -> Lowered {
         Lowered { enforced: lower_to_decide(policies, context), dry_run: lower_dry_run(policies, context) }
+    }
+
+    /// All rules, each with whether it is on trial.
+    fn all(&self) -> impl Iterator<Item = (&LoweredRule, bool)> {
+        let enforced = self.enforced.rules.iter().map(|rule| (rule, false));
+        enforced.chain(self.dry_run.iter().map(|rule| (rule, true)))
     }
 }
 

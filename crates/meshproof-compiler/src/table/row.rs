@@ -4,16 +4,20 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use foldhash::HashMap;
-use meshproof_authz::{Context, CustomOutcome, Engine, Policy, custom_outcome};
+use meshproof_authz::{Context, Policy};
 use meshproof_engine as engine;
-use meshproof_resources::Action;
-use meshproof_space::{Effect, LoweredRule, RequestBox, RuleBoxes, Test, Variable};
+use meshproof_space::{LoweredRule, RuleBoxes};
 
+use super::demand::{Demand, Dimension, Dimensions, place_of};
 use super::order::order_of;
+use super::report::{Report, reports};
 use super::{Lowered, ReportOrder, Uncompiled};
 
 /// More rows than this make a table too large.
 const MOST_ROWS: usize = 4 << 20;
+
+/// Few rules make more demands.
+const DEMANDS: usize = 6;
 
 /// The rules of one enforcement point as rows, in their order.
 #[derive(Default)]
@@ -31,9 +35,6 @@ pub(super) struct Rows<'b> {
     /// What the rows make demands of, in the order in which it was met.
     pub dimensions: Vec<Dimension<'b>>,
 }
-
-/// An attribute, or one of several demands that rows make of it.
-pub(super) type Dimension<'b> = (&'b Variable, usize);
 
 pub(super) struct Segment {
     pub effect: engine::Effect,
@@ -53,25 +54,9 @@ pub(super) struct Row {
     demands: Range<usize>,
 }
 
-/// What a row asks of one attribute: of the list one test, and none of those refused. A second list of the same
-/// attribute has a demand of its own, with the next number.
-pub(super) struct Demand<'b> {
-    pub variable: &'b Variable,
-    pub number: usize,
-    /// The place of these two among the dimensions of the rows.
-    pub dimension: usize,
-    pub any_of: &'b [Test],
-    pub none_of: Vec<&'b Test>,
-}
-
 /// A rule on its way to a segment.
 struct Entry<'l> {
-    effect: engine::Effect,
-    provider: &'l str,
-    /// The name under which it is reported.
-    name: String,
-    /// What is written around its own name there, if anything is.
-    around: Option<[String; 2]>,
+    report: Report<'l>,
     rule: &'l LoweredRule,
 }
 
@@ -87,7 +72,13 @@ struct Unsorted<'b> {
 struct Known<'b> {
     /// Policies by their place, and whether something is written around their names: that is the same for all rules.
     policies: HashMap<(usize, bool), usize>,
-    dimensions: HashMap<Dimension<'b>, usize>,
+    dimensions: Dimensions<'b>,
+}
+
+impl<'l> Entry<'l> {
+    fn segment(&self) -> (engine::Effect, &'l str) {
+        (self.report.effect, self.report.provider)
+    }
 }
 
 impl<'b> Rows<'b> {
@@ -101,31 +92,30 @@ impl<'b> Rows<'b> {
         context: &Context,
         order: ReportOrder,
     ) -> Result<Rows<'b>, Uncompiled> {
-        let mut entries: Vec<Entry<'_>> = Vec::new();
-        let all = lowered.enforced.rules.iter().map(|rule| (rule, false));
-        for (rule, on_trial) in all.chain(lowered.dry_run.iter().map(|rule| (rule, true))) {
-            entries.push(entry(rule, on_trial, policies, context));
-        }
+        let report_of = reports(policies, context);
+        let entry = |(rule, on_trial)| Entry { report: report_of(rule, on_trial), rule };
+        let mut entries: Vec<Entry<'_>> = lowered.all().map(entry).collect();
         entries.sort_by(|a, b| {
-            let by_name = match order {
-                ReportOrder::Name => a.name.cmp(&b.name),
+            let by_name = || match order {
+                ReportOrder::Name => a.report.name.cmp(&b.report.name),
                 ReportOrder::Policy => std::cmp::Ordering::Equal,
             };
-            (a.effect, a.provider).cmp(&(b.effect, b.provider)).then(by_name).then(a.rule.id.cmp(&b.rule.id))
+            a.segment().cmp(&b.segment()).then_with(by_name).then(a.rule.id.cmp(&b.rule.id))
         });
-        let mut rows = Rows::default();
+        let mut rows = Rows { demands: Vec::with_capacity(entries.len() * DEMANDS), ..Rows::default() };
         let mut known = Known::default();
         let mut entries = entries.into_iter().peekable();
         while let Some(first) = entries.next() {
-            let (effect, provider) = (first.effect, first.provider);
+            let (effect, provider) = first.segment();
             let mut segment = Unsorted::default();
             let mut next = Some(first);
             while let Some(entry) = next {
                 rows.rule(entry, policies, &mut known, &mut segment, context)?;
-                next = entries.next_if(|entry| (entry.effect, entry.provider) == (effect, provider));
+                next = entries.next_if(|entry| entry.segment() == (effect, provider));
             }
             rows.segment(effect, provider, segment)?;
         }
+        rows.dimensions = known.dimensions.list;
         Ok(rows)
     }
 
@@ -152,24 +142,16 @@ impl<'b> Rows<'b> {
             }
         };
         let of = entry.rule.id.policy;
-        let policy = *known.policies.entry((of, entry.around.is_some())).or_insert_with(|| {
-            self.policies.push((of, entry.around.unwrap_or_default()));
+        let around = entry.report.around;
+        let policy = *known.policies.entry((of, around.is_some())).or_insert_with(|| {
+            self.policies.push((of, around.unwrap_or_default()));
             self.policies.len() - 1
         });
         self.rules.push(Rule { policy, rule: entry.rule.id.rule });
         let rule = self.rules.len() - 1;
         for each in boxes {
             let start = self.demands.len();
-            add_demands(&mut self.demands, each, context);
-            for demand in &mut self.demands[start..] {
-                let dimension = (demand.variable, demand.number);
-                demand.dimension = *known.dimensions.entry(dimension).or_insert_with(|| {
-                    self.dimensions.push(dimension);
-                    self.dimensions.len() - 1
-                });
-                // One place in memory is read from now on, not that of each rule.
-                demand.variable = self.dimensions[demand.dimension].0;
-            }
+            known.dimensions.add_demands(&mut self.demands, each, context);
             segment.places.push(place_of(&self.demands[start..]));
             segment.rows.push(Some(Row { rule, demands: start..self.demands.len() }));
         }
@@ -202,100 +184,5 @@ impl<'b> Rows<'b> {
         let whole = self.rows.len().next_multiple_of(64);
         self.rows.resize_with(whole, || None);
         Ok(())
-    }
-}
-
-/// The name under which a rule is reported.
-pub(super) fn name(rule: &LoweredRule, on_trial: bool, policies: &[Policy<'_>], context: &Context) -> String {
-    entry(rule, on_trial, policies, context).name
-}
-
-fn entry<'l>(rule: &'l LoweredRule, on_trial: bool, policies: &[Policy<'_>], context: &Context) -> Entry<'l> {
-    let (effect, provider) = match &rule.effect {
-        Effect::Refuse => (engine::Effect::Refuse, ""),
-        Effect::Delegate(provider) => (engine::Effect::Ask, provider.as_str()),
-        Effect::Audit => (engine::Effect::Audit, ""),
-        Effect::Deny if on_trial => (engine::Effect::DryDeny, ""),
-        Effect::Allow if on_trial => (engine::Effect::DryAllow, ""),
-        Effect::Deny => (engine::Effect::Deny, ""),
-        Effect::Allow => (engine::Effect::Allow, ""),
-    };
-    let policy = policies.get(rule.id.policy);
-    let mut around = None;
-    if let (engine::Effect::Refuse, Some(policy)) = (effect, policy)
-        && policy.action() == Action::Custom
-    {
-        // Istio 1.32, `builder.go`: how istiod names rules that no provider is asked about.
-        let named =
-            policy.spec.provider.as_ref().map(|name| name.value.as_str()).filter(|name| !name.is_empty());
-        let before =
-            named.map(|name| format!("istio-ext-authz-{name}-")).unwrap_or("istio-ext-authz-".to_owned());
-        around = match custom_outcome(policies, policy, context) {
-            CustomOutcome::Unusable => Some([before, "-deny-due-to-bad-CUSTOM-action".to_owned()]),
-            CustomOutcome::OnTrial => Some([before, String::new()]),
-            CustomOutcome::Asked { .. } => None,
-        };
-    }
-    let own = policy.map(|policy| match context.engine {
-        Engine::EnvoyHttp | Engine::EnvoyTcp => policy.rule_id(rule.id.rule),
-        Engine::Ztunnel => policy.id(),
-        Engine::Grpc => format!("{}-{}-{}", policy.namespace, policy.name, rule.id.rule),
-    });
-    let own = own.unwrap_or_default();
-    let name = match &around {
-        Some([before, behind]) => format!("{before}{own}{behind}"),
-        None => own,
-    };
-    Entry { effect, provider, name, around, rule }
-}
-
-/// Adds what the box asks, attribute by attribute.
-fn add_demands<'b>(to: &mut Vec<Demand<'b>>, of: &'b RequestBox, context: &Context) {
-    let start = to.len();
-    for clause in of.clauses.iter().filter(|clause| !clause.any_of.is_empty() || !clause.none_of.is_empty()) {
-        let variable = match &clause.variable {
-            // A gRPC server only knows who is at the other end.
-            Variable::RemoteIp if context.engine == Engine::Grpc => &Variable::SourceIp,
-            variable => variable,
-        };
-        let mut any_of = clause.any_of.as_slice();
-        let same = to[start..].iter_mut().filter(|demand| demand.variable == variable);
-        let mut number = 0;
-        for demand in same {
-            if number == 0 {
-                demand.none_of.extend(&clause.none_of);
-            }
-            if demand.any_of.is_empty() || demand.any_of == any_of {
-                demand.any_of = if any_of.is_empty() { demand.any_of } else { any_of };
-                any_of = &[];
-            }
-            number += 1;
-        }
-        if number == 0 || !any_of.is_empty() {
-            let mut none_of = Vec::new();
-            if number == 0 {
-                none_of.extend(&clause.none_of);
-            }
-            to.push(Demand { variable, number, dimension: 0, any_of, none_of });
-        }
-    }
-}
-
-/// Where a row stands among those of its segment: by namespace and account of the first source that it names.
-fn place_of<'b>(demands: &[Demand<'b>]) -> Cow<'b, [u8]> {
-    let nowhere = Cow::Borrowed(&b""[..]);
-    let first = demands.iter().find(|demand| *demand.variable == Variable::Peer && demand.number == 0);
-    let Some(test) = first.and_then(|demand| demand.any_of.first()) else { return nowhere };
-    match test {
-        Test::Principal(pattern) => {
-            let text = pattern.literal().as_bytes();
-            let namespace = text.windows(4).position(|four| four == b"/ns/").map_or(0, |at| at + 4);
-            Cow::Borrowed(&text[namespace..])
-        }
-        Test::Namespace(pattern) => Cow::Owned([pattern.text.as_bytes(), b"/"].concat()),
-        Test::NamespaceName(pattern) => Cow::Owned([pattern.literal().as_bytes(), b"/"].concat()),
-        Test::ServiceAccount { namespace, name } => Cow::Owned(format!("{namespace}/sa/{name}").into_bytes()),
-        Test::TrustDomain(domain) => Cow::Borrowed(domain.as_bytes()),
-        _ => nowhere,
     }
 }

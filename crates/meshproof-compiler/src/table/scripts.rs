@@ -10,9 +10,10 @@ use meshproof_grammar::pattern::Pattern;
 use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
+use super::demand::{Demand, Dimension};
 use super::dimension::{DimensionParts, Parts, attribute, is_of_request};
 use super::numbers::put_number;
-use super::row::{Demand, Dimension, Rows};
+use super::row::Rows;
 use super::script_tests::{Side, stem};
 use super::test::{Spelled, spelled};
 

@@ -10,11 +10,12 @@ use std::fmt;
 
 use meshproof_authz::{Context, HeaderMatching, Policy, Request};
 use meshproof_engine::{self as engine, Attribute, Context as Prepared, OpenError, Table, TestKind};
-use meshproof_space::{Domain, Effect, Outcome, RuleBoxes, Space, Test, Variable};
+use meshproof_space::{Domain, Outcome, RuleBoxes, Space, Test, Variable};
 
+use super::demand::read;
 use super::dimension::{attribute, is_of_request};
 use super::probes::{Value, values};
-use super::row::name;
+use super::report::reports;
 use super::seen::decide;
 use super::test::{Spelled, normal, passes, spelled};
 use super::write::{engine_of, has_dry_allow};
@@ -138,8 +139,8 @@ struct Expected {
 
 fn expected(lowered: &Lowered, policies: &[Policy<'_>], context: &Context) -> Result<Expected, Uncompiled> {
     let mut expected = Expected { rows: BTreeMap::new(), tests: BTreeMap::new() };
-    let all = lowered.enforced.rules.iter().map(|rule| (rule, false));
-    for (rule, on_trial) in all.chain(lowered.dry_run.iter().map(|rule| (rule, true))) {
+    let report_of = reports(policies, context);
+    for (rule, on_trial) in lowered.all() {
         let Some(policy) = policies.get(rule.id.policy) else { continue };
         let boxes = match &*rule.boxes {
             RuleBoxes::Boxes(boxes) => boxes,
@@ -148,24 +149,11 @@ fn expected(lowered: &Lowered, policies: &[Policy<'_>], context: &Context) -> Re
                 return Err(Uncompiled::Rule { policy: policy.id(), rule: rule.id.rule, limit: *limit });
             }
         };
-        let (effect, provider) = match (&rule.effect, on_trial) {
-            (Effect::Refuse, _) => (engine::Effect::Refuse, ""),
-            (Effect::Delegate(provider), _) => (engine::Effect::Ask, provider.as_str()),
-            (Effect::Audit, _) => (engine::Effect::Audit, ""),
-            (Effect::Deny, false) => (engine::Effect::Deny, ""),
-            (Effect::Allow, false) => (engine::Effect::Allow, ""),
-            (Effect::Deny, true) => (engine::Effect::DryDeny, ""),
-            (Effect::Allow, true) => (engine::Effect::DryAllow, ""),
-        };
+        let report = report_of(rule, on_trial);
         for each in boxes {
             let mut asked: BTreeMap<Key, Asked> = BTreeMap::new();
             for clause in &each.clauses {
-                let variable = match &clause.variable {
-                    Variable::RemoteIp if context.engine == meshproof_authz::Engine::Grpc => {
-                        &Variable::SourceIp
-                    }
-                    variable => variable,
-                };
+                let variable = read(&clause.variable, context);
                 let key = attribute(variable);
                 let known =
                     expected.tests.entry(key.clone()).or_insert_with(|| (variable.clone(), BTreeMap::new()));
@@ -188,9 +176,10 @@ fn expected(lowered: &Lowered, policies: &[Policy<'_>], context: &Context) -> Re
                 refused.dedup();
             }
             asked.retain(|_, (lists, refused)| !lists.is_empty() || !refused.is_empty());
-            let name = name(rule, on_trial, policies, context);
-            let rule = (policy.namespace.to_owned(), policy.name.to_owned(), rule.id.rule, name);
-            *expected.rows.entry((effect, provider.to_owned(), rule, asked)).or_default() += 1;
+            let rule =
+                (policy.namespace.to_owned(), policy.name.to_owned(), rule.id.rule, report.name.clone());
+            let row = (report.effect, report.provider.to_owned(), rule, asked);
+            *expected.rows.entry(row).or_default() += 1;
         }
     }
     Ok(expected)
