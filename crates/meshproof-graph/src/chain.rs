@@ -1,6 +1,7 @@
 //! The policies of a place as one kind of connection meets them: what lets in, and what refuses.
 
 use std::hash::Hash;
+use std::sync::OnceLock;
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use meshproof_authz::{Context, Engine, Policy, policy_of};
@@ -8,13 +9,14 @@ use meshproof_explain::assume_providers;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::{Mesh, ResourceId};
 use meshproof_space::{
-    Answer, Clause, Domain, Effect as RuleEffect, Outcome, RequestBox, RuleBoxes, Space, Test, Tokens,
-    Variable, lower,
+    Clause, Domain, Effect as RuleEffect, RequestBox, RuleBoxes, Test, Tokens, Variable, lower,
 };
 
+use crate::answers::Answers;
 use crate::effect::Effect;
 use crate::peers::Peers;
 use crate::place::Place;
+use crate::refused::Said;
 
 /// A rule of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,14 @@ pub(crate) struct Chain<'m> {
     pub at_port: Vec<bool>,
     /// Headers that request authentication writes claims of tokens to, in lower case.
     pub written: Vec<String>,
+    /// What was asked about it.
+    pub answers: Answers,
+    /// Whether the place sees the identities of those who call.
+    is_identified: bool,
+    /// The alternatives by what is asked of callers; made when somebody looks.
+    by_peers: OnceLock<HashMap<Peers, Vec<usize>>>,
+    /// What is refused, in words; made when somebody looks.
+    pub said: OnceLock<Said>,
 }
 
 /// Requests that rules let in, of callers that meet the same tests.
@@ -53,12 +63,27 @@ pub(crate) struct Alternative {
     pub rules: Vec<RuleRef>,
 }
 
+impl Alternative {
+    /// What is left of it where nobody has an identity; nothing where it asks for one.
+    pub fn of_nobody(&self) -> Option<Alternative> {
+        let peers = self.peers.admits(None).then(|| self.peers.without_identity())?;
+        Some(Alternative { peers, ..self.clone() })
+    }
+}
+
 /// Requests that a rule refuses.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refusing {
     pub peers: Peers,
     pub requests: RequestBox,
     pub rule: RuleRef,
+}
+
+impl Refusing {
+    /// All that is refused, as one box.
+    pub fn whole(&self) -> RequestBox {
+        RequestBox::of([self.peers.clauses.as_slice(), &self.requests.clauses].concat())
+    }
 }
 
 impl<'m> Chain<'m> {
@@ -82,6 +107,10 @@ impl<'m> Chain<'m> {
             limits: Vec::new(),
             at_port: Vec::new(),
             written: written_headers(mesh, place),
+            answers: Answers::default(),
+            is_identified: effect.identified,
+            by_peers: OnceLock::new(),
+            said: OnceLock::new(),
         };
         chain.read(&ids, place.port);
         chain.ask_for_tokens();
@@ -149,6 +178,11 @@ impl<'m> Chain<'m> {
         }
     }
 
+    /// How many boxes it has.
+    pub fn size(&self) -> usize {
+        self.refusing.len() + self.alternatives.iter().map(|one| one.boxes.len()).sum::<usize>()
+    }
+
     /// Whether the chain speaks HTTP.
     pub fn is_http(&self) -> bool {
         matches!(self.context.engine, Engine::EnvoyHttp | Engine::Grpc)
@@ -156,13 +190,16 @@ impl<'m> Chain<'m> {
 
     /// Why requests with a token may fare otherwise: their headers do not hold what the client sends.
     pub fn doubt_of_headers(&self, alternative: &Alternative) -> Option<String> {
+        if self.written.is_empty() || !alternative.peers.asks_for_token() {
+            return None;
+        }
         let refused = self.refusing.iter().map(|refusing| &refusing.requests);
         let clauses = alternative.boxes.iter().chain(refused).flat_map(|one| &one.clauses);
         let mut asked = clauses.filter_map(|clause| match &clause.variable {
             Variable::Header(name) => Some(name),
             _ => None,
         });
-        let found = asked.find(|name| alternative.peers.asks_for_token() && self.written.contains(name));
+        let found = asked.find(|name| self.written.contains(name));
         found.map(|name| {
             format!("a claim of the token is written to the header {name} (RequestAuthentication)")
         })
@@ -182,38 +219,21 @@ impl<'m> Chain<'m> {
         refusing.any(|refusing| refusing.requests.clauses.is_empty() && refusing.peers.is_anybody())
     }
 
-    /// For each list of boxes a request of one of them that passes.
-    pub fn passing(&self, probes: &[Vec<RequestBox>]) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(probes.len());
-        self.ask(probes, |answer| {
-            answers.push(answer);
-            true
+    /// The alternatives of callers of whom this is asked, as the place sees them.
+    pub fn alternatives_of(&self, peers: &Peers) -> impl Iterator<Item = &Alternative> {
+        let by_peers = self.by_peers.get_or_init(|| {
+            let mut by_peers: HashMap<Peers, Vec<usize>> = HashMap::with_capacity(self.alternatives.len());
+            for (at, alternative) in self.alternatives.iter().enumerate() {
+                let peers = match self.is_identified {
+                    true => alternative.peers.clone(),
+                    false if alternative.peers.admits(None) => alternative.peers.without_identity(),
+                    false => continue,
+                };
+                by_peers.entry(peers).or_default().push(at);
+            }
+            by_peers
         });
-        answers
-    }
-
-    /// Gives the answer for each list of boxes, as long as more are wanted.
-    pub fn ask(&self, probes: &[Vec<RequestBox>], mut take: impl FnMut(Answer) -> bool) {
-        let flat: Vec<RequestBox> = probes.iter().flatten().cloned().collect();
-        let space = Space::with_probes(&self.policies, &self.context, &self.domain, &flat);
-        let mut next = 0;
-        for list in probes {
-            let mut answer: Answer = Ok(None);
-            for at in next..next + list.len() {
-                match space.find_in(Outcome::Allowed, at) {
-                    Ok(None) => {}
-                    Ok(found) => {
-                        answer = Ok(found);
-                        break;
-                    }
-                    Err(limit) => answer = Err(limit),
-                }
-            }
-            next += list.len();
-            if !take(answer) {
-                return;
-            }
-        }
+        by_peers.get(peers).into_iter().flatten().map(|at| &self.alternatives[*at])
     }
 
     /// Whether a box plainly holds some request, without a search.

@@ -47,18 +47,27 @@ impl Graph<'_> {
         };
         drawing.workloads();
         let parties = selection.parties();
-        for at in 0..self.edges.len() {
-            let edge = &self.edges[at];
-            let place = self.place(edge.place);
+        let borne: Vec<usize> =
+            (0..self.edges.len()).filter(|at| self.is_borne(&self.edges[*at], &selection)).collect();
+        for numbers in borne.chunk_by(|one, next| self.edges[*one].place == self.edges[*next].place) {
+            let edges: Vec<&Edge> = numbers.iter().map(|at| &self.edges[*at]).collect();
+            let place = self.place(edges[0].place);
             let wanted = |member: &&Member| selection.leads_there(place) || selection.is_wanted(member);
             let members: Vec<&Member> = place.members.iter().filter(wanted).collect();
-            match &parties {
-                _ if members.is_empty() || !self.is_borne(edge, &selection) => {}
-                None if edge.foreign => {}
-                None => drawing.edge(at, None, &members, selection.bearer(), witnesses),
-                Some(parties) => {
-                    for party in self.calling(edge, parties) {
-                        drawing.edge(at, Some(party), &members, selection.bearer(), witnesses);
+            if members.is_empty() {
+                continue;
+            }
+            if witnesses {
+                self.foresee(self.first_told(&edges, parties.as_deref()), selection.bearer());
+            }
+            for (at, edge) in numbers.iter().zip(edges) {
+                match &parties {
+                    None if edge.foreign => {}
+                    None => drawing.edge(*at, None, &members, selection.bearer(), witnesses),
+                    Some(parties) => {
+                        for party in self.calling(edge, parties) {
+                            drawing.edge(*at, Some(party), &members, selection.bearer(), witnesses);
+                        }
                     }
                 }
             }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use crate::chain::without_repeats;
 use crate::graph::Graph;
 use crate::naming::asks_for_identity;
 use crate::peers::Peers;
@@ -45,8 +46,9 @@ impl Graph<'_> {
     /// What the rules at an edge tell apart.
     pub(crate) fn fares(&self, edge: usize) -> Fares {
         let chain = self.hangs_on_identity(edge).then(|| self.chain(&self.edges[edge])).flatten();
-        let refusing = chain.map(|chain| chain.refusing).unwrap_or_default();
-        let mut peers: Vec<Peers> = refusing.into_iter().map(|one| one.peers).collect();
+        let refusing = chain.iter().flat_map(|chain| &chain.refusing);
+        let mut peers: Vec<Peers> = refusing.map(|one| one.peers.clone()).collect();
+        without_repeats(&mut peers);
         peers.push(self.who(self.edges[edge].who).peers.clone());
         Fares { peers, known: HashMap::default() }
     }

@@ -10,6 +10,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::prelude::*;
 
 use crate::chain::RuleRef;
+use crate::chains::Chains;
 use crate::clients::{Clients, ClientsId, Groups, Places};
 use crate::edges::{Draft, Drawing};
 use crate::effect::Effect;
@@ -87,6 +88,7 @@ pub struct Graph<'m> {
     pub(crate) table: Table,
     pub(crate) standing: Places,
     pub(crate) identities: Identities,
+    pub(crate) chains: Chains<'m>,
     /// Groups of clients by number.
     pub clients: Vec<Clients>,
     /// Classes of callers by number.
@@ -138,6 +140,7 @@ impl<'m> Graph<'m> {
             table,
             standing,
             identities,
+            chains: Chains::default(),
             clients: Vec::new(),
             whos: Vec::new(),
             tokens: Vec::new(),

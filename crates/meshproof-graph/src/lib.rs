@@ -7,10 +7,12 @@
 //! some tokens where rules ask for that. Nobody is asked pair by pair: who a rule names is looked up by name, and equal
 //! ports are one.
 
+mod answers;
 mod because;
 mod boxes;
 mod carried;
 mod chain;
+mod chains;
 mod classes;
 mod clients;
 mod conditions;
@@ -18,6 +20,7 @@ mod drawing;
 mod edges;
 mod effect;
 mod fares;
+mod foreseen;
 mod gateways;
 mod grants;
 mod graph;
@@ -32,7 +35,9 @@ mod picture;
 mod place;
 mod precedence;
 mod principal;
+mod probes;
 mod reach;
+mod refused;
 mod required;
 mod rewrite;
 mod routing;
@@ -44,6 +49,7 @@ mod tokens;
 mod told;
 mod traced;
 mod travel;
+mod verdicts;
 mod waypoints;
 mod ways_from;
 mod ways_to;

@@ -1,17 +1,17 @@
 //! Answers that places share: the same policies let the same callers in, wherever they stand.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use meshproof_explain::PointKind;
 use meshproof_ir::ClusterId;
-use meshproof_space::RequestBox;
+use meshproof_space::{Limit, RequestBox};
 
 use crate::chain::{Alternative, Chain};
-use crate::edges::{probes, probes_of_somebody};
 use crate::effect::Effect;
 use crate::place::Place;
+use crate::probes::{probes, probes_of_somebody};
 
 /// What makes chains equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,69 +52,75 @@ pub(crate) enum Caller {
     Somebody,
 }
 
-/// An alternative of a chain.
-pub(crate) struct Asked<'c, 'm> {
-    pub chain: &'c Chain<'m>,
-    pub key: &'c ChainKey,
+/// An alternative of a chain, and callers of whom it is asked whether they get something through, in this order.
+pub(crate) struct Asked<'c> {
     pub alternative: &'c Alternative,
     /// Its place among the alternatives.
     pub at: usize,
+    pub callers: Vec<Caller>,
 }
 
 /// Whether something passes, or which limit was hit.
-type Passes = Result<bool, String>;
+type Passes = Result<bool, Limit>;
 
 /// What was answered before.
 #[derive(Default)]
 pub(crate) struct Memo {
-    known: Mutex<HashMap<(ChainKey, usize, Caller), Passes, RandomState>>,
+    chains: Mutex<HashMap<ChainKey, Arc<Known>, RandomState>>,
+}
+
+/// What was answered of equal chains.
+#[derive(Default)]
+pub(crate) struct Known {
+    passes: Mutex<HashMap<(usize, Caller), Passes, RandomState>>,
 }
 
 impl Memo {
-    /// The first of some callers that gets something through, in the order in which they are asked; else the last limit that
-    /// was hit.
-    ///
-    /// # Errors
-    /// The limit.
-    pub fn first_through(&self, asked: &Asked<'_, '_>, callers: &[Caller]) -> Result<Option<usize>, String> {
-        let before: Vec<Option<Passes>> = callers.iter().map(|caller| self.get(asked, caller)).collect();
-        if let Some(at) = before.iter().position(|known| *known == Some(Ok(true))) {
-            return Ok(Some(at));
-        }
-        let mut limit = before.iter().flatten().filter_map(|known| known.clone().err()).next_back();
-        let new: Vec<usize> = (0..callers.len()).filter(|at| before[*at].is_none()).collect();
-        // The first usually gets through; the others are asked about together.
-        let (first, rest) = new.split_at(new.len().min(1));
-        for some in [first, rest].into_iter().filter(|some| !some.is_empty()) {
-            let lists: Vec<Vec<RequestBox>> =
-                some.iter().map(|at| boxes(asked.alternative, &callers[*at])).collect();
-            let (mut through, mut next) = (None, some.iter());
-            asked.chain.ask(&lists, |answer| {
-                let Some(at) = next.next() else { return false };
-                let passes = answer.map(|request| request.is_some()).map_err(|limit| limit.to_string());
-                match &passes {
-                    Ok(true) => through = Some(*at),
-                    Ok(false) => {}
-                    Err(hit) => limit = Some(hit.clone()),
+    /// What is known of chains with such a key.
+    pub fn of(&self, key: ChainKey) -> Arc<Known> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+    }
+}
+
+impl Known {
+    /// For each alternative the first of its callers that gets something through; nothing where none does; else the limit
+    /// that was hit. Costs two searches of the chain, however many alternatives there are.
+    pub fn first_through(&self, chain: &Chain<'_>, all: &[Asked<'_>]) -> Vec<Result<Option<usize>, Limit>> {
+        // The first caller usually gets through; of the others it is asked where he does not.
+        self.learn(chain, all.iter().flat_map(|asked| asked.callers.first().map(|first| (asked, first))));
+        let is_open = |asked: &&Asked<'_>| {
+            asked.callers.first().is_some_and(|first| self.get(asked, first) != Some(Ok(true)))
+        };
+        let others = all.iter().filter(is_open);
+        self.learn(chain, others.flat_map(|asked| asked.callers[1..].iter().map(move |one| (asked, one))));
+        let first = |asked: &Asked<'_>| {
+            let mut limit = None;
+            for (at, caller) in asked.callers.iter().enumerate() {
+                match self.get(asked, caller) {
+                    Some(Ok(true)) => return Ok(Some(at)),
+                    Some(Err(hit)) => limit = Some(hit),
+                    Some(Ok(false)) | None => {}
                 }
-                self.put(asked, &callers[*at], passes);
-                through.is_none()
-            });
-            if through.is_some() {
-                return Ok(through);
             }
-        }
-        limit.map_or(Ok(None), Err)
+            limit.map_or(Ok(None), Err)
+        };
+        all.iter().map(first).collect()
     }
 
-    fn get(&self, asked: &Asked<'_, '_>, caller: &Caller) -> Option<Passes> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(asked.key.clone(), asked.at, caller.clone())).cloned()
+    fn get(&self, asked: &Asked<'_>, caller: &Caller) -> Option<Passes> {
+        let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        passes.get(&(asked.at, caller.clone())).copied()
     }
 
-    fn put(&self, asked: &Asked<'_, '_>, caller: &Caller, passes: Passes) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert((asked.key.clone(), asked.at, caller.clone()), passes);
+    /// Asks what is not known.
+    fn learn<'c>(&self, chain: &Chain<'_>, questions: impl Iterator<Item = (&'c Asked<'c>, &'c Caller)>) {
+        let is_new = |(asked, caller): &(&Asked<'_>, &Caller)| self.get(asked, caller).is_none();
+        let new: Vec<(&Asked<'_>, &Caller)> = questions.filter(is_new).collect();
+        let boxes: Vec<Vec<RequestBox>> =
+            new.iter().map(|(asked, caller)| boxes(asked.alternative, caller)).collect();
+        let passes = chain.ask(&boxes).into_iter().map(|answer| answer.map(|request| request.is_some()));
+        let keys = new.into_iter().map(|(asked, caller)| (asked.at, caller.clone()));
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner).extend(keys.zip(passes));
     }
 }
 

@@ -27,7 +27,9 @@ impl Graph<'_> {
     /// Whether somebody gets anything through.
     pub(crate) fn gets_through(&self, edge: usize, party: Party<'_>) -> bool {
         let edge = &self.edges[edge];
-        let is_sure = !edge.refuses && !edge.foreign;
+        // Of the example it was asked when the edge was drawn.
+        let is_example = matches!(party, Party::Workload(id) if edge.example == Some(id));
+        let is_sure = is_example || !edge.refuses && !edge.foreign;
         self.calls(edge, party)
             && (is_sure || !matches!(self.passing(edge, party, &RequestBox::all()), Ok(None)))
     }

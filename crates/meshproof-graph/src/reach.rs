@@ -12,6 +12,9 @@ use crate::survival::Survivors;
 use crate::tokens::Bearer;
 use crate::ways_from::Start;
 
+/// Ways that are asked about together.
+const TOGETHER: usize = 256;
+
 /// What is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReachQuestion {
@@ -130,7 +133,10 @@ impl Graph<'_> {
                 continue;
             }
             let before = answer.edges.len();
-            for edge in self.into_place(id).filter(|edge| self.is_borne(edge, &selection)) {
+            let edges: Vec<&Edge> =
+                self.into_place(id).filter(|edge| self.is_borne(edge, &selection)).collect();
+            self.foresee(self.first_told(&edges, parties.as_deref()), selection.bearer());
+            for edge in edges {
                 answer.edges.extend(self.told_edge(edge, (&selection, parties.as_deref()), &here, question));
             }
             let is_of_all = parties.is_none() && selection.bearer().is_none();
@@ -151,6 +157,18 @@ impl Graph<'_> {
         answer.closed.dedup();
         answer.edges.sort_by(|one, other| one.to.cmp(&other.to));
         Ok(answer)
+    }
+
+    /// The edges with those of whom each will be told first.
+    pub(crate) fn first_told<'e>(
+        &'e self,
+        edges: &'e [&'e Edge],
+        parties: Option<&'e [Party<'e>]>,
+    ) -> impl Iterator<Item = (&'e Edge, Option<Party<'e>>)> {
+        edges.iter().filter_map(move |edge| match parties {
+            None => (!edge.foreign).then_some((*edge, None)),
+            Some(parties) => Some((*edge, Some(self.calling(edge, parties).next()?))),
+        })
     }
 
     fn told_edge(
@@ -191,32 +209,42 @@ impl Graph<'_> {
             }
             None => self.ways_to(goals, selection),
         };
-        for way in ways {
-            let told = |(at, hop): (usize, &Hop<'_>)| {
-                let bearer = selection.bearer().filter(|_| at == 0);
-                let mut told = self.told_hop(hop, bearer, selection, question.names)?;
-                told.told = match at {
-                    0 if hop.sent_by.is_none() => as_asked(told.told, question.scope.sender()),
-                    _ => self.as_called_on(told.told, hop.by),
-                };
-                Some(told)
-            };
-            let hops: Option<Vec<ReachEdge>> = way.iter().enumerate().map(told).collect();
-            let Some(mut hops) = hops else { continue };
-            let mut through = Vec::new();
-            for (first, segment) in self.segments(&way, selection) {
-                let Some(survivors) = self.survivors(&segment) else { continue };
-                for (at, request) in survivors.shown.iter().enumerate() {
-                    let hop = &segment.hops[at];
-                    let shown = self.shown(request, hop.by, &self.edges[hop.edge]);
-                    hops[first + at].told.witness = Some(shown);
-                }
-                let last = first + segment.hops.len() - 1;
-                let Survivors { requests, may, shown } = survivors;
-                through.push(Through { first, last, requests, may, is_shown: !shown.is_empty() });
-            }
-            answer.paths.push(ReachPath { hops, through });
+        for ways in ways.chunks(TOGETHER) {
+            self.foresee_hops(ways, selection.bearer());
+            answer.paths.extend(ways.iter().filter_map(|way| self.told_way(way, question, selection)));
         }
+    }
+
+    /// A way in words; nothing where somebody on it gets nothing through.
+    fn told_way(
+        &self,
+        way: &[Hop<'_>],
+        question: &ReachQuestion,
+        selection: &Selection,
+    ) -> Option<ReachPath> {
+        let told = |(at, hop): (usize, &Hop<'_>)| {
+            let bearer = selection.bearer().filter(|_| at == 0);
+            let mut told = self.told_hop(hop, bearer, selection, question.names)?;
+            told.told = match at {
+                0 if hop.sent_by.is_none() => as_asked(told.told, question.scope.sender()),
+                _ => self.as_called_on(told.told, hop.by),
+            };
+            Some(told)
+        };
+        let mut hops: Vec<ReachEdge> = way.iter().enumerate().map(told).collect::<Option<_>>()?;
+        let mut through = Vec::new();
+        for (first, segment) in self.segments(way, selection) {
+            let Some(survivors) = self.survivors(&segment) else { continue };
+            for (at, request) in survivors.shown.iter().enumerate() {
+                let hop = &segment.hops[at];
+                let shown = self.shown(request, hop.by, &self.edges[hop.edge]);
+                hops[first + at].told.witness = Some(shown);
+            }
+            let last = first + segment.hops.len() - 1;
+            let Survivors { requests, may, shown } = survivors;
+            through.push(Through { first, last, requests, may, is_shown: !shown.is_empty() });
+        }
+        Some(ReachPath { hops, through })
     }
 
     /// Where ways start; nothing where they may start anywhere.
@@ -235,6 +263,16 @@ impl Graph<'_> {
                 });
                 Some(calling.collect())
             }
+        }
+    }
+
+    /// Finds what will be asked of hops; only the first one of a way carries the token.
+    fn foresee_hops(&self, ways: &[Vec<Hop<'_>>], bearer: Option<&Bearer>) {
+        for is_first in [true, false] {
+            let hops = ways.iter().flat_map(|way| way.iter().enumerate());
+            let hops = hops.filter(|(at, _)| (*at == 0) == is_first);
+            let told = hops.map(|(_, hop)| (&self.edges[hop.edge], Some(hop.by)));
+            self.foresee(told, bearer.filter(|_| is_first));
         }
     }
 

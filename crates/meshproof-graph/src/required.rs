@@ -88,15 +88,15 @@ impl Chain<'_> {
             }
         }
         if is_changed {
-            self.alternatives = merged(std::mem::take(alternatives));
+            self.alternatives = merged(std::mem::take(alternatives).into_iter());
         }
     }
 }
 
 /// One alternative for callers that meet the same tests.
-fn merged(alternatives: Vec<Alternative>) -> Vec<Alternative> {
-    let mut of_peers: HashMap<Peers, usize> = HashMap::with_capacity(alternatives.len());
-    let mut merged: Vec<Alternative> = Vec::with_capacity(alternatives.len());
+pub(crate) fn merged(alternatives: impl Iterator<Item = Alternative>) -> Vec<Alternative> {
+    let mut of_peers: HashMap<Peers, usize> = HashMap::new();
+    let mut merged: Vec<Alternative> = Vec::new();
     for one in alternatives {
         let next = merged.len();
         match *of_peers.entry(one.peers.clone()).or_insert(next) {
@@ -133,12 +133,15 @@ mod tests {
             boxes: ports.iter().copied().map(at).collect(),
             rules: rules.iter().copied().map(rule).collect(),
         };
-        let found = merged(vec![
-            one("a", &[1, 2], &[0, 1]),
-            one("b", &[1], &[2]),
-            one("a", &[2, 3, 1, 3], &[1, 0, 4]),
-            one("b", &[1], &[2]),
-        ]);
+        let found = merged(
+            [
+                one("a", &[1, 2], &[0, 1]),
+                one("b", &[1], &[2]),
+                one("a", &[2, 3, 1, 3], &[1, 0, 4]),
+                one("b", &[1], &[2]),
+            ]
+            .into_iter(),
+        );
         assert_eq!(found, [one("a", &[1, 2, 3], &[0, 1, 4]), one("b", &[1], &[2])]);
     }
 }

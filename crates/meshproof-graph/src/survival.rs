@@ -6,7 +6,7 @@ use meshproof_authz::Request;
 use meshproof_space::{RequestBox, Variable, words};
 
 use crate::boxes::both;
-use crate::chain::{Chain, written_headers};
+use crate::chain::written_headers;
 use crate::conditions::said_by_route;
 use crate::graph::Graph;
 use crate::paths::Hop;
@@ -51,7 +51,7 @@ impl Graph<'_> {
             }
         }
         let edge = &self.edges[first.edge];
-        let Some(chain) = self.chain(edge).filter(Chain::is_http) else {
+        let Some(chain) = self.chain(edge).filter(|chain| chain.is_http()) else {
             // Nobody looks at requests at the first hop: what gets through is decided behind it.
             return Some(self.unseen(segment, traced));
         };
@@ -69,7 +69,7 @@ impl Graph<'_> {
         let mut found: Option<(Request, &Sent)> = None;
         let lists: Vec<Vec<RequestBox>> = joined.iter().map(|one| vec![one.requests.clone()]).collect();
         let mut is_closed = true;
-        for (sent, answer) in joined.iter().zip(chain.passing(&lists)) {
+        for (sent, answer) in joined.iter().zip(chain.ask(&lists)) {
             match answer {
                 Ok(None) => continue,
                 Ok(Some(request)) => {

@@ -1,16 +1,13 @@
 //! An edge in words, with a request that shows it.
 
 use meshproof_explain::PointKind;
-use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::GatewayId;
-use meshproof_space::{Answer, Clause, RequestBox, Test, Variable, words};
+use meshproof_space::{Answer, RequestBox, words};
 
 use crate::chain::{Alternative, Chain};
-use crate::edges::{probes, probes_of_somebody};
-use crate::effect::Effect;
 use crate::graph::{Edge, Graph, Who};
 use crate::party::{Party, Told};
-use crate::peers::Peers;
+use crate::probes::{probes, probes_of_somebody};
 use crate::tokens::{Bearer, TokenId};
 use crate::witness::connection;
 
@@ -28,22 +25,36 @@ impl Graph<'_> {
     /// # Errors
     /// The limit that was hit.
     pub fn passing(&self, edge: &Edge, party: Party<'_>, within: &RequestBox) -> Answer {
-        let Some(chain) = self.chain(edge) else { return Ok(Some(Box::new(connection(edge, party, self)))) };
-        let mut boxes = self.probes(edge, &chain, party);
-        boxes.iter_mut().for_each(|one| one.clauses.extend(within.clauses.iter().cloned()));
-        chain.passing(&[boxes]).pop().unwrap_or(Ok(None))
+        match self.chain(edge) {
+            None => Ok(Some(Box::new(connection(edge, party, self)))),
+            Some(chain) => chain.passing(within_all(self.probes(edge, &chain, party), within)),
+        }
     }
 
     /// What rules let in of one caller of an edge.
     pub(crate) fn probes(&self, edge: &Edge, chain: &Chain<'_>, party: Party<'_>) -> Vec<RequestBox> {
         let principal = self.seen(edge, party);
-        let own = self.alternatives(edge, chain);
         let probes = |alternative| match edge.effect.identified && principal.is_none() {
             // It has an identity, and the input does not tell which.
             true => probes_of_somebody(alternative),
             false => probes(alternative, principal.as_deref()),
         };
-        own.iter().flat_map(probes).collect()
+        self.alternatives(edge, chain).flat_map(probes).collect()
+    }
+
+    /// What is asked to show an edge: of one caller where one is given, else of its example; nothing of it is known to pass.
+    pub(crate) fn shown_by(
+        &self,
+        edge: &Edge,
+        chain: &Chain<'_>,
+        party: Option<Party<'_>>,
+        bearer: Option<&Bearer>,
+    ) -> Vec<RequestBox> {
+        let own = match party.or_else(|| self.example(edge)) {
+            Some(one) => self.probes(edge, chain, one),
+            None => self.probes_of_anybody(edge, chain),
+        };
+        within_all(own, &bearer.map_or_else(RequestBox::all, Bearer::requests))
     }
 
     /// Whether somebody is one of the callers of an edge.
@@ -82,18 +93,13 @@ impl Graph<'_> {
         }
     }
 
-    pub(crate) fn chain(&self, edge: &Edge) -> Option<Chain<'_>> {
-        Chain::of(self.mesh, self.place(edge.place), &edge.effect, edge.certain_only)
-    }
-
     /// The alternatives of the chain that are the edge's.
-    pub(crate) fn alternatives(&self, edge: &Edge, chain: &Chain<'_>) -> Vec<Alternative> {
-        let peers = &self.who(edge.who).peers;
-        let is_own = |alternative: &&Alternative| match edge.effect.identified {
-            true => alternative.peers == *peers,
-            false => alternative.peers.admits(None) && alternative.peers.without_identity() == *peers,
-        };
-        chain.alternatives.iter().filter(is_own).cloned().collect()
+    pub(crate) fn alternatives<'c>(
+        &self,
+        edge: &Edge,
+        chain: &'c Chain<'_>,
+    ) -> impl Iterator<Item = &'c Alternative> {
+        chain.alternatives_of(&self.who(edge.who).peers)
     }
 
     /// An edge in words; of one caller, or of whoever holds one token, where they are given. Nothing when these get nothing
@@ -109,7 +115,8 @@ impl Graph<'_> {
         let who = self.who(edge.who);
         let place = self.place(edge.place);
         let chain = self.chain(edge);
-        let is_http = match &chain {
+        let chain = chain.as_deref();
+        let is_http = match chain {
             Some(chain) => chain.is_http(),
             None => edge.effect.is_http.unwrap_or(place.kind == PointKind::NoProxy),
         };
@@ -117,36 +124,30 @@ impl Graph<'_> {
         let mut may = edge.may.clone();
         let mut notes = edge.notes.clone();
         let (mut requests, mut except, mut witness) = (Vec::new(), Vec::new(), None);
-        match (&chain, one) {
+        match (chain, one) {
             (None, one) => {
                 requests.push(words::everything(is_http).to_owned());
                 witness = one.map(|one| self.shown(&connection(edge, one, self), one, edge));
             }
             (Some(chain), _) => {
-                let own = self.alternatives(edge, chain);
-                for alternative in &own {
-                    requests.extend(alternative.boxes.iter().map(|one| words::requests(one, is_http)));
-                }
+                let own = self.alternatives(edge, chain).flat_map(|alternative| &alternative.boxes);
+                requests.extend(own.map(|one| words::requests(one, is_http)));
                 let principal = one.and_then(|one| self.seen(edge, one));
                 // Of somebody whose identity is not known everything is told that may concern him.
                 let one_only = party.filter(|_| principal.is_some() || !edge.effect.identified);
                 let seen = one_only.map(|_| principal.as_deref());
-                except = exceptions(chain, who, &edge.effect, seen, is_http);
+                except = chain.exceptions(&who.peers, edge.effect.identified, seen, SAID);
                 let answer = match (one, bearer) {
                     (_, None) if !with_witness => Ok(None),
-                    (None, None) => self.anybody(edge, chain, &own, &RequestBox::all()),
-                    (Some(one), None) => self.passing(edge, one, &RequestBox::all()),
-                    (Some(one), Some(bearer)) if party.is_some() => {
-                        self.passing(edge, one, &bearer.requests())
-                    }
-                    (_, Some(bearer)) => {
-                        let (by, answer) = self.held(edge, chain, &own, bearer);
+                    (_, Some(bearer)) if party.is_none() => {
+                        let (by, answer) = self.held(edge, chain, bearer);
                         if by.is_none() && edge.effect.identified && edge.example.is_some() {
                             may.push(UNKNOWN_HOLDER.to_owned());
                         }
                         one = by;
                         answer
                     }
+                    _ => chain.passing(self.shown_by(edge, chain, party, bearer)),
                 };
                 match answer {
                     Ok(Some(request)) => {
@@ -213,21 +214,14 @@ impl Graph<'_> {
                 continue;
             }
             let Some(chain) = self.chain(edge) else { continue };
-            let own = self.alternatives(edge, &chain);
-            holders.extend(self.held(edge, &chain, &own, bearer).0.map(|by| (by, at)));
+            holders.extend(self.held(edge, &chain, bearer).0.map(|by| (by, at)));
         }
         holders
     }
 
     /// A caller of an edge who gets through with a token, and the request; no caller where it is nobody of the input who was
     /// tried.
-    fn held(
-        &self,
-        edge: &Edge,
-        chain: &Chain<'_>,
-        own: &[Alternative],
-        bearer: &Bearer,
-    ) -> (Option<Party<'static>>, Answer) {
+    fn held(&self, edge: &Edge, chain: &Chain<'_>, bearer: &Bearer) -> (Option<Party<'static>>, Answer) {
         let within = bearer.requests();
         let (callers, _) = self.some_callers(self.who(edge.who), TRIED);
         for party in self.example(edge).into_iter().chain(callers.into_iter().map(Party::Workload)) {
@@ -236,84 +230,29 @@ impl Graph<'_> {
                 return (Some(party), answer);
             }
         }
-        (None, self.anybody(edge, chain, own, &within))
+        (None, chain.passing(within_all(self.probes_of_anybody(edge, chain), &within)))
     }
 
-    /// A request of somebody who is no workload of the input, of a box.
-    fn anybody(&self, edge: &Edge, chain: &Chain<'_>, own: &[Alternative], within: &RequestBox) -> Answer {
+    /// What rules let in of somebody who is no workload of the input.
+    fn probes_of_anybody(&self, edge: &Edge, chain: &Chain<'_>) -> Vec<RequestBox> {
         let clients = self.clients(self.who(edge.who).clients);
         let principal = clients.waypoints.first().and_then(|id| self.waypoint_principal(*id));
-        let named = principal.is_some() || !edge.effect.identified;
-        let mut boxes: Vec<RequestBox> = own
-            .iter()
-            .flat_map(|one| match named {
-                true => probes(one, principal.as_deref()),
-                false => one
-                    .boxes
-                    .iter()
-                    .map(|each| RequestBox::of([one.peers.clauses.as_slice(), &each.clauses].concat()))
-                    .collect(),
-            })
-            .collect();
-        boxes.iter_mut().for_each(|one| one.clauses.extend(within.clauses.iter().cloned()));
-        chain.passing(&[boxes]).pop().unwrap_or(Ok(None))
-    }
-}
-
-/// What rules refuse of an edge: those that concern its callers. `one`: the only caller, with the identity that is seen.
-fn exceptions(
-    chain: &Chain<'_>,
-    who: &Who,
-    effect: &Effect,
-    one: Option<Option<&str>>,
-    is_http: bool,
-) -> Vec<String> {
-    let mut said = Vec::new();
-    for refusing in &chain.refusing {
-        let concerns = match (effect.identified, one) {
-            (false, _) => refusing.peers.admits(None),
-            (true, Some(principal)) => refusing.peers.admits(principal),
-            (true, None) => may_concern(&who.peers, &refusing.peers),
-        };
-        if !concerns || has_asked_token(&who.peers, &refusing.peers) {
-            continue;
-        }
-        let requests = words::requests(&refusing.requests, is_http);
-        let peers = match effect.identified && one.is_none() {
-            true => refusing.peers.clone(),
-            false => refusing.peers.without_identity(),
-        };
-        said.push(match words::callers(&peers.clauses) {
-            None => requests,
-            Some(who) if who.starts_with("with") => format!("{requests} {who}"),
-            Some(who) => format!("{requests} from {who}"),
+        let is_named = principal.is_some() || !edge.effect.identified;
+        let own = self.alternatives(edge, chain).flat_map(|one| match is_named {
+            true => probes(one, principal.as_deref()),
+            false => {
+                let whole = |each: &RequestBox| [one.peers.clauses.as_slice(), &each.clauses].concat();
+                one.boxes.iter().map(whole).map(RequestBox::of).collect()
+            }
         });
+        own.collect()
     }
-    dedup(&mut said);
-    let left = said.len().saturating_sub(SAID);
-    said.truncate(SAID);
-    if left > 0 {
-        said.push(format!("and {left} more"));
-    }
-    said
 }
 
-/// Whether callers have the token for want of which others are refused.
-fn has_asked_token(callers: &Peers, refused: &Peers) -> bool {
-    let of_token = |clause: &&Clause| clause.variable == Variable::Token;
-    refused.clauses.iter().filter(of_token).any(|refused| {
-        refused.any_of.is_empty()
-            && callers.clauses.iter().filter(of_token).any(|own| own.any_of == refused.none_of)
-    })
-}
-
-/// Whether callers that are named one by one can be refused; of others it is taken to be so.
-fn may_concern(callers: &Peers, refused: &Peers) -> bool {
-    let Some(tests) = callers.wanted() else { return true };
-    tests.iter().any(|test| match test {
-        Test::Principal(Pattern::Exact(principal)) => refused.admits(Some(principal)),
-        _ => true,
-    })
+/// The requests of the boxes that are of one more box.
+fn within_all(mut boxes: Vec<RequestBox>, within: &RequestBox) -> Vec<RequestBox> {
+    boxes.iter_mut().for_each(|one| one.clauses.extend(within.clauses.iter().cloned()));
+    boxes
 }
 
 /// Leaves out what was said before.

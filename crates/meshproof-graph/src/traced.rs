@@ -5,7 +5,6 @@ use std::sync::Arc;
 use meshproof_space::{Clause, RequestBox, Variable};
 
 use crate::boxes::both;
-use crate::chain::Chain;
 use crate::graph::Graph;
 use crate::paths::Hop;
 use crate::rewrite::Rewrite;
@@ -46,7 +45,7 @@ impl Graph<'_> {
     /// which tokens it accepts is not for it to say.
     pub(crate) fn narrow(&self, traced: &mut Traced, hop: &Hop<'_>) {
         let edge = &self.edges[hop.edge];
-        let Some(chain) = self.chain(edge).filter(Chain::is_http) else { return };
+        let Some(chain) = self.chain(edge).filter(|chain| chain.is_http()) else { return };
         let principal = self.seen(edge, hop.by);
         let is_unknown = edge.effect.identified && principal.is_none();
         let mut allowed: Vec<RequestBox> = Vec::new();

@@ -10,6 +10,7 @@
 
 mod allowed;
 mod alphabet;
+mod beside;
 mod bits;
 mod boxes;
 mod comparison;
@@ -46,6 +47,7 @@ mod witness;
 pub mod words;
 
 pub use allowed::{Allowed, AllowedBox, Exception};
+pub use beside::passing_beside;
 pub use boxes::{Clause, ClauseBody, RequestBox};
 pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};

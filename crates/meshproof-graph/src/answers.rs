@@ -1,0 +1,56 @@
+//! What of some requests passes a chain: many questions are put together, and none is put twice.
+
+use std::sync::{Mutex, PoisonError};
+
+use foldhash::{HashMap, HashSet, HashSetExt};
+use meshproof_space::{Answer, Clause, RequestBox, Test, Variable, passing_beside};
+
+use crate::chain::{Chain, Refusing};
+
+/// Answers by the boxes that were asked about.
+#[derive(Default)]
+pub(crate) struct Answers {
+    known: Mutex<HashMap<Vec<RequestBox>, Answer>>,
+}
+
+impl Answers {
+    fn get(&self, boxes: &[RequestBox]) -> Option<Answer> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(boxes).cloned()
+    }
+}
+
+impl Chain<'_> {
+    /// A request of one of the boxes that passes. All of them are boxes of alternatives, or parts of these.
+    pub fn passing(&self, boxes: Vec<RequestBox>) -> Answer {
+        self.answers.get(&boxes).unwrap_or_else(|| {
+            let answer = self.ask(std::slice::from_ref(&boxes)).pop().unwrap_or(Ok(None));
+            let mut known = self.answers.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(boxes, answer.clone());
+            answer
+        })
+    }
+
+    /// Asks what will be asked by [`Chain::passing`], all of it together.
+    pub fn foresee(&self, mut lists: Vec<Vec<RequestBox>>) {
+        let mut new = HashSet::with_capacity(lists.len());
+        lists.retain(|boxes| self.answers.get(boxes).is_none() && new.insert(boxes.clone()));
+        let answers = self.ask(&lists);
+        let mut known = self.answers.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(lists.into_iter().zip(answers));
+    }
+
+    /// For each list of boxes a request of one of them that passes.
+    pub fn ask(&self, lists: &[Vec<RequestBox>]) -> Vec<Answer> {
+        if lists.is_empty() {
+            return Vec::new();
+        }
+        // Boxes of the chain do not say the port any more, and the evaluator asks all the same.
+        let port = self.domain.ports.iter().filter(|_| !self.at_port.is_empty());
+        let port: Vec<Clause> =
+            port.map(|port| Clause::any(Variable::DestinationPort, vec![Test::Port(*port)])).collect();
+        let there = |one: &RequestBox| RequestBox::of([one.clauses.as_slice(), &port].concat());
+        let lists: Vec<Vec<RequestBox>> = lists.iter().map(|list| list.iter().map(there).collect()).collect();
+        let refused: Vec<RequestBox> = self.refusing.iter().map(Refusing::whole).collect();
+        passing_beside(&lists, &refused, (&self.policies, &self.context), &self.domain)
+    }
+}

@@ -1,0 +1,28 @@
+//! What is asked of an alternative: its requests, of one caller.
+
+use meshproof_grammar::pattern::Pattern;
+use meshproof_space::{Clause, RequestBox, Test, Variable};
+
+use crate::chain::Alternative;
+use crate::peers::exactly;
+
+/// The boxes of an alternative for one caller.
+pub(crate) fn probes(alternative: &Alternative, principal: Option<&str>) -> Vec<RequestBox> {
+    let peers = &alternative.peers.clauses;
+    let own = [exactly(principal)];
+    let of = |one: &RequestBox| RequestBox::of([peers.as_slice(), &own, &one.clauses].concat());
+    alternative.boxes.iter().map(of).collect()
+}
+
+/// The boxes of an alternative for somebody with an identity that is not known.
+pub(crate) fn probes_of_somebody(alternative: &Alternative) -> Vec<RequestBox> {
+    let peers = &alternative.peers.clauses;
+    let own = [exactly_identified()];
+    let of = |one: &RequestBox| RequestBox::of([peers.as_slice(), &own, &one.clauses].concat());
+    alternative.boxes.iter().map(of).collect()
+}
+
+/// Any identity at all.
+fn exactly_identified() -> Clause {
+    Clause::any(Variable::Peer, vec![Test::Principal(Pattern::Present)])
+}
