@@ -179,7 +179,26 @@ impl UriTemplate {
     /// Whether a normalized path (query and fragment already removed) matches. A template whose stars follow each other
     /// (`/a**`, and `**` with a star behind it) is taken by Envoy and matches nothing.
     pub fn matches(&self, path: &str) -> bool {
-        Machine::new(self).is_some_and(|machine| machine.accepts(path))
+        self.begins(path) && Machine::new(self).is_some_and(|machine| machine.accepts(path))
+    }
+
+    /// Whether the path begins with the literals in front, which is told without a machine. Stars are left to it: one
+    /// repeats what stands before it.
+    fn begins(&self, path: &str) -> bool {
+        let mut rest = path;
+        for piece in &self.pieces {
+            let Some(behind) = rest.strip_prefix('/') else { return false };
+            rest = match piece {
+                Piece::Part(Part::Literal(text)) if !text.contains('*') => {
+                    match behind.strip_prefix(text.as_str()) {
+                        Some(behind) => behind,
+                        None => return false,
+                    }
+                }
+                _ => return true,
+            };
+        }
+        true
     }
 
     /// The steps of the regular expression; nothing when no text matches.
@@ -339,23 +358,24 @@ impl Machine {
 
     /// All ways at once, so the time is linear in the path.
     fn accepts(&self, path: &str) -> bool {
-        let mut now = vec![false; self.steps.len() + 1];
-        self.reach(&mut now, 0);
+        let mut open = Vec::new();
+        let (mut now, mut next) = (vec![false; self.steps.len() + 1], vec![false; self.steps.len() + 1]);
+        self.reach(&mut now, 0, &mut open);
         for byte in path.bytes() {
-            let mut next = vec![false; now.len()];
+            next.fill(false);
             for (at, (takes, repeats)) in self.steps.iter().enumerate() {
                 if now[at] && takes.takes(byte) {
-                    self.reach(&mut next, if *repeats { at } else { at + 1 });
+                    self.reach(&mut next, if *repeats { at } else { at + 1 }, &mut open);
                 }
             }
-            now = next;
+            std::mem::swap(&mut now, &mut next);
         }
         now.last().is_some_and(|accepts| *accepts)
     }
 
     /// Marks a place and those that are reached from it without a character.
-    fn reach(&self, places: &mut [bool], from: usize) {
-        let mut open = vec![from];
+    fn reach(&self, places: &mut [bool], from: usize, open: &mut Vec<usize>) {
+        open.push(from);
         while let Some(at) = open.pop() {
             if std::mem::replace(&mut places[at], true) {
                 continue;

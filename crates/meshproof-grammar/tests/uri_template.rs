@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use meshproof_grammar::path_template::PathTemplate;
-use meshproof_grammar::uri_template::{UriTemplate, translate};
+use meshproof_grammar::uri_template::{Takes, UriTemplate, translate};
 use proptest::prelude::*;
 
 fn matches(value: &str, path: &str) -> bool {
@@ -63,6 +63,33 @@ proptest! {
         let text = format!("/{}{}", segments.join("/"), if trailing { "/" } else { "" });
         if let Ok(template) = PathTemplate::parse(&text) {
             prop_assert_eq!(matches(&text, &path), template.matches(&path), "{} {}", text, path);
+        }
+    }
+}
+
+/// Steps over all ways to take the path.
+fn naive(steps: &[(Takes, bool)], path: &[u8]) -> bool {
+    let Some(((takes, repeats), rest)) = steps.split_first() else { return path.is_empty() };
+    let taken = path.iter().take_while(|byte| takes.takes(**byte)).count();
+    match repeats {
+        true => (0..=taken).any(|count| naive(rest, &path[count..])),
+        false => taken > 0 && naive(rest, &path[1..]),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    #[test]
+    fn templates_match_as_their_steps(
+        pieces in prop::collection::vec(prop::sample::select(vec!["a", "b*", "a*b", "*", "**", "{x}", "{y=a/*}"]), 1..4),
+        suffix in prop::sample::select(vec!["", "/", "b", "*"]),
+        paths in prop::collection::vec("[ab/]{0,7}", 8),
+    ) {
+        let Ok(template) = UriTemplate::parse(&format!("/{}{suffix}", pieces.join("/"))) else { return Ok(()) };
+        let Some(steps) = template.steps().filter(|steps| steps.repeated.is_none()) else { return Ok(()) };
+        for path in paths.into_iter().map(|path| format!("/{path}")) {
+            prop_assert_eq!(template.matches(&path), naive(&steps.steps, path.as_bytes()), "{:?} {}", template, path);
         }
     }
 }
