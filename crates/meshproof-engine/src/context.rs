@@ -17,8 +17,8 @@ pub struct Context {
     /// Which table it was prepared for; zero for none.
     pub(crate) stamp: u64,
     groups: usize,
-    /// Groups of words, then the masks of those that have rows that the connection satisfies; by rows a [`LiveRow`](crate::row::LiveRow)
-    /// each.
+    /// Groups of words, then the masks of those that have rows that the connection satisfies; by rows the bits
+    /// of each row, as [`RowLayout`](crate::RowLayout) says.
     live: Vec<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Context {
         self.stamp == stamp
     }
 
-    /// The rows in question, as [`LiveRow`]s.
+    /// The rows in question, by their bits.
     #[inline(always)]
     pub(crate) fn rows(&self) -> &[u64] {
         &self.live
@@ -109,23 +109,28 @@ impl Source for OfConnection<'_, '_> {
 struct Collect<'a, 't> {
     by_rows: &'a ByRows<'t>,
     connection: &'a Connection<'a>,
+    /// The bit of its port.
+    port: u64,
     rows: &'a mut Vec<u64>,
 }
 
 impl<'t> Gather<'t> for Collect<'_, 't> {
     fn add(&mut self, side: Side, set: RowSet<'t>) {
         // Tables with scripts have lists of these only, unless somebody forged them.
-        let RowSet::Rows(scripts) = set else { return };
+        let RowSet::Rows(numbers) = set else { return };
         if side == Side::Refused {
             return;
         }
-        for script in Rows::of(scripts) {
-            if let Some(row) = self.by_rows.connection_holds(script, self.connection) {
-                self.rows.push(row.0);
+        for row in Rows::of(numbers) {
+            let row = self.by_rows.scripts.rows.at(place(row));
+            if row & self.port == self.port
+                && let Some(row) = self.by_rows.live(row, self.connection)
+            {
+                self.rows.push(row);
             }
         }
         // A name that is no workload's may come across the same rows again and again.
-        if self.rows.len() > 2 * self.by_rows.rows + MOST_LEFT {
+        if self.rows.len() > 2 * self.by_rows.scripts.rows.len() + MOST_LEFT {
             self.rows.sort_unstable();
             self.rows.dedup();
         }
@@ -251,7 +256,8 @@ impl Table<'_> {
         context: &mut Context,
     ) {
         let sets = &self.store.sets;
-        let mut collect = Collect { by_rows, connection, rows: &mut context.live };
+        let port = by_rows.port_bit(connection.port);
+        let mut collect = Collect { by_rows, connection, port, rows: &mut context.live };
         match self.connection.first() {
             None => collect.add(Side::Wanted, sets.get(self.everything)),
             Some(first) => {

@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::format::NONE;
 use crate::hits::{Asked, Hits};
 use crate::kinds::Effect;
-use crate::row::LiveRow;
 use crate::rule::{ProviderRef, RuleRef};
 use crate::table::Table;
 
@@ -197,21 +196,22 @@ impl<'t> Table<'t> {
         let mut hits = Hits::NOTHING;
         let (mut may_refuse, mut may_allow) = (false, false);
         let asked = Asked { from: 0, end: NONE, provider };
-        let mut take = |row: u32, is_open: bool| {
-            let segment = self.segment_of(row);
+        let mut take = |rule: u32, segment: u32, is_open: bool| {
             let effect = self.segments.get(place(segment)).map(|segment| segment.effect);
             if effect == Some(Effect::Ask) && segment < provider {
                 return;
             }
             if !is_open {
-                return self.hit(row, asked, &mut hits);
+                return self.hit(rule, segment, asked, &mut hits);
             }
             may_refuse |= matches!(effect, Some(Effect::Refuse | Effect::Ask | Effect::Deny));
             may_allow |= effect == Some(Effect::Allow);
         };
         if let Some(by_rows) = &self.by_rows {
-            let rows = context.rows().iter().map(|row| LiveRow(*row));
-            rows.for_each(|row| take(row.row(), by_rows.asks_request(row)));
+            for row in context.rows() {
+                let rule = by_rows.scripts.layout.rule(*row);
+                take(rule, self.segment_of_rule(rule), by_rows.asks_request(*row));
+            }
         }
         let live = context.live();
         for (word, rows) in live.words().zip(live.masks.iter().copied()) {
@@ -220,7 +220,8 @@ impl<'t> Table<'t> {
                 [(open, true), (rows & !open, false)].into_iter().filter(|(rows, _)| *rows != 0)
             {
                 // Within a word rows are ordered as rules are reported, so the first counts.
-                take(word.wrapping_mul(64).wrapping_add(rows.trailing_zeros()), is_open);
+                let row = word.wrapping_mul(64).wrapping_add(rows.trailing_zeros());
+                take(self.row_rules.at(place(row)), self.segment_of(word), is_open);
             }
         }
         let custom =

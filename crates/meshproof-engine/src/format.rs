@@ -7,7 +7,7 @@
 /// The first eight bytes of a table.
 pub const MAGIC: [u8; 8] = *b"meshtabl";
 /// The version that this crate reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Bytes before the directory: magic, version (`u32` at 8), engine (`u8` at 12), settings (`u8` at 13), two bytes of
 /// zero, length of the table (`u64` at 16), BLAKE3 of everything else (32 bytes at 24), words of a row set (`u32` at
 /// 56), the set of all rows (`u32` at 60).
@@ -37,11 +37,10 @@ pub const BY_ROWS: u8 = 32;
 /// The places of names of policies have 32 bits instead of 16.
 pub const WIDE_NAMES: u8 = 64;
 
-/// Per segment three `u32`: what it leads to, its first word (with scripts the place of its first one), and its provider as
-/// a text.
+/// Per segment three `u32`: what it leads to, its first word (with scripts its first rule), and its provider as a text.
 pub const SEGMENTS: usize = 0;
-/// Per row its rule; all bits for a row that is none. With scripts nothing, for these have it.
-pub const ROW_RULES: usize = 1;
+/// Per row its rule; all bits for a row that is none. With scripts, per row 64 bits as [`RowLayout`](crate::RowLayout) says.
+pub const ROWS: usize = 1;
 /// Per rule its policy; then per rule its place in the policy, in one byte, or in 32 bits if those of rules have that.
 pub const RULES: usize = 2;
 /// Per policy [`POLICY`] numbers of 16 bits (with [`WIDE_NAMES`] of 32): namespace, name, and what is written before and behind the names of its rules with a zero
@@ -76,19 +75,22 @@ pub const STARTS: usize = 15;
 /// Texts, each behind its length.
 pub const POOL: usize = 16;
 
-/// What each row asks, as bytes. First, as short numbers, the most rows that one name leaves, the dimension of methods and one
-/// (or zero), how many methods have a bit, and these as texts; and from which place on four bytes of paths are looked at, and
-/// one (or zero). Then rows, each: its rule in two bytes; a byte that says how many demands of the
-/// connection it has, twice, and one if what it asks of requests stands elsewhere; those demands; and what it asks of
-/// requests, or the place of that as a short number. A demand begins with two bytes: the number of its dimension, twice, and
-/// one where its tests are refused; and how many tests follow. What is asked of requests begins with three bytes: the
-/// methods, a bit each and none where nothing is asked of them; the bits of those four bytes of paths
-/// ([`path_bit`](crate::path_bit)), none where a path may have any; and the number of demands.
+/// What rows ask that has no bits in [`ROWS`], as bytes. First, as short numbers, the most rows that one name leaves; the
+/// dimension of ports and one (or zero), how many ports have a bit, and these; the dimension of methods and one (or zero),
+/// how many methods have a bit, and these as texts; from which place on four bytes of paths are looked at and one (or
+/// zero), and how many bits these have. Then what is asked, which several rows may share. Of connections: how many demands
+/// these are, twice, and one if what is asked of the request stands elsewhere; the demands; and what is asked of the
+/// request, or the place of that as a short number. Of requests: how many demands there are, and these. A demand begins
+/// with two bytes: the number of its dimension, twice, and one where its tests are refused; and how many tests follow.
 pub const SCRIPTS: usize = 17;
-/// The longest script section: places in it are told by 24 bits in contexts.
+/// The longest script section: places in it are told by 24 bits of a row.
 pub const MOST_SCRIPTS: usize = 1 << 24;
 /// The most rows that a name may lead to in a table with scripts.
 pub const MOST_LEFT: usize = 512;
+/// The most ports with a bit. With places, rules and methods they are not more than the 64 bits of a row.
+pub const PORTS: usize = 12;
+/// The most bits that paths have.
+pub const PATH_BITS: u32 = 24;
 /// So many methods have a bit, and at most [`METHOD_BYTES`] bytes each.
 pub const METHODS: usize = 8;
 /// The longest method with a bit.

@@ -8,7 +8,7 @@ use crate::format::NONE;
 use crate::index::{Gather, Store};
 use crate::kinds::Effect;
 use crate::live::{Live, Source, Survivors};
-use crate::row::{ByRows, LiveRow, Seen};
+use crate::row::{ByRows, Seen};
 use crate::rule::RuleRef;
 use crate::table::Table;
 
@@ -36,7 +36,7 @@ impl Hits {
     }
 }
 
-/// The words, or places of scripts, that are asked about, and the providers that are left out.
+/// The words, or rules of rows, that are asked about, and the providers that are left out.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
     pub from: u32,
@@ -81,24 +81,26 @@ impl Table<'_> {
         request: &impl RequestAttributes,
         asked: Asked,
     ) -> Hits {
+        let scripts = &by_rows.scripts;
         let mut seen = Seen::new(request);
         let mut hits = Hits::NOTHING;
         let mut bits = None;
         for rows in context.rows().chunks(BATCH) {
-            let bits = *bits.get_or_insert_with(|| seen.bits(&by_rows.scripts));
+            let bits = *bits.get_or_insert_with(|| seen.bits(scripts));
             let mut left = [0; BATCH];
             let mut count = 0;
-            let mut touched = 0;
-            for row in rows.iter().map(|row| LiveRow(*row)) {
-                let may_hold = row.may_hold(bits) & asked.has(row.row());
-                left.get_mut(count).into_iter().for_each(|to| *to = row.0);
-                count += usize::from(may_hold);
-                touched ^= by_rows.scripts.touch(if may_hold { row.at() } else { 0 });
+            for row in rows {
+                // Without a branch: which rows pass is as good as random.
+                left.get_mut(count).into_iter().for_each(|to| *to = *row);
+                count += usize::from(row & bits == bits);
             }
+            let left = left.get(..count).unwrap_or_default();
+            let touched = left.iter().fold(0, |all, row| all ^ scripts.touch(scripts.layout.place(*row)));
             std::hint::black_box(touched);
-            for row in left.iter().take(count).map(|row| LiveRow(*row)) {
-                if by_rows.request_holds(row, &mut seen) {
-                    self.hit(row.row(), asked, &mut hits);
+            for row in left {
+                let rule = scripts.layout.rule(*row);
+                if asked.has(rule) && by_rows.request_holds(*row, &mut seen) {
+                    self.hit(rule, self.segment_of_rule(rule), asked, &mut hits);
                 }
             }
         }
@@ -152,14 +154,12 @@ impl Table<'_> {
         for (word, mask) in left.left().filter(|(_, mask)| *mask != 0) {
             // Within a word rows are ordered as rules are reported, so the first counts.
             let row = word.wrapping_mul(64).wrapping_add(mask.trailing_zeros());
-            self.hit(row, asked, hits);
+            self.hit(self.row_rules.at(place(row)), self.segment_of(word), asked, hits);
         }
     }
 
-    /// Takes a row down that matches.
-    pub(crate) fn hit(&self, row: u32, asked: Asked, hits: &mut Hits) {
-        let rule = self.rule_of(row);
-        let segment = self.segment_of(row);
+    /// Takes a rule down that matches.
+    pub(crate) fn hit(&self, rule: u32, segment: u32, asked: Asked, hits: &mut Hits) {
         let Some(effect) = self.segments.get(place(segment)).map(|segment| segment.effect) else { return };
         let Some(best) = hits.rules.get_mut(effect as usize) else { return };
         if effect != Effect::Ask {

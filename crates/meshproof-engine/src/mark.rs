@@ -32,11 +32,12 @@ pub(crate) fn mark_at(value: &[u8], start: usize, missing: u32, fold: bool) -> u
     of_word(word.wrapping_shl(missing), fold)
 }
 
-/// The bit for four bytes of a path; none where it is shorter.
+/// Which of so many bits four bytes of a path have; nothing where it is shorter.
 #[inline(always)]
-pub fn path_bit(path: &[u8], at: usize) -> u8 {
-    let four = path.get(at..).and_then(|rest| rest.first_chunk::<4>());
-    four.map_or(0, |four| 1 << (u32::from_le_bytes(*four).wrapping_mul(SECOND as u32) >> 29))
+pub fn path_bit(path: &[u8], at: usize, bits: u32) -> Option<u32> {
+    let four = path.get(at..).and_then(|rest| rest.first_chunk::<4>())?;
+    let hash = u32::from_le_bytes(*four).wrapping_mul(SECOND as u32);
+    Some(((u64::from(hash) * u64::from(bits)) >> 32) as u32)
 }
 
 #[cfg(test)]

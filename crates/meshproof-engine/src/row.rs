@@ -32,44 +32,10 @@ impl<'t> Told<'t> {
 pub(crate) struct ByRows<'t> {
     pub scripts: Scripts<'t>,
     pub dimensions: Vec<Told<'t>>,
-    /// The first dimensions of ports and paths.
-    pub port: usize,
+    /// The first dimension of paths.
     pub path: usize,
     pub engine: Engine,
     pub joins_headers: bool,
-    /// How many there are.
-    pub rows: usize,
-}
-
-/// A row that a connection leaves in question: where its script stands, and where what it asks of requests (24 bits each),
-/// and the bits of its methods and paths.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LiveRow(pub u64);
-
-impl LiveRow {
-    #[inline(always)]
-    fn new(script: u32, at: usize, [methods, paths]: [u8; 2]) -> LiveRow {
-        let places = (at as u64 & 0xff_ffff) << 24 | u64::from(script & 0xff_ffff);
-        LiveRow(places | u64::from(methods) << 48 | u64::from(paths) << 56)
-    }
-
-    #[inline(always)]
-    pub fn row(self) -> u32 {
-        self.0 as u32 & 0xff_ffff
-    }
-
-    #[inline(always)]
-    pub fn at(self) -> usize {
-        (self.0 >> 24) as usize & 0xff_ffff
-    }
-
-    /// Whether a request with these bits of its method and its path may be what the row asks for.
-    #[inline(always)]
-    pub fn may_hold(self, [method, path]: [u8; 2]) -> bool {
-        let [methods, paths] = [(self.0 >> 48) as u8, (self.0 >> 56) as u8];
-        // Without a branch: which rows pass is as good as random.
-        ((methods == 0) | (methods & method != 0)) & ((paths == 0) | (paths & path != 0))
-    }
 }
 
 /// What of a request was already looked at.
@@ -88,15 +54,17 @@ impl<'r, R: RequestAttributes> Seen<'r, R> {
         *self.path.get_or_insert_with(|| self.request.path().map(without_query))
     }
 
-    /// The bits of method and path, as far as rows have such.
+    /// The bits that a row must have to let the request pass.
     #[inline(always)]
-    pub fn bits(&mut self, scripts: &Scripts<'_>) -> [u8; 2] {
-        let mut bits = [0, 0];
-        if scripts.method_dimension.is_some() {
-            bits[0] = self.request.method().map_or(0, |method| scripts.methods.bit(method));
+    pub fn bits(&mut self, scripts: &Scripts<'_>) -> u64 {
+        let Scripts { layout, methods, .. } = scripts;
+        let mut bits = 0;
+        if layout.methods.values() != 0 {
+            bits |= layout.methods.bit(self.request.method().and_then(|method| methods.place(method)));
         }
+        let paths = layout.paths.values();
         if let Some(at) = scripts.path_bits_at {
-            bits[1] = self.path().map_or(0, |path| path_bit(path, at));
+            bits |= layout.paths.bit(self.path().and_then(|path| path_bit(path, at, paths)));
         }
         bits
     }
@@ -106,28 +74,36 @@ impl<'r, R: RequestAttributes> Seen<'r, R> {
 type Found<'t> = (bool, &'t [u8]);
 
 impl<'t> ByRows<'t> {
-    /// Whether the connection is what the row of a script asks for, and if so what it asks of requests.
+    /// The bit that a row must have to let the connection pass.
     #[inline(always)]
-    pub fn connection_holds(&self, script: u32, connection: &Connection<'_>) -> Option<LiveRow> {
-        let bytes = self.scripts.bytes;
-        let ([_, _, head], mut rest) = bytes.get(place(script)..)?.split_first_chunk::<3>()?;
-        for _ in 0..head >> 1 {
+    pub fn port_bit(&self, port: u16) -> u64 {
+        self.scripts.layout.ports.bit(self.scripts.ports.number(port))
+    }
+
+    /// The row as it is asked about requests, if the connection is what it asks for; it has the bit of its port.
+    #[inline(always)]
+    pub fn live(&self, row: u64, connection: &Connection<'_>) -> Option<u64> {
+        if !self.scripts.layout.asks_connection(row) {
+            return Some(row);
+        }
+        self.connection_holds(row, connection)
+    }
+
+    #[inline(never)]
+    fn connection_holds(&self, row: u64, connection: &Connection<'_>) -> Option<u64> {
+        let (count, is_elsewhere, mut reader) = self.scripts.of_connection(row);
+        let mut rest = reader.rest();
+        for _ in 0..count {
             let (demand, tests) = DemandHead::read(rest)?;
-            let (any, behind) = match demand.dimension == self.port {
-                true => port(tests, demand.tests, connection.port),
-                false => self.any_of_connection(demand, tests, connection),
-            };
+            let (any, behind) = self.any_of_connection(demand, tests, connection);
             if any == demand.refuses {
                 return None;
             }
             rest = behind;
         }
-        let mut at = bytes.len() - rest.len();
-        if head & 1 != 0 {
-            at = place(Reader::new(rest, 0).number());
-            rest = bytes.get(at..)?;
-        }
-        Some(LiveRow::new(script, at, *rest.first_chunk::<2>()?))
+        reader.at = reader.bytes.len() - rest.len();
+        let at = if is_elsewhere { place(reader.number()) } else { reader.at };
+        Some(self.scripts.layout.at(row, at))
     }
 
     /// Whether any test of a demand holds for the connection.
@@ -155,15 +131,18 @@ impl<'t> ByRows<'t> {
     }
 
     /// Whether the row asks anything of requests.
-    pub fn asks_request(&self, row: LiveRow) -> bool {
-        Reader::new(self.scripts.bytes, row.at()).chunk::<3>() != [0; 3]
+    pub fn asks_request(&self, row: u64) -> bool {
+        let Scripts { layout, .. } = &self.scripts;
+        let fields = [layout.methods, layout.paths];
+        fields.into_iter().any(|field| field.asked(row).is_some())
+            || self.scripts.touch(layout.place(row)) != 0
     }
 
     /// Whether the request is what the row asks for, given that it has its bits.
     #[inline(always)]
-    pub fn request_holds<R: RequestAttributes>(&self, row: LiveRow, seen: &mut Seen<'_, R>) -> bool {
-        let script = self.scripts.bytes.get(row.at()..).and_then(|script| script.split_first_chunk::<3>());
-        let Some(([.., demands], mut rest)) = script else { return false };
+    pub fn request_holds<R: RequestAttributes>(&self, row: u64, seen: &mut Seen<'_, R>) -> bool {
+        let script = self.scripts.bytes.get(self.scripts.layout.place(row)..);
+        let Some((demands, mut rest)) = script.and_then(<[u8]>::split_first) else { return false };
         for _ in 0..*demands {
             let Some((demand, tests)) = DemandHead::read(rest) else { return false };
             // Most rows ask for a path.

@@ -2,20 +2,25 @@
 
 use std::net::IpAddr;
 
-use crate::bytes::{Reader, place};
+use crate::bytes::{Reader, U64s, place};
 use crate::format::{
-    BLOCK_WIDE, METHOD_BYTES, METHODS, TEXT_ENDS, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_SUFFIX, text_form,
+    BLOCK_WIDE, METHOD_BYTES, METHODS, PORTS, TEXT_ENDS, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_SUFFIX,
+    text_form,
 };
 use crate::hash::equals;
 use crate::kinds::{Attribute, TestKind};
+use crate::layout::RowLayout;
 use crate::mark::{mark, path_bit};
 use crate::pieces::Pieces;
 use crate::pool::Starts;
 use crate::test::Test;
 
-/// The scripts of all rows.
+/// The rows, and the scripts with what they ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts<'t> {
+    /// What is told of each row in a few bits.
+    pub rows: U64s<'t>,
+    pub layout: RowLayout,
     pub bytes: &'t [u8],
     pub starts: Starts<'t>,
     /// Where the scripts begin.
@@ -24,11 +29,41 @@ pub(crate) struct Scripts<'t> {
     pub most: usize,
     /// The dimension that is looked up instead.
     pub leading_dimension: Option<usize>,
+    /// The dimension of which ports have a bit.
+    pub port_dimension: Option<usize>,
+    pub ports: Ports,
     /// The dimension of which methods have a bit.
     pub method_dimension: Option<usize>,
     pub methods: Methods,
     /// From this place on four bytes of paths have bits.
     pub path_bits_at: Option<usize>,
+}
+
+/// Ports that have a bit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ports {
+    ports: [u16; PORTS],
+    count: usize,
+}
+
+impl Ports {
+    /// Adds one; those that are too many are left out.
+    pub fn add(&mut self, port: u16) {
+        if let Some(to) = self.ports.get_mut(self.count) {
+            *to = port;
+            self.count += 1;
+        }
+    }
+
+    pub fn known(&self) -> &[u16] {
+        self.ports.get(..self.count).unwrap_or_default()
+    }
+
+    /// The number of a port; none for one that no row names.
+    #[inline(always)]
+    pub fn number(&self, port: u16) -> Option<u32> {
+        self.known().iter().position(|known| *known == port).map(|at| at as u32)
+    }
 }
 
 /// Methods that have a bit, each as a number.
@@ -45,31 +80,26 @@ impl Methods {
         method.iter().fold(method.len() as u64, |number, byte| number << 8 | u64::from(*byte))
     }
 
-    /// The bit of a method; none for one that no row names.
+    /// Which method it is; none for one that no row names.
     #[inline(always)]
-    pub fn bit(&self, method: &[u8]) -> u8 {
+    pub fn place(&self, method: &[u8]) -> Option<u32> {
         let wanted = Methods::number(method);
+        // Without a branch: which one it is, is as good as random.
         let bits = self.0.iter().enumerate();
-        bits.fold(0, |bits, (at, number)| bits | u8::from(*number == wanted && wanted != 0) << at)
+        let bits =
+            bits.fold(0u32, |bits, (at, number)| bits | u32::from(*number == wanted && wanted != 0) << at);
+        (bits != 0).then(|| bits.trailing_zeros())
     }
 
     pub fn set(&mut self, at: usize, method: &[u8]) {
         self.0.get_mut(at).into_iter().for_each(|number| *number = Methods::number(method));
     }
 
-    /// The bits that stand for a method.
-    pub fn known(&self) -> u8 {
-        self.0.iter().enumerate().fold(0, |bits, (at, number)| bits | u8::from(*number != 0) << at)
-    }
-
-    /// The methods of some bits.
-    pub fn of(self, bits: u8) -> impl Iterator<Item = Vec<u8>> {
-        let known = self.0.into_iter().enumerate().filter(move |(at, _)| bits >> at & 1 != 0);
-        known.map(|(_, number)| {
-            let bytes = number.to_be_bytes();
-            let start = bytes.iter().position(|byte| *byte != 0).map_or(bytes.len(), |length| length + 1);
-            bytes.get(start..).unwrap_or_default().to_vec()
-        })
+    /// The method with a number.
+    pub fn name(&self, at: u32) -> Vec<u8> {
+        let bytes = self.0.get(place(at)).copied().unwrap_or_default().to_be_bytes();
+        let start = bytes.iter().position(|byte| *byte != 0).map_or(bytes.len(), |length| length + 1);
+        bytes.get(start..).unwrap_or_default().to_vec()
     }
 }
 
@@ -206,8 +236,8 @@ impl<'t> TextTest<'t> {
         Some((*kinds.get(usize::from(self.way()))?, self.text(starts).concat(), Vec::new()))
     }
 
-    /// The bit of the paths that pass, if four bytes of them are known; nothing where they may be any.
-    pub fn path_bit(&self, at: usize, starts: &Starts<'t>) -> Option<u8> {
+    /// Which of so many bits the paths have that pass, if four bytes of them are known; nothing where they may be any.
+    pub fn path_bit(&self, at: usize, bits: u32, starts: &Starts<'t>) -> Option<u32> {
         let end = at.checked_add(4)?;
         let four = match self.way() {
             TEXT_SUFFIX => None,
@@ -215,7 +245,7 @@ impl<'t> TextTest<'t> {
             _ => self.pieces(starts).some(at, end),
         };
         let (four, count) = four?;
-        Some(path_bit(four.get(..count)?, 0)).filter(|bit| *bit != 0)
+        path_bit(four.get(..count)?, 0, bits)
     }
 
     fn pieces(&self, starts: &Starts<'t>) -> Pieces<'t> {
@@ -285,15 +315,6 @@ impl<'t> Scripts<'t> {
         self.bytes.get(at).copied().unwrap_or_default()
     }
 
-    /// The rule of the script at a place, how many demands of connections it has, whether what it asks of requests stands
-    /// elsewhere, and a reader before those demands.
-    #[inline(always)]
-    pub fn at(&self, script: u32) -> (u16, u8, bool, Reader<'t>) {
-        let mut reader = Reader::new(self.bytes, place(script));
-        let [low, high, head] = reader.chunk();
-        (u16::from_le_bytes([low, high]), head >> 1, head & 1 != 0, reader)
-    }
-
     /// What stands behind so many tests.
     pub fn behind(tests: &'t [u8], shape: Shape, count: u8) -> &'t [u8] {
         let mut reader = Reader::new(tests, 0);
@@ -313,9 +334,12 @@ impl<'t> Scripts<'t> {
         reader.rest()
     }
 
-    /// Where it stands what a row asks of requests; the reader is behind what it asks of connections.
+    /// What a row asks of connections: how many demands that are, and a reader before them. Behind them stands what it
+    /// asks of requests, or where that is.
     #[inline(always)]
-    pub fn request_part(&self, reader: &mut Reader<'t>, is_elsewhere: bool) -> u32 {
-        if is_elsewhere { reader.number() } else { u32::try_from(reader.at).unwrap_or(u32::MAX) }
+    pub fn of_connection(&self, row: u64) -> (u8, bool, Reader<'t>) {
+        let mut reader = Reader::new(self.bytes, self.layout.place(row));
+        let head = reader.byte();
+        (head >> 1, head & 1 != 0, reader)
     }
 }

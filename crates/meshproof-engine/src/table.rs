@@ -31,7 +31,7 @@ pub struct Table<'t> {
     pub(crate) segments: Vec<Segment<'t>>,
     /// By word its segment; with scripts nothing.
     segment_of: Vec<u32>,
-    /// Words, or places of scripts, of CUSTOM policies, which come first.
+    /// Words, with scripts rules, of CUSTOM policies, which come first.
     pub(crate) custom_end: u32,
     pub(crate) connection: Vec<Dimension<'t>>,
     pub(crate) request: Vec<Dimension<'t>>,
@@ -55,7 +55,7 @@ pub struct Table<'t> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment<'t> {
     pub effect: Effect,
-    /// Its first word, or the place of its first script.
+    /// Its first word; with scripts its first rule.
     pub first: u32,
     pub provider: &'t str,
 }
@@ -70,9 +70,8 @@ impl<'t> Table<'t> {
         if content_hash(bytes) != head.hash {
             return Err(OpenError::Corrupt);
         }
-        let mut table = Table::assemble(&head, bytes)?;
-        let rows = validate::table(&table, &head.sections)?;
-        table.by_rows.iter_mut().for_each(|by_rows| by_rows.rows = rows);
+        let table = Table::assemble(&head, bytes)?;
+        validate::table(&table, &head.sections)?;
         Ok(table)
     }
 
@@ -122,7 +121,7 @@ impl<'t> Table<'t> {
             has_scripts,
             by_rows: None,
             looks_at_request: vec![0; words],
-            row_rules: Numbers::new(sections.bytes(format::ROW_RULES), is_wide),
+            row_rules: Numbers::new(if has_scripts { &[] } else { sections.bytes(format::ROWS) }, is_wide),
             rule_policies,
             rule_places,
             policies: Numbers::new(sections.bytes(format::POLICIES), head.settings & format::WIDE_NAMES != 0),
@@ -152,23 +151,17 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// The segment of a row; with scripts rows are told by the places of these.
+    /// The segment of a word.
     #[inline]
-    pub(crate) fn segment_of(&self, row: u32) -> u32 {
-        if !self.has_scripts {
-            return self.segment_of.get(place(row / 64)).copied().unwrap_or_default();
-        }
-        let behind = self.segments.partition_point(|segment| segment.first <= row);
-        u32::try_from(behind.saturating_sub(1)).unwrap_or(u32::MAX)
+    pub(crate) fn segment_of(&self, word: u32) -> u32 {
+        self.segment_of.get(place(word)).copied().unwrap_or_default()
     }
 
-    /// The rule of a row.
+    /// The segment of a rule that has rows; of tables with scripts.
     #[inline]
-    pub(crate) fn rule_of(&self, row: u32) -> u32 {
-        match &self.by_rows {
-            Some(by_rows) => by_rows.scripts.at(row).0.into(),
-            None => self.row_rules.at(place(row)),
-        }
+    pub(crate) fn segment_of_rule(&self, rule: u32) -> u32 {
+        let behind = self.segments.partition_point(|segment| segment.first <= rule);
+        u32::try_from(behind.saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
     fn read_dimensions(&mut self, sections: &Sections<'t>) -> Result<(), OpenError> {
@@ -233,13 +226,13 @@ impl<'t> Table<'t> {
                 self.connection.push(dimension);
             }
         }
-        let scripts = validate::scripts(sections, self.store.entries.starts)?;
+        let scripts = validate::scripts(sections, self.store.entries.starts, self.rule_policies.len())?;
         let scripts = Scripts { leading_dimension: leading, ..scripts };
         let (engine, joins_headers) = (self.store.engine, self.joins_headers);
         let first =
             |attribute| told.iter().position(|told| told.attribute == attribute).unwrap_or(usize::MAX);
-        let (port, path) = (first(Attribute::Port), first(Attribute::Path));
-        self.by_rows = Some(ByRows { scripts, dimensions: told, port, path, engine, joins_headers, rows: 0 });
+        let path = first(Attribute::Path);
+        self.by_rows = Some(ByRows { scripts, dimensions: told, path, engine, joins_headers });
         Ok(())
     }
 
@@ -261,7 +254,7 @@ impl<'t> Table<'t> {
     /// Rows of rules: alternatives of `from` times alternatives of `to`.
     pub fn row_count(&self) -> usize {
         match &self.by_rows {
-            Some(by_rows) => by_rows.rows,
+            Some(by_rows) => by_rows.scripts.rows.len(),
             None => (0..self.row_rules.len()).filter(|row| self.row_rules.at(*row) != format::NONE).count(),
         }
     }

@@ -1,5 +1,6 @@
 //! Policies as decision tables.
 
+mod bits;
 mod bound;
 mod bundle;
 mod demand;

@@ -124,6 +124,23 @@ impl<'b> Rows<'b> {
         &self.demands[row.demands.clone()]
     }
 
+    /// By row, how many there are before it: free places are none.
+    pub fn numbers(&self) -> Vec<u32> {
+        let before = |count: &mut u32, row: &Option<Row>| {
+            let number = *count;
+            *count += u32::from(row.is_some());
+            Some(number)
+        };
+        self.rows.iter().scan(0, before).collect()
+    }
+
+    /// The first rule of a segment that has a row.
+    pub fn first_rule(&self, segment: &Segment) -> u32 {
+        let of_segment =
+            self.rows[segment.first_word * 64..].iter().take_while(|row| row.is_some()).flatten();
+        of_segment.map(|row| row.rule as u32).min().unwrap_or_default()
+    }
+
     /// Adds a rule and its rows.
     fn rule(
         &mut self,

@@ -29,7 +29,7 @@ enum Form {
 /// The sets of a table.
 pub(super) struct SetStore {
     words: usize,
-    /// Where the script of each row stands. With scripts every set is told one by one, and there are no columns.
+    /// Which of the rows with scripts each row is. With scripts every set is told one by one, and there are no columns.
     scripts: Option<Vec<u32>>,
     forms: Vec<Form>,
     /// The rows of sets that are told one by one.
@@ -60,9 +60,9 @@ impl SetStore {
         }
     }
 
-    /// Sets of rows that are told by where their scripts stand.
-    pub fn of_scripts(places: Vec<u32>) -> SetStore {
-        SetStore { scripts: Some(places), ..SetStore::new(0) }
+    /// Sets of rows with scripts; by row, which of these it is.
+    pub fn of_scripts(rows: Vec<u32>) -> SetStore {
+        SetStore { scripts: Some(rows), ..SetStore::new(0) }
     }
 
     /// The set of the rows, which ascend.

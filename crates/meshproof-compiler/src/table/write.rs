@@ -60,7 +60,7 @@ pub(super) fn write(
     for segment in &rows.segments {
         let provider = parts.pool.add(segment.provider.as_bytes());
         let first = match &scripts {
-            Some(scripts) => scripts.place_of(segment.first_word * 64),
+            Some(_) => rows.first_rule(segment),
             None => segment.first_word as u32,
         };
         put(format::SEGMENTS, &[segment.effect.code(), first, provider]);
@@ -88,7 +88,7 @@ pub(super) fn write(
     sections[format::POLICIES] = numbers(names.into_iter(), has_wide_names);
     if scripts.is_none() {
         let row_rules = rows.rows.iter().map(|row| row.as_ref().map_or(NONE, |row| row.rule as u32));
-        sections[format::ROW_RULES] = numbers(row_rules, is_wide);
+        sections[format::ROWS] = numbers(row_rules, is_wide);
     }
     sections[format::RULES] = numbers(rows.rules.iter().map(|rule| rule.policy as u32), is_wide);
     for rule in &rows.rules {
@@ -112,7 +112,7 @@ pub(super) fn write(
     let words = if scripts.is_some() { 0 } else { words };
     if let Some(scripts) = scripts {
         settings |= format::BY_ROWS;
-        sections[format::SCRIPTS] = scripts.bytes;
+        (sections[format::SCRIPTS], sections[format::ROWS]) = (scripts.bytes, scripts.rows);
     }
     assemble(&sections, [words as u32, everything], engine, settings)
 }
@@ -163,7 +163,7 @@ fn by_rows<'b>(
     }
     let mut parts = new_parts(0);
     let Some(scripts) = Scripts::write(rows, &mut parts, engine, most.rows as u32)? else { return Ok(None) };
-    parts.sets = SetStore::of_scripts(scripts.places());
+    parts.sets = SetStore::of_scripts(rows.numbers());
     let mut index = None;
     if let Some(leading) = &leading {
         let mut built = leading.build(&placements, &mut parts, context, engine)?;

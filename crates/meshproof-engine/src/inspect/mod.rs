@@ -12,7 +12,7 @@ use crate::index::{Index, counts};
 use crate::kinds::{Attribute, Effect, TestKind, View};
 use crate::rule::RuleRef;
 use crate::set::{RowSet, Rows, Sets};
-use crate::table::Table;
+use crate::table::{Segment, Table};
 
 /// A test as it stands in a table, with the rows that look at it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,15 +64,18 @@ pub struct StoredRow<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// The rows, in order. With scripts a row is told by the place of its script.
+    /// The rows, in order.
     pub fn stored_rows(&self) -> impl Iterator<Item = StoredRow<'t>> + '_ {
-        let scripts = self.by_rows.as_ref().map(|by_rows| self.script_places(by_rows));
-        let words = (0..self.row_rules.len()).filter(|row| self.row_rules.at(*row) != NONE);
-        let words = words.filter_map(|row| u32::try_from(row).ok());
-        scripts.into_iter().flatten().chain(words).filter_map(|row| {
-            let segment = self.segments.get(place(self.segment_of(row)))?;
-            let rule = RuleRef(self.rule_of(row));
-            Some(StoredRow { row, rule, effect: segment.effect, provider: segment.provider })
+        let scripts = self.by_rows.as_ref().map(|by_rows| &by_rows.scripts);
+        let told =
+            scripts.into_iter().flat_map(|scripts| scripts.rows.iter().map(|row| scripts.layout.rule(row)));
+        let told = told.enumerate().map(|(row, rule)| (row, rule, self.segment_of_rule(rule)));
+        let words = (0..self.row_rules.len()).map(|row| (row, self.row_rules.at(row), row / 64));
+        let words = words.filter(|(_, rule, _)| *rule != NONE);
+        let words = words.map(|(row, rule, word)| (row, rule, self.segment_of(word as u32)));
+        told.chain(words).filter_map(|(row, rule, segment)| {
+            let Segment { effect, provider, .. } = *self.segments.get(place(segment))?;
+            Some(StoredRow { row: u32::try_from(row).ok()?, rule: RuleRef(rule), effect, provider })
         })
     }
 
@@ -106,7 +109,7 @@ impl<'t> Table<'t> {
 
     fn rows(&self, set: RowSet<'t>) -> Vec<u32> {
         match set {
-            // Rows are told by their scripts.
+            // There are no words of rows.
             RowSet::Rows(bytes) if self.has_scripts => Rows::of(bytes).collect(),
             _ => rows_of(&self.store.sets, set),
         }

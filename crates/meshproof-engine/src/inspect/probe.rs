@@ -75,9 +75,7 @@ impl<'t> Table<'t> {
         let told = by_rows.dimensions.get(attribute);
         for (place, asks) in asks {
             let holds = match place {
-                Where::Methods(bits) => {
-                    bits & by_rows.scripts.methods.bit(probe.one().unwrap_or_default()) != 0
-                }
+                Where::Bits(bits) => bits & by_rows.bit_of(probe) != 0,
                 Where::At(at) => {
                     let tests = Reader::new(by_rows.scripts.bytes, *at).rest();
                     let mut holds = false;
@@ -98,6 +96,19 @@ impl<'t> Table<'t> {
             }
         }
         found
+    }
+}
+
+impl ByRows<'_> {
+    /// The bit of a port or a method.
+    fn bit_of(&self, probe: Probe<'_>) -> u64 {
+        match probe {
+            Probe::Port(port) => self.port_bit(port),
+            probe => {
+                let method = self.scripts.methods.place(probe.one().unwrap_or_default());
+                self.scripts.layout.methods.bit(method)
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::bytes::{Reader, place};
 use crate::format::BLOCK_WIDE;
-use crate::kinds::TestKind;
+use crate::kinds::{Attribute, TestKind};
 use crate::row::ByRows;
 use crate::script::{DemandHead, Scripts, Shape, TextTest, block};
 use crate::table::Table;
@@ -16,8 +16,8 @@ use super::{StoredAttribute, StoredTest};
 pub(super) enum Where {
     /// Its tests, at a place in the scripts.
     At(usize),
-    /// These methods.
-    Methods(u8),
+    /// The values of these bits of a row.
+    Bits(u64),
 }
 
 /// What some rows ask of an attribute.
@@ -33,61 +33,13 @@ impl<'t> Table<'t> {
     /// What rows ask of an attribute, by where it stands.
     pub(super) fn demands_of(&self, by_rows: &ByRows<'t>, attribute: usize) -> HashMap<Where, Asks> {
         let mut all: HashMap<Where, Asks> = HashMap::new();
-        self.each_demand(
-            by_rows,
-            |_| {},
-            |row, head, at| {
-                if head.dimension == attribute {
-                    let asks = all.entry(at).or_insert_with(|| Asks { head, rows: Vec::new() });
-                    asks.rows.push(row);
-                }
-            },
-        );
-        all
-    }
-
-    /// Where scripts begin.
-    pub(super) fn script_places(&self, by_rows: &ByRows<'t>) -> Vec<u32> {
-        let mut places = Vec::new();
-        self.each_demand(by_rows, |place| places.push(place), |_, _, _| {});
-        places
-    }
-
-    /// Visits every script, and what it asks.
-    fn each_demand(
-        &self,
-        by_rows: &ByRows<'t>,
-        mut row: impl FnMut(u32),
-        mut visit: impl FnMut(u32, DemandHead, Where),
-    ) {
-        let scripts = &by_rows.scripts;
-        let mut demands = |reader: &mut Reader<'t>, row: u32, count: u8| {
-            for _ in 0..count {
-                let Some((head, tests)) = DemandHead::read(reader.rest()) else { return };
-                visit(row, head, Where::At(reader.at + 2));
-                let told = by_rows.dimensions.get(head.dimension);
-                let shape = told.map_or(Shape::Text, |told| Shape::of(told.attribute));
-                let rest = Scripts::behind(tests, shape, head.tests);
-                reader.at = reader.bytes.len().saturating_sub(rest.len());
+        each_demand(by_rows, |row, head, at| {
+            if head.dimension == attribute {
+                let asks = all.entry(at).or_insert_with(|| Asks { head, rows: Vec::new() });
+                asks.rows.push(row);
             }
-        };
-        let mut methods = Vec::new();
-        let mut behind = scripts.from;
-        while behind < scripts.bytes.len() {
-            let script = u32::try_from(behind).unwrap_or(u32::MAX);
-            row(script);
-            let (_, count, is_elsewhere, mut reader) = scripts.at(script);
-            demands(&mut reader, script, count);
-            let mut part = Reader::new(scripts.bytes, place(scripts.request_part(&mut reader, is_elsewhere)));
-            let [bits, _, count] = part.chunk();
-            methods.extend((bits != 0).then_some((script, bits)));
-            demands(&mut part, script, count);
-            behind = if is_elsewhere { reader.at } else { part.at };
-        }
-        let Some(dimension) = scripts.method_dimension else { return };
-        for (row, bits) in methods {
-            visit(row, DemandHead { dimension, refuses: false, tests: 0 }, Where::Methods(bits));
-        }
+        });
+        all
     }
 
     /// The attributes, with all that rows ask of them.
@@ -95,22 +47,18 @@ impl<'t> Table<'t> {
         let mut tests: Vec<BTreeMap<Spelled, [Vec<u32>; 2]>> =
             vec![BTreeMap::new(); by_rows.dimensions.len()];
         let mut asking: Vec<[Vec<u32>; 2]> = vec![Default::default(); by_rows.dimensions.len()];
-        self.each_demand(
-            by_rows,
-            |_| {},
-            |row, head, at| {
-                let side = usize::from(head.refuses);
-                let Some(rows) = asking.get_mut(head.dimension).and_then(|sides| sides.get_mut(side)) else {
-                    return;
-                };
-                rows.push(row);
-                for test in spelled(by_rows, head, at) {
-                    let Some(tests) = tests.get_mut(head.dimension) else { continue };
-                    let sides = tests.entry(test).or_default();
-                    sides.get_mut(side).into_iter().for_each(|rows| rows.push(row));
-                }
-            },
-        );
+        each_demand(by_rows, |row, head, at| {
+            let side = usize::from(head.refuses);
+            let Some(rows) = asking.get_mut(head.dimension).and_then(|sides| sides.get_mut(side)) else {
+                return;
+            };
+            rows.push(row);
+            for test in spelled(by_rows, head, at) {
+                let Some(tests) = tests.get_mut(head.dimension) else { continue };
+                let sides = tests.entry(test).or_default();
+                sides.get_mut(side).into_iter().for_each(|rows| rows.push(row));
+            }
+        });
         let all: Vec<u32> = self.stored_rows().map(|row| row.row).collect();
         let described = by_rows.dimensions.iter().zip(tests).zip(asking).enumerate();
         let described = described.map(|(at, ((told, tests), [wanting, refusing]))| {
@@ -146,16 +94,56 @@ impl<'t> Table<'t> {
     }
 }
 
+/// Visits what every row asks.
+fn each_demand(by_rows: &ByRows<'_>, mut visit: impl FnMut(u32, DemandHead, Where)) {
+    let scripts = &by_rows.scripts;
+    let fields =
+        [(scripts.port_dimension, scripts.layout.ports), (scripts.method_dimension, scripts.layout.methods)];
+    for (at, row) in scripts.rows.iter().enumerate() {
+        let number = u32::try_from(at).unwrap_or(u32::MAX);
+        let mut demands = |reader: &mut Reader<'_>, count: u8| {
+            for _ in 0..count {
+                let Some((head, tests)) = DemandHead::read(reader.rest()) else { return };
+                visit(number, head, Where::At(reader.at + 2));
+                let told = by_rows.dimensions.get(head.dimension);
+                let shape = told.map_or(Shape::Text, |told| Shape::of(told.attribute));
+                let rest = Scripts::behind(tests, shape, head.tests);
+                reader.at = reader.bytes.len().saturating_sub(rest.len());
+            }
+        };
+        let mut place_of_request = scripts.layout.place(row);
+        if scripts.layout.asks_connection(row) {
+            let (count, is_elsewhere, mut reader) = scripts.of_connection(row);
+            demands(&mut reader, count);
+            place_of_request = if is_elsewhere { place(reader.number()) } else { reader.at };
+        }
+        let mut reader = Reader::new(scripts.bytes, place_of_request);
+        let count = reader.byte();
+        demands(&mut reader, count);
+        for (dimension, field) in fields {
+            if let (Some(dimension), Some(bits)) = (dimension, field.asked(row)) {
+                visit(number, DemandHead { dimension, refuses: false, tests: 0 }, Where::Bits(bits));
+            }
+        }
+    }
+}
+
 /// The tests of a demand.
 fn spelled(by_rows: &ByRows<'_>, head: DemandHead, at: Where) -> Vec<Spelled> {
-    let Scripts { bytes, methods, starts, .. } = &by_rows.scripts;
+    let Scripts { bytes, layout, ports, methods, starts, .. } = &by_rows.scripts;
+    let Some(told) = by_rows.dimensions.get(head.dimension) else { return Vec::new() };
+    let port = |at: u32| ports.known().get(place(at)).copied().unwrap_or_default().to_le_bytes().to_vec();
     let at = match at {
-        Where::Methods(bits) => {
-            return methods.of(bits).map(|method| (TestKind::Exact, method, Vec::new())).collect();
+        Where::Bits(bits) if told.attribute == Attribute::Port => {
+            let ports = layout.ports.numbers(bits).map(port);
+            return ports.map(|port| (TestKind::Port, port, Vec::new())).collect();
+        }
+        Where::Bits(bits) => {
+            let methods = layout.methods.numbers(bits).map(|at| methods.name(at));
+            return methods.map(|method| (TestKind::Exact, method, Vec::new())).collect();
         }
         Where::At(at) => at,
     };
-    let Some(told) = by_rows.dimensions.get(head.dimension) else { return Vec::new() };
     let mut reader = Reader::new(bytes, at);
     let one = |_| match Shape::of(told.attribute) {
         Shape::Text => TextTest::read(&mut reader).spelled(told.attribute, starts),

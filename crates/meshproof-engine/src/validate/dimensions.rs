@@ -22,9 +22,13 @@ pub(crate) fn segments<'t>(
     check(bytes.len().is_multiple_of(12), "half a segment", 0)?;
     // Rows are counted in 32 bits.
     check(words <= NONE / 64, "too many rows", 0)?;
-    let rows = sections.bytes(format::ROW_RULES).len();
+    let rows = sections.bytes(format::ROWS).len();
     let size = if is_wide { 4 } else { 2 };
-    check(Some(rows) == place(words).checked_mul(64 * size), "rows and words do not fit", 0)?;
+    let is_whole = match has_scripts {
+        true => rows.is_multiple_of(8),
+        false => Some(rows) == place(words).checked_mul(64 * size),
+    };
+    check(is_whole, "rows and words do not fit", 0)?;
     let mut segments: Vec<Segment<'t>> = Vec::new();
     let pool = Pool(sections.bytes(format::POOL));
     for at in 0..numbers.len() / 3 {
@@ -39,7 +43,7 @@ pub(crate) fn segments<'t>(
                 order && last.first < segment.first
             }
         };
-        // Scripts are looked at later.
+        // Rules of scripts are looked at later.
         check(follows && (segment.first < words || has_scripts), "segments do not follow each other", at)?;
         segments.push(segment);
     }

@@ -36,8 +36,8 @@ fn is_inside(start: u32, count: u32, length: usize) -> bool {
     place(start).checked_add(place(count)).is_some_and(|end| end <= length)
 }
 
-/// Looks at everything that the table is made of; gives how many scripts there are.
-pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Result<usize, OpenError> {
+/// Looks at everything that the table is made of.
+pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
     let sizes = [
         (format::DIMENSIONS, DIMENSION * 4),
         (format::INDEXES, INDEX * 4),
@@ -59,14 +59,12 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Result<usize,
         check(pool.has(place(start)), "a start that does not exist", at)?;
     }
     check_rules(table, &pool)?;
-    let mut rows = 0;
     let known = match &table.by_rows {
         Some(by_rows) => {
-            let (starts, count) = scripts::check_all(table, by_rows)?;
-            rows = count;
-            Known::Scripts(starts)
+            scripts::check_all(table, by_rows)?;
+            Known(by_rows.scripts.rows.len() as u64)
         }
-        None => Known::Words(sets.words),
+        None => Known(sets.words as u64 * 64),
     };
     let mut starts = Starts {
         sets: groups(table)?,
@@ -87,8 +85,7 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Result<usize,
         check(dimension.tests.into_iter().all(is_start), "the tests of an attribute", at)?;
     }
     starts.indexes(sections)?;
-    starts.slots()?;
-    Ok(rows)
+    starts.slots()
 }
 
 /// Places at which something begins, a bit each.

@@ -1,106 +1,168 @@
 //! Scripts: what rows ask, row by row.
 
 use super::{Checked, Marks, check, invalid};
-use crate::bytes::{Reader, place};
+use crate::bytes::{Reader, U64s, place};
 use crate::error::OpenError;
-use crate::format::{self, BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_DEMANDS, MOST_LEFT, MOST_SCRIPTS, NONE};
+use crate::format::{
+    self, BLOCK_WIDE, METHOD_BYTES, METHODS, MOST_DEMANDS, MOST_LEFT, MOST_SCRIPTS, PATH_BITS, PORTS,
+};
 use crate::head::Sections;
 use crate::kinds::Attribute;
+use crate::layout::RowLayout;
 use crate::pool::Starts;
 use crate::row::ByRows;
-use crate::script::{DemandHead, Methods, Scripts, Shape, TextTest, block};
+use crate::script::{DemandHead, Methods, Ports, Scripts, Shape, TextTest, block};
 use crate::table::Table;
 
-/// Reads what stands before the rows.
-pub(crate) fn scripts<'t>(sections: &Sections<'t>, starts: Starts<'t>) -> Result<Scripts<'t>, OpenError> {
+/// Reads what stands before the scripts; there are so many rules.
+pub(crate) fn scripts<'t>(
+    sections: &Sections<'t>,
+    starts: Starts<'t>,
+    rules: usize,
+) -> Result<Scripts<'t>, OpenError> {
     let bytes = sections.bytes(format::SCRIPTS);
     let mut reader = Reader::new(bytes, 0);
     let most = place(reader.number());
     check(most <= MOST_LEFT, "rows that one name leaves", most)?;
-    let dimension = reader.number();
+    let port_dimension = reader.number().checked_sub(1).map(place);
     let count = reader.number();
-    check(place(count) <= METHODS, "methods", 0)?;
+    check(place(count) <= PORTS && (count == 0) == port_dimension.is_none(), "ports", 0)?;
+    let mut ports = Ports::default();
+    for at in 0..place(count) {
+        let port = u16::try_from(reader.number()).map_err(|_| invalid("a port", at))?;
+        check(reader.is_inside() && ports.number(port).is_none(), "a port", at)?;
+        ports.add(port);
+    }
+    let method_dimension = reader.number().checked_sub(1).map(place);
+    let count = reader.number();
+    check(place(count) <= METHODS && (count == 0) == method_dimension.is_none(), "methods", 0)?;
     let mut methods = Methods::default();
     for at in 0..place(count) {
         let length = reader.number();
         let method = reader.take(length);
         check(reader.is_inside() && method.len() <= METHOD_BYTES, "a method", at)?;
-        check(methods.bit(method) == 0 && !method.is_empty(), "a method", at)?;
+        check(methods.place(method).is_none() && !method.is_empty(), "a method", at)?;
         methods.set(at, method);
     }
     let path_bits_at = reader.number().checked_sub(1).map(place);
+    let paths = reader.number();
+    check(paths <= PATH_BITS && (paths == 0 || path_bits_at.is_some()), "the bits of paths", 0)?;
     check(reader.is_inside() && bytes.len() <= MOST_SCRIPTS, "the head of scripts", 0)?;
-    let method_dimension = dimension.checked_sub(1).map(place);
-    let from = reader.at;
+    let layout = RowLayout::new(bytes.len(), rules, [ports.known().len() as u32, count, paths]);
     Ok(Scripts {
+        rows: U64s::new(sections.bytes(format::ROWS)),
+        layout: layout.ok_or(invalid("the bits of rows", 0))?,
         bytes,
         starts,
-        from,
+        from: reader.at,
         most,
         leading_dimension: None,
+        port_dimension,
+        ports,
         method_dimension,
         methods,
-        path_bits_at,
+        path_bits_at: path_bits_at.filter(|_| paths > 0),
     })
 }
 
-/// Walks through the scripts, which stand one behind the other; gives where they begin, and how many there are.
-pub(super) fn check_all(table: &Table<'_>, by_rows: &ByRows<'_>) -> Result<(Marks, usize), OpenError> {
+/// Looks at rows and scripts.
+pub(super) fn check_all(table: &Table<'_>, by_rows: &ByRows<'_>) -> Checked {
     let scripts = &by_rows.scripts;
-    let is_method =
-        |at: usize| by_rows.dimensions.get(at).is_some_and(|told| told.attribute == Attribute::Method);
-    check(scripts.method_dimension.is_none_or(is_method), "the dimension of methods", 0)?;
+    let is_of = |dimension: Option<usize>, attribute| {
+        let told = dimension.map(|at| by_rows.dimensions.get(at));
+        told.is_none_or(|told| told.is_some_and(|told| told.attribute == attribute))
+    };
+    check(is_of(scripts.port_dimension, Attribute::Port), "the dimension of ports", 0)?;
+    check(is_of(scripts.method_dimension, Attribute::Method), "the dimension of methods", 0)?;
     check(by_rows.dimensions.len() <= MOST_DEMANDS, "more attributes than scripts may ask", 0)?;
-    let bits = scripts.method_dimension.map_or(0, |_| scripts.methods.known());
-    let mut starts = Marks::for_places(scripts.bytes.len());
-    // Where it begins what is asked of requests.
-    let mut parts = Marks::for_places(scripts.bytes.len());
-    let mut at = scripts.from;
-    let mut rows = 0;
-    while at < scripts.bytes.len() {
-        starts.set(at);
-        rows += 1;
-        let (rule, count, is_elsewhere, mut reader) = scripts.at(u32::try_from(at).unwrap_or(NONE));
-        check(reader.is_inside() && usize::from(rule) < table.rule_count(), "the rule of a script", at)?;
-        demands(by_rows, &mut reader, count, false, at)?;
-        if is_elsewhere {
-            let part = reader.number();
-            check(reader.is_inside() && parts.has(place(part)), "what a row asks of requests", at)?;
-        } else {
-            parts.set(reader.at);
-            let [methods, paths, count] = reader.chunk();
-            check(methods & !bits == 0, "the methods of a row", at)?;
-            let asked = reader.rest();
-            demands(by_rows, &mut reader, count, true, at)?;
-            check(paths == 0 || paths == path_bits(by_rows, asked, count), "the paths of a row", at)?;
-        }
-        check(reader.is_inside(), "a script", at)?;
-        at = reader.at;
+    let parts = Parts::walk(by_rows)?;
+    let layout = scripts.layout;
+    for (at, row) in scripts.rows.iter().enumerate() {
+        check(place(layout.rule(row)) < table.rule_count(), "the rule of a row", at)?;
+        let fields = [layout.ports, layout.methods, layout.paths];
+        check(fields.into_iter().all(|field| field.is_sound(row)), "the bits of a row", at)?;
+        let paths = parts.paths_of(layout, row).ok_or(invalid("what a row asks", at))?;
+        let asked = layout.paths.asked(row);
+        check(asked.is_none() || asked == paths, "the paths of a row", at)?;
     }
-    let segments = || table.segments.iter().map(|segment| place(segment.first));
-    check((rows == 0) == table.segments.is_empty(), "scripts without a segment", 0)?;
-    check(segments().all(|first| starts.has(first)), "a segment without scripts", 0)?;
-    check(segments().next().is_none_or(|first| first == scripts.from), "scripts without a segment", 0)?;
-    Ok((starts, rows))
+    check((scripts.rows.len() == 0) == table.segments.is_empty(), "rows without a segment", 0)
 }
 
-/// The bits of all paths that a row lets pass; none where these may be any.
-fn path_bits(by_rows: &ByRows<'_>, asked: &[u8], count: u8) -> u8 {
+/// What stands in scripts, with where it begins, in the order in which it stands there.
+#[derive(Default)]
+struct Parts {
+    /// What is asked of connections, with where what is asked of requests stands.
+    of_connections: Vec<(usize, usize)>,
+    /// What is asked of requests, with the bits of the paths that pass; nothing where these may be any.
+    of_requests: Vec<(usize, Option<u64>)>,
+}
+
+impl Parts {
+    /// Walks through the scripts, which stand one behind the other.
+    fn walk(by_rows: &ByRows<'_>) -> Result<Parts, OpenError> {
+        let Scripts { layout, bytes, rows, .. } = &by_rows.scripts;
+        let mut asks_connection = Marks::for_places(bytes.len());
+        rows.iter()
+            .filter(|row| layout.asks_connection(*row))
+            .for_each(|row| asks_connection.set(layout.place(row)));
+        let mut parts = Parts::default();
+        let mut reader = Reader::new(bytes, by_rows.scripts.from);
+        while !reader.is_at_end() {
+            let at = reader.at;
+            if asks_connection.has(at) {
+                let head = reader.byte();
+                demands(by_rows, &mut reader, head >> 1, false, at)?;
+                let request = if head & 1 != 0 { place(reader.number()) } else { reader.at };
+                parts.of_connections.push((at, request));
+                check(reader.is_inside(), "a script", at)?;
+                if head & 1 != 0 {
+                    continue;
+                }
+            }
+            let at = reader.at;
+            check(!reader.is_at_end(), "a script", at)?;
+            let count = reader.byte();
+            let asked = reader.rest();
+            demands(by_rows, &mut reader, count, true, at)?;
+            check(reader.is_inside(), "a script", at)?;
+            parts.of_requests.push((at, path_bits(by_rows, asked, count)));
+        }
+        Ok(parts)
+    }
+
+    /// The bits of the paths that a row lets pass by what it asks; nothing at all where it asks nothing that stands here.
+    fn paths_of(&self, layout: RowLayout, row: u64) -> Option<Option<u64>> {
+        let mut at = layout.place(row);
+        if layout.asks_connection(row) {
+            (_, at) = found(&self.of_connections, at)?;
+        }
+        Some(found(&self.of_requests, at)?.1)
+    }
+}
+
+/// The part that begins at a place.
+fn found<T: Copy>(parts: &[(usize, T)], at: usize) -> Option<(usize, T)> {
+    let place = parts.binary_search_by_key(&at, |(place, _)| *place).ok()?;
+    parts.get(place).copied()
+}
+
+/// The bits of all paths that a row lets pass; nothing where these may be any.
+fn path_bits(by_rows: &ByRows<'_>, asked: &[u8], count: u8) -> Option<u64> {
     let scripts = &by_rows.scripts;
-    let Some(at) = scripts.path_bits_at else { return 0 };
+    let (at, field) = (scripts.path_bits_at?, scripts.layout.paths);
     let mut rest = asked;
     for _ in 0..count {
-        let Some((demand, tests)) = DemandHead::read(rest) else { return 0 };
+        let (demand, tests) = DemandHead::read(rest)?;
         let attribute = by_rows.dimensions.get(demand.dimension).map(|told| told.attribute);
         if attribute == Some(Attribute::Path) && !demand.refuses {
             let mut reader = Reader::new(tests, 0);
-            let bit = |_| TextTest::read(&mut reader).path_bit(at, &scripts.starts);
-            return (0..demand.tests).map(bit).try_fold(0, |bits, bit| Some(bits | bit?)).unwrap_or_default();
+            let bit = |_| TextTest::read(&mut reader).path_bit(at, field.values(), &scripts.starts);
+            return (0..demand.tests).map(bit).try_fold(0, |bits, bit| Some(bits | field.bit(Some(bit?))));
         }
         let shape = attribute.map_or(Shape::Text, Shape::of);
         rest = Scripts::behind(tests, shape, demand.tests);
     }
-    0
+    None
 }
 
 fn demands(
@@ -119,8 +181,8 @@ fn demands(
         reader.at += 2;
         // One list of each kind, so that it is told what a row asks of a dimension as a whole.
         let this = (demand.dimension, demand.refuses);
-        let is_told = Some(demand.dimension) == scripts.method_dimension
-            || Some(demand.dimension) == scripts.leading_dimension;
+        let told = [scripts.port_dimension, scripts.method_dimension, scripts.leading_dimension];
+        let is_told = told.contains(&Some(demand.dimension));
         check(last < Some(this) && (demand.refuses || !is_told), "what a row asks twice", row)?;
         check(usize::from(demand.tests) <= MOST_DEMANDS, "more tests than a row may have", row)?;
         last = Some(this);

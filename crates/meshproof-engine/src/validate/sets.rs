@@ -51,22 +51,10 @@ pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<HashMap<usize, u
     Ok(lists)
 }
 
-/// What sets may name.
-pub(super) enum Known {
-    /// The rows of so many words.
-    Words(usize),
-    /// Scripts, by where they begin.
-    Scripts(Marks),
-}
+/// How many rows sets may name.
+pub(super) struct Known(pub u64);
 
 impl Known {
-    fn has(&self, row: u64) -> bool {
-        match self {
-            Known::Words(words) => row < *words as u64 * 64,
-            Known::Scripts(starts) => usize::try_from(row).is_ok_and(|row| starts.has(row)),
-        }
-    }
-
     /// How many rows the bytes are; they have to ascend and exist.
     pub fn rows(&self, bytes: &[u8], at: usize) -> Result<usize, OpenError> {
         let mut reader = Reader::new(bytes, 0);
@@ -76,7 +64,7 @@ impl Known {
             let next = u64::from(reader.number());
             row += next;
             let is_more = count == 0 || next > 0;
-            let is_good = is_more && self.has(row) && reader.is_inside();
+            let is_good = is_more && row < self.0 && reader.is_inside();
             check(is_good, "a set has rows that do not exist", at)?;
             count += 1;
         }
