@@ -23,7 +23,7 @@ pub struct TestedField<'a> {
     /// What is looked at.
     pub attribute: Attribute,
     lists: &'a Match,
-    /// Set where values may have to be left out: whether it is a TCP chain that has the rule.
+    /// Set where values have to be left out: whether it is a TCP chain that has the rule.
     left_out: Option<bool>,
 }
 
@@ -58,6 +58,8 @@ pub struct TestedRule<'a> {
     /// The conditions, their keys read.
     when: Vec<FieldTest<'a>>,
     engine: Engine,
+    /// The engine can test every value.
+    is_whole: bool,
 }
 
 impl<'a> TestedRule<'a> {
@@ -97,7 +99,7 @@ impl<'a> TestedRule<'a> {
             return None;
         }
         let is_tcp = self.engine == Engine::EnvoyTcp;
-        let left_out = may_be_untestable(&test.attribute, is_tcp).then_some(is_tcp);
+        let left_out = (!self.is_whole && may_be_untestable(&test.attribute, is_tcp)).then_some(is_tcp);
         let field = TestedField { attribute: test.attribute, lists: test.lists, left_out };
         let is_left = field.any_of().next().is_some() || field.none_of().next().is_some();
         is_left.then_some(field)
@@ -176,12 +178,12 @@ pub fn tested<'a>(rule: &'a Rule, policy: &Policy<'a>, context: &Context) -> Res
         Engine::Ztunnel => Dropped { reason: Reason::NotInZtunnel, ..dropped },
         _ => dropped,
     })?;
-    if policy.action() == Action::Allow
-        && let Some(Ignored { reason, field, span }) = first_unusable(rule, &when, engine)
-    {
+    let is_allow = policy.action() == Action::Allow;
+    if is_allow && let Some(Ignored { reason, field, span }) = first_unusable(rule, &when, engine) {
         return Err(Dropped { reason, field, span });
     }
-    Ok(TestedRule { rule, when, engine })
+    // ztunnel passes over addresses and ports that are none.
+    Ok(TestedRule { rule, when, engine, is_whole: is_allow && engine != Engine::Ztunnel })
 }
 
 /// The first value that the engine cannot test and that drops a rule of an ALLOW policy.

@@ -35,7 +35,7 @@ pub struct PathTemplate {
 
 /// Whether Istio reads this value as a template instead of a match pattern.
 pub fn is_template(text: &str) -> bool {
-    text.contains('{') && (text.contains("{*}") || text.contains("{**}"))
+    text.as_bytes().contains(&b'{') && (text.contains("{*}") || text.contains("{**}"))
 }
 
 /// The characters that `{*}` and literals may hold: RFC 3986 `pchar`.

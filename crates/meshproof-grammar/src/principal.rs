@@ -220,6 +220,12 @@ pub fn expand(pattern: &str, trust_domains: &[String]) -> Vec<String> {
     expanded
 }
 
+/// Whether [`expansions`] of the value are the value itself: it is of the only trust domain there is.
+pub fn is_of_only(pattern: &str, trust_domains: &[String]) -> bool {
+    let [only] = trust_domains else { return false };
+    pattern.strip_prefix(only.as_str()).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// As [`expand`], one value after the other; some may be told twice.
 pub fn expansions<'p>(pattern: &'p str, trust_domains: &[String]) -> impl Iterator<Item = Cow<'p, str>> {
     let parts = pattern.split_once('/').filter(|(written, rest)| {

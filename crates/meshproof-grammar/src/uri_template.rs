@@ -61,21 +61,50 @@ pub struct UriTemplate {
 
 /// The template that istiod makes of a value of `paths`.
 pub fn translate(value: &str) -> String {
-    value.replace("{**}", "**").replace("{*}", "*")
+    let mut template = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = rest.find('{') {
+        template.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (written, operator) = [("{**}", "**"), ("{*}", "*")]
+            .into_iter()
+            .find(|(written, _)| rest.starts_with(written))
+            .unwrap_or(("{", "{"));
+        template.push_str(operator);
+        rest = &rest[written.len()..];
+    }
+    template.push_str(rest);
+    template
 }
 
 /// The characters of literals, and of what operators match.
-fn is_literal(c: char) -> bool {
+const fn is_literal(c: char) -> bool {
     matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' | '~' | '%' | '!' | '$' | '&')
         || matches!(c, '\'' | '(' | ')' | '+' | ',' | ';' | ':' | '@' | '=' | '*')
 }
+
+/// As [`is_literal`], of bytes: what is not ASCII stands in no literal.
+const LITERALS: [bool; 256] = {
+    let mut literals = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        literals[byte as usize] = is_literal(byte as char);
+        byte += 1;
+    }
+    literals
+};
 
 /// The text up to the next slash, which must be a literal.
 fn literal<'a>(whole: &str, input: &'a str) -> Result<(&'a str, String), ParseError> {
     let read: nom::IResult<&str, &str> = take_till(|c| c == '/').parse(input);
     let (rest, piece) = read.map_err(|_| ParseError::new(0..whole.len(), "no literal"))?;
     let at = offset(whole, input);
-    match piece.char_indices().find(|(_, c)| !is_literal(*c)) {
+    // Nearly all are, and bytes are quicker to look at.
+    let bad = match piece.bytes().all(|byte| LITERALS[usize::from(byte)]) {
+        true => None,
+        false => piece.char_indices().find(|(_, c)| !is_literal(*c)),
+    };
+    match bad {
         Some((bad, c)) => Err(ParseError::new(
             at + bad..at + bad + c.len_utf8(),
             format!("the character {} cannot stand here", shown(&c.to_string())),
@@ -139,7 +168,9 @@ impl UriTemplate {
         let Some(mut rest) = text.strip_prefix('/') else {
             return Err(ParseError::new(0..0, "a template starts with a slash"));
         };
-        if let Some((at, c)) = text.char_indices().find(|(_, c)| !c.is_ascii_graphic()) {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic())
+            && let Some((at, c)) = text.char_indices().find(|(_, c)| !c.is_ascii_graphic())
+        {
             return Err(ParseError::new(at..at + c.len_utf8(), "a template is printable ASCII"));
         }
         let mut template = UriTemplate { pieces: Vec::new(), suffix: String::new() };
@@ -201,6 +232,37 @@ impl UriTemplate {
         true
     }
 
+    /// Whether no path ever matches: stars follow each other.
+    pub fn matches_nothing(&self) -> bool {
+        self.has_stars() && Machine::new(self).is_none()
+    }
+
+    /// Whether a literal has a star, which repeats what is before it.
+    fn has_stars(&self) -> bool {
+        let literals = self.pieces.iter().flat_map(|piece| match piece {
+            Piece::Part(part) => std::slice::from_ref(part),
+            Piece::Variable { parts, .. } => parts,
+        });
+        let has_star = |text: &str| text.as_bytes().contains(&b'*');
+        let mut texts = literals.filter_map(|part| match part {
+            Part::Literal(text) => Some(text.as_str()),
+            Part::One | Part::Any => None,
+        });
+        has_star(&self.suffix) || texts.any(has_star)
+    }
+
+    /// The template as literals and operators, the slashes before its parts among the literals; nothing where a
+    /// literal has a star, for then only [`UriTemplate::steps`] tell it.
+    pub fn runs(&self) -> Option<impl Iterator<Item = Run<'_>>> {
+        let parts = self.pieces.iter().flat_map(|piece| match piece {
+            Piece::Part(part) => std::slice::from_ref(part),
+            Piece::Variable { parts, .. } if parts.is_empty() => &[Part::One],
+            Piece::Variable { parts, .. } => parts,
+        });
+        let runs = parts.flat_map(|part| [Run::Literal("/"), Run::of(part)]);
+        (!self.has_stars()).then(|| runs.chain([Run::Literal(&self.suffix)]))
+    }
+
     /// The steps of the regular expression; nothing when no text matches.
     pub fn steps(&self) -> Option<Steps> {
         Machine::new(self).map(|machine| Steps { steps: machine.steps, repeated: machine.repeated })
@@ -234,6 +296,27 @@ pub struct Steps {
     pub steps: Vec<(Takes, bool)>,
     /// Those that are repeated together: a variable with a star behind it.
     pub repeated: Option<Range<usize>>,
+}
+
+/// A part of a template without stars in its literals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Run<'t> {
+    /// This text; it may be empty.
+    Literal(&'t str),
+    /// One or more characters of a segment.
+    Segment,
+    /// Any number of them, slashes included.
+    Slashes,
+}
+
+impl<'t> Run<'t> {
+    fn of(part: &'t Part) -> Run<'t> {
+        match part {
+            Part::Literal(text) => Run::Literal(text),
+            Part::One => Run::Segment,
+            Part::Any => Run::Slashes,
+        }
+    }
 }
 
 /// What the pieces so far forbid.

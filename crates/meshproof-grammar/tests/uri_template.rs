@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use meshproof_grammar::path_template::PathTemplate;
-use meshproof_grammar::uri_template::{Takes, UriTemplate, translate};
+use meshproof_grammar::uri_template::{Run, Takes, UriTemplate, translate};
 use proptest::prelude::*;
 
 fn matches(value: &str, path: &str) -> bool {
@@ -53,7 +53,37 @@ fn other_braces_are_variables() {
     assert!(!matches("/{id=ab}{*}", "/aba"));
 }
 
+/// Texts of the pieces that templates are made of, well formed or not.
+fn written() -> impl Strategy<Value = String> {
+    let pieces =
+        vec!["/", "/", "a", "bc", "*", "**", "{*}", "{**}", "{", "}", "{id}", "{id=a/*}", "{n=**}", "."];
+    prop::collection::vec(prop::sample::select(pieces), 0..9)
+        .prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
 proptest! {
+    #[test]
+    fn braces_are_replaced_wherever_they_stand(value in written()) {
+        prop_assert_eq!(translate(&value), value.replace("{**}", "**").replace("{*}", "*"));
+    }
+
+    #[test]
+    fn runs_are_the_steps(value in written()) {
+        let Ok(template) = UriTemplate::parse(&value) else { return Ok(()) };
+        prop_assert_eq!(template.matches_nothing(), template.steps().is_none());
+        let Some(runs) = template.runs() else { return Ok(()) };
+        let mut steps = Vec::new();
+        for run in runs {
+            match run {
+                Run::Literal(text) => steps.extend(text.bytes().map(|byte| (Takes::This(byte), false))),
+                Run::Segment => steps.extend([(Takes::Segment, false), (Takes::Segment, true)]),
+                Run::Slashes => steps.push((Takes::Slashes, true)),
+            }
+        }
+        let told = template.steps().unwrap();
+        prop_assert_eq!((steps, None), (told.steps, told.repeated));
+    }
+
     #[test]
     fn what_admission_knows_means_the_same(
         segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "{*}", "{**}", "ab"]), 1..5),

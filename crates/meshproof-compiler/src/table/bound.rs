@@ -55,8 +55,9 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
     let indifferent = (0..costs.len() as u32).filter(|row| wanting.next_if_eq(&row).is_none());
     let mut everyone = all(&indifferent.collect::<Vec<u32>>());
     // Of the values of one view a name has one, and with it the prefixes and suffixes of that.
-    let mut exact: HashMap<(View, &[u8]), Left> = HashMap::with_capacity(placements.len());
+    let mut exact: HashMap<(View, &[u8]), Left> = HashMap::new();
     let mut affixes: [HashMap<(View, &[u8]), Left>; 2] = [HashMap::new(), HashMap::new()];
+    let mut whole = Left::default();
     for ((_, [wanted, _]), place) in leading.tests().zip(placements) {
         let cost = all(wanted);
         let Some(place) = place else {
@@ -64,6 +65,11 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
             continue;
         };
         let (map, text) = match &place.key {
+            // Only one test is met by a whole name and nothing else.
+            Key::Exact(_) if place.view == View::Whole => {
+                whole = whole.or(cost);
+                continue;
+            }
             Key::Exact(text) => (&mut exact, text),
             Key::Prefix(text) => (&mut affixes[0], text),
             Key::Suffix(text) => (&mut affixes[1], text),
@@ -76,6 +82,7 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
         *known = known.and(cost);
     }
     let mut most: HashMap<(View, usize), Left> = HashMap::new();
+    most.insert((View::Whole, 2), whole);
     for ((view, _), cost) in &exact {
         let known = most.entry((*view, 2)).or_default();
         *known = known.or(*cost);

@@ -1,9 +1,11 @@
 //! One attribute of a table.
 
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashMapExt};
 use meshproof_authz::{Context, HeaderMatching};
-use std::borrow::Cow;
-
 use meshproof_engine::format::{NONE, OF_CONNECTION, OF_REQUEST, SPELLED_ALL, SPELLED_PARTS};
 use meshproof_engine::{Attribute, Engine, View, workload_parts};
 use meshproof_space::{Test, Variable};
@@ -28,7 +30,7 @@ pub(super) struct Demands<'b> {
     tests: Vec<(Cow<'b, Test>, usize)>,
     /// The rows that want, and that refuse them.
     lists: [RowLists; 2],
-    ids: HashMap<Cow<'b, Test>, usize>,
+    ids: TestIds,
     /// Rows that want something, and that refuse something.
     pub wanting: Vec<u32>,
     pub refusing: Vec<u32>,
@@ -62,7 +64,7 @@ pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bo
 impl<'b> Demands<'b> {
     /// `tests`: how many there are at most.
     fn new(variable: &'b Variable, number: usize, tests: usize) -> Demands<'b> {
-        let (tests, ids) = (Vec::new(), HashMap::with_capacity(tests));
+        let (tests, ids) = (Vec::new(), TestIds::new(tests));
         let (wanting, refusing) = (Vec::new(), Vec::new());
         Demands { variable, number, tests, lists: Default::default(), ids, wanting, refusing }
     }
@@ -72,10 +74,7 @@ impl<'b> Demands<'b> {
         self.refusing.extend((!none_of.is_empty()).then_some(row));
         let sides = any_of.iter().map(|test| (test, 0)).chain(none_of.iter().map(|test| (*test, 1)));
         for (test, side) in sides {
-            let id = *self.ids.entry(normal(test)).or_insert_with_key(|test| {
-                self.tests.push((test.clone(), self.tests.len()));
-                self.tests.len() - 1
-            });
+            let id = self.ids.of(normal(test), &mut self.tests);
             self.lists[side].add(id, row);
         }
     }
@@ -101,8 +100,39 @@ impl<'b> Demands<'b> {
         self.tests.retain(|(_, at)| !self.lists[0].of(*at).is_empty());
         self.lists[1] = RowLists::default();
         self.refusing.clear();
-        self.ids.clear();
+        self.ids = TestIds::new(0);
         self
+    }
+}
+
+/// The numbers of tests by their hashes. The tests stand elsewhere, for a map of them would be large.
+struct TestIds {
+    hasher: RandomState,
+    known: HashMap<u64, usize>,
+}
+
+impl TestIds {
+    /// For so many tests at most.
+    fn new(tests: usize) -> TestIds {
+        TestIds { hasher: RandomState::default(), known: HashMap::with_capacity(tests) }
+    }
+
+    /// The number of a test, which is added to `tests` if it is a new one.
+    fn of<'b>(&mut self, test: Cow<'b, Test>, tests: &mut Vec<(Cow<'b, Test>, usize)>) -> usize {
+        let mut hash = self.hasher.hash_one(&*test);
+        loop {
+            let next = tests.len();
+            let id = *self.known.entry(hash).or_insert(next);
+            if id == next {
+                tests.push((test, id));
+                return id;
+            }
+            if tests[id].0 == test {
+                return id;
+            }
+            // Another test has this hash.
+            hash = hash.wrapping_add(1);
+        }
     }
 }
 

@@ -102,6 +102,8 @@ fn put_counts(to: &mut Vec<u8>, counts: [usize; 3]) {
 pub(super) struct Entries {
     pub bytes: Vec<u8>,
     pub starts: Starts,
+    /// The start that the last text shared, with its number.
+    last: (Vec<u8>, u32),
     /// Entries without a text.
     known: HashMap<Links, u32>,
 }
@@ -109,12 +111,23 @@ pub(super) struct Entries {
 impl Entries {
     pub fn new() -> Entries {
         // The first byte belongs to none.
-        Entries { bytes: vec![0], starts: Starts::new(), known: HashMap::new() }
+        Entries { bytes: vec![0], starts: Starts::new(), last: Default::default(), known: HashMap::new() }
     }
 
     fn begin(&mut self, text: &[u8]) -> Result<u32, Uncompiled> {
         let at = u32::try_from(self.bytes.len()).map_err(|_| Uncompiled::TooLarge)?;
-        self.starts.put(&mut self.bytes, text);
+        let (last, number) = &self.last;
+        // Texts come in their order, so that the next one mostly shares what the one before did. Its longest start ends
+        // with its last slash.
+        let rest = text.strip_prefix(last.as_slice()).filter(|rest| *number > 0 && !rest.contains(&b'/'));
+        let rest = rest.unwrap_or_else(|| {
+            let (number, rest) = self.starts.split(text);
+            self.last = (text[..text.len() - rest.len()].to_vec(), number);
+            rest
+        });
+        put_number(&mut self.bytes, self.last.1);
+        put_number(&mut self.bytes, rest.len() as u32);
+        self.bytes.extend_from_slice(rest);
         Ok(at)
     }
 

@@ -1,5 +1,6 @@
 //! Policies as decision tables.
 
+mod affix;
 mod bits;
 mod bound;
 mod bundle;

@@ -89,12 +89,14 @@ where
     P: Iterator<Item = &'t [u8]>,
 {
     let mut all: Vec<Piece<'t>> = Vec::with_capacity(texts.len());
-    let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(texts.len());
+    let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(texts.len() / 4);
     let mut new: Vec<&[u8]> = Vec::new();
+    let mut longest: Option<usize> = None;
     for text in texts {
-        let mut longest = None;
+        // The next text often begins as the one before.
+        let last = longest.take();
         for piece in pieces(text) {
-            longest = known.get(piece).copied();
+            longest = last.filter(|last| all[*last].text == piece).or_else(|| known.get(piece).copied());
             if longest.is_some() {
                 break;
             }
@@ -153,20 +155,14 @@ impl Starts {
 
     /// What the text shares with others, and what is left of it.
     pub fn share<'t>(&self, text: &'t [u8]) -> Shared<'t> {
-        let found = ends_of(text).find_map(|end| Some((*self.ends.get(end)?, text.len() - end.len())));
+        let has_end = !self.ends.is_empty() && text.contains(&b'.');
+        let ends = has_end.then(|| ends_of(text)).into_iter().flatten();
+        let found = { ends }.find_map(|end| Some((*self.ends.get(end)?, text.len() - end.len())));
         if let Some((number, length)) = found {
             return Shared { number, is_end: true, rest: &text[..length] };
         }
         let (number, rest) = self.split(text);
         Shared { number, is_end: false, rest }
-    }
-
-    /// Writes a text.
-    pub fn put(&self, to: &mut Vec<u8>, text: &[u8]) {
-        let (number, rest) = self.split(text);
-        put_number(to, number);
-        put_number(to, rest.len() as u32);
-        to.extend_from_slice(rest);
     }
 }
 

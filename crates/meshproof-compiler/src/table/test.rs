@@ -7,7 +7,7 @@ use meshproof_engine::format::{
 };
 use meshproof_engine::{Engine, TestKind, View};
 use meshproof_grammar::pattern::Pattern;
-use meshproof_grammar::uri_template::{Steps, Takes, UriTemplate};
+use meshproof_grammar::uri_template::{Run, Steps, Takes, UriTemplate};
 use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
@@ -131,40 +131,41 @@ pub(super) fn spelled(variable: &Variable, test: &Test) -> Result<Spelled, Uncom
 
 /// A template as literals and operators; where a literal repeats a character, step by step.
 fn template_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
-    let Some(Steps { steps, repeated }) = template.steps() else { return Err(Uncompiled::Template) };
-    let mut first = Vec::with_capacity(steps.len() + 8);
-    let mut literal: Vec<u8> = Vec::with_capacity(steps.len());
-    let close = |first: &mut Vec<u8>, literal: &mut Vec<u8>| -> Result<(), Uncompiled> {
-        if !literal.is_empty() {
-            let length = u16::try_from(literal.len()).map_err(|_| Uncompiled::Template)?;
-            first.push(STEP_LITERAL);
-            first.extend(length.to_le_bytes());
-            first.append(literal);
-        }
+    let Some(runs) = template.runs() else { return steps_of(template) };
+    let mut first = Vec::with_capacity(64);
+    // Literals that follow each other are one, which is told behind its length.
+    let mut literal: Option<usize> = None;
+    let close = |first: &mut Vec<u8>, literal: Option<usize>| -> Result<(), Uncompiled> {
+        let Some(at) = literal else { return Ok(()) };
+        let length = u16::try_from(first.len() - at).map_err(|_| Uncompiled::Template)?;
+        first[at - 2..at].copy_from_slice(&length.to_le_bytes());
         Ok(())
     };
-    let mut rest = steps.iter().peekable();
-    let mut is_plain = repeated.is_none();
-    while let Some(step) = rest.next() {
-        match step {
-            (Takes::This(byte), false) => literal.push(*byte),
-            (Takes::Segment, false) if rest.next_if(|next| **next == (Takes::Segment, true)).is_some() => {
-                close(&mut first, &mut literal)?;
-                first.push(STEP_SEGMENT);
+    for run in runs {
+        let operator = match run {
+            Run::Literal("") => continue,
+            Run::Literal(text) => {
+                literal.get_or_insert_with(|| {
+                    first.extend([STEP_LITERAL, 0, 0]);
+                    first.len()
+                });
+                first.extend_from_slice(text.as_bytes());
+                continue;
             }
-            (Takes::Slashes, true) => {
-                close(&mut first, &mut literal)?;
-                first.push(STEP_SLASHES);
-            }
-            _ => is_plain = false,
-        }
+            Run::Segment => STEP_SEGMENT,
+            Run::Slashes => STEP_SLASHES,
+        };
+        close(&mut first, literal.take())?;
+        first.push(operator);
     }
+    close(&mut first, literal)?;
     // Most paths of a stem end otherwise, which is quickly seen.
-    let ending = literal.clone();
-    close(&mut first, &mut literal)?;
-    if is_plain {
-        return Ok(Spelled { kind: TestKind::Template, first, second: ending });
-    }
+    let second = literal.map_or(Vec::new(), |at| first[at..].to_vec());
+    Ok(Spelled { kind: TestKind::Template, first, second })
+}
+
+fn steps_of(template: &UriTemplate) -> Result<Spelled, Uncompiled> {
+    let Some(Steps { steps, repeated }) = template.steps() else { return Err(Uncompiled::Template) };
     if steps.len() > MOST_STEPS {
         return Err(Uncompiled::Template);
     }

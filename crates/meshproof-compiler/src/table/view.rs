@@ -5,6 +5,7 @@ use meshproof_engine::View;
 use meshproof_engine::format::NONE;
 
 use super::Uncompiled;
+use super::affix::AffixLengths;
 use super::links::{Entries, Links};
 use super::order::order_of;
 use super::set::{SetId, SetStore};
@@ -87,11 +88,11 @@ impl<'t> ViewTests<'t> {
 
     /// Adds what a text leads to by its start and by its end, and because it is there.
     pub fn join_others(&self, text: &[u8], lengths: &Lengths, all: &mut Links) {
-        for length in lengths.prefixes.iter().filter(|length| **length <= text.len()) {
-            self.prefixes.get(&text[..*length]).into_iter().for_each(|links| all.join(links));
+        for start in lengths.prefixes.parts(text, false) {
+            self.prefixes.get(start).into_iter().for_each(|links| all.join(links));
         }
-        for length in lengths.suffixes.iter().filter(|length| **length <= text.len()) {
-            self.suffixes.get(&text[text.len() - length..]).into_iter().for_each(|links| all.join(links));
+        for end in lengths.suffixes.parts(text, true) {
+            self.suffixes.get(end).into_iter().for_each(|links| all.join(links));
         }
         all.join(&self.there);
         if !self.line.is_empty() && !text.is_empty() && !text.contains(&b'\n') {
@@ -100,13 +101,9 @@ impl<'t> ViewTests<'t> {
     }
 
     pub fn lengths(&self) -> Lengths {
-        let of = |texts: &HashMap<&[u8], Links>| {
-            let mut lengths: Vec<usize> = texts.keys().map(|text| text.len()).collect();
-            lengths.sort_unstable();
-            lengths.dedup();
-            lengths
-        };
-        Lengths { prefixes: of(&self.prefixes), suffixes: of(&self.suffixes) }
+        let of =
+            |texts: &HashMap<&[u8], Links>, is_suffix| AffixLengths::new(texts.keys().copied(), is_suffix);
+        Lengths { prefixes: of(&self.prefixes, false), suffixes: of(&self.suffixes, true) }
     }
 
     /// Builds the index. `resolve` adds everything else that an exact text leads to, and tells whether that is all there is
@@ -121,8 +118,8 @@ impl<'t> ViewTests<'t> {
         mut resolve: impl FnMut(&[u8], &Lengths, &mut Links) -> bool,
     ) -> Result<IndexParts, Uncompiled> {
         let lengths = self.lengths();
-        let prefixes = affixes(&self.prefixes, &lengths.prefixes, false, entries, sets)?;
-        let suffixes = affixes(&self.suffixes, &lengths.suffixes, true, entries, sets)?;
+        let prefixes = affixes(&self.prefixes, &lengths.prefixes.lengths(), false, entries, sets)?;
+        let suffixes = affixes(&self.suffixes, &lengths.suffixes.lengths(), true, entries, sets)?;
         let mut slots = Vec::with_capacity(self.exact.len());
         let (mut own, mut all) = (Links::default(), Links::default());
         for same in self.exact.chunk_by(|(a, _, _), (b, _, _)| a == b) {
@@ -153,10 +150,10 @@ impl<'t> ViewTests<'t> {
     }
 }
 
-/// The lengths of prefixes and suffixes, ascending.
+/// The lengths of prefixes and suffixes.
 pub(super) struct Lengths {
-    pub prefixes: Vec<usize>,
-    pub suffixes: Vec<usize>,
+    prefixes: AffixLengths,
+    suffixes: AffixLengths,
 }
 
 /// So many sets of shorter affixes are told again with a longer one.

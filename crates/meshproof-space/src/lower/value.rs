@@ -8,7 +8,7 @@ use meshproof_grammar::path_template::is_template;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_grammar::port::Port;
 use meshproof_grammar::request_principal::RequestPrincipal;
-use meshproof_grammar::uri_template::{Expression, UriTemplate, translate};
+use meshproof_grammar::uri_template::{UriTemplate, translate};
 use meshproof_grammar::{principal, trust_domain};
 use meshproof_resources::Action;
 
@@ -112,7 +112,8 @@ impl<'a> Values<'a> {
         let test = match attribute {
             Attribute::Principal => {
                 let principal = |value: &str| Test::Principal(Pattern::parse(value));
-                let Some(known) = self.trust_domains else { return tests.push(principal(value)) };
+                let aliases = self.trust_domains.filter(|known| !principal::is_of_only(value, known));
+                let Some(known) = aliases else { return tests.push(principal(value)) };
                 return tests.extend(principal::expansions(value, known).map(|value| principal(&value)));
             }
             Attribute::Namespace if self.engine == Engine::Ztunnel => Test::NamespaceName(pattern()),
@@ -158,7 +159,7 @@ impl<'a> Values<'a> {
             Attribute::Path if !is_template(value) => Test::Path(pattern()),
             // A template that Envoy refuses matches nothing.
             Attribute::Path => match UriTemplate::parse(&translate(value)) {
-                Ok(template) if template.expression() != Expression::Nothing => Test::Template(template),
+                Ok(template) if !template.matches_nothing() => Test::Template(template),
                 _ => return,
             },
             Attribute::Metadata { .. } | Attribute::Untranslatable(_) => return,
