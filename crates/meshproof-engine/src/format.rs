@@ -184,6 +184,9 @@ pub const SET_COLUMN: u32 = 1;
 pub const SET_GROUPS: u32 = 2;
 /// A place in `LISTS`.
 pub const SET_LIST: u32 = 3;
+/// With scripts, rows of sets are told by their numbers, in two bytes each, and in four in tables of more rows than this.
+/// Other rows are told by short numbers, the first one and then distances.
+pub const NARROW_ROWS: usize = 1 << 16;
 /// How many words a group tells of: a bit for each in its lower half, and in the upper half how many words have rows in
 /// the groups before.
 pub const GROUP_WORDS: usize = 32;

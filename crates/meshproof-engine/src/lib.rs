@@ -44,6 +44,7 @@ mod layout;
 mod live;
 mod lookup;
 mod mark;
+mod named;
 mod number;
 mod pieces;
 mod pool;

@@ -60,7 +60,7 @@ impl<'r, R: RequestAttributes> Seen<'r, R> {
         let Scripts { layout, methods, .. } = scripts;
         let mut bits = 0;
         if layout.methods.values() != 0 {
-            bits |= layout.methods.bit(self.request.method().and_then(|method| methods.place(method)));
+            bits |= layout.methods.bit(self.request.method().and_then(|method| methods.number(method)));
         }
         let paths = layout.paths.values();
         if let Some(at) = scripts.path_bits_at {
@@ -80,17 +80,10 @@ impl<'t> ByRows<'t> {
         self.scripts.layout.ports.bit(self.scripts.ports.number(port))
     }
 
-    /// The row as it is asked about requests, if the connection is what it asks for; it has the bit of its port.
-    #[inline(always)]
-    pub fn live(&self, row: u64, connection: &Connection<'_>) -> Option<u64> {
-        if !self.scripts.layout.asks_connection(row) {
-            return Some(row);
-        }
-        self.connection_holds(row, connection)
-    }
-
+    /// The row as it is asked about requests, if the connection is what it asks for; it has the bit of its port, and demands
+    /// beyond that.
     #[inline(never)]
-    fn connection_holds(&self, row: u64, connection: &Connection<'_>) -> Option<u64> {
+    pub fn connection_holds(&self, row: u64, connection: &Connection<'_>) -> Option<u64> {
         let (count, is_elsewhere, mut reader) = self.scripts.of_connection(row);
         let mut rest = reader.rest();
         for _ in 0..count {
@@ -124,10 +117,15 @@ impl<'t> ByRows<'t> {
             // gRPC servers know no name. Envoy takes a missing name for an empty one.
             Attribute::Sni => {
                 let name = connection.sni.filter(|_| self.engine != Engine::Grpc).unwrap_or_default();
-                self.any::<true>(tests, demand.tests, Some(name))
+                self.any_sni(tests, demand.tests, name)
             }
-            _ => self.any::<false>(tests, demand.tests, None),
+            _ => self.any_short::<false>(tests, demand.tests, None),
         }
+    }
+
+    #[inline(never)]
+    fn any_sni(&self, tests: &'t [u8], count: u8, name: &[u8]) -> Found<'t> {
+        self.any::<true>(tests, count, Some(name))
     }
 
     /// Whether the row asks anything of requests.
@@ -205,7 +203,9 @@ impl<'t> ByRows<'t> {
             let Some((head, behind)) = rest.split_first_chunk::<4>() else { break };
             let [form, length, mark, size] = *head;
             let (way, longer) = (form & 3, value.len().wrapping_sub(usize::from(length)));
-            let start = if way == TEXT_SUFFIX { longer } else { usize::from(length.max(8)) - 8 };
+            // Without a branch, as everything up to the mark.
+            let is_suffix = 0usize.wrapping_sub(usize::from(way == TEXT_SUFFIX));
+            let start = (longer & is_suffix) | ((usize::from(length.max(8)) - 8) & !is_suffix);
             let is_mark = mark_at(value, start, u32::from(form & TEXT_MISSING), FOLD) == mark;
             let fits = (value.len() >= usize::from(length)) & ((way != TEXT_EXACT) | (longer == 0));
             if (is_mark & fits) | (form & TEXT_ALWAYS != 0) {
@@ -255,6 +255,7 @@ impl<'t> ByRows<'t> {
 
     /// Whether any name of the peer passes any of the tests. ztunnel knows one name, and one that is not that of a workload
     /// is nobody there.
+    #[inline(never)]
     fn any_name(&self, tests: &'t [u8], count: u8, names: &[&[u8]]) -> Found<'t> {
         let is_ztunnel = self.engine == Engine::Ztunnel;
         let known = names.iter().take(if is_ztunnel { 1 } else { usize::MAX });
@@ -305,12 +306,14 @@ fn port(tests: &[u8], count: u8, port: u16) -> Found<'_> {
     (ports.as_chunks::<2>().0.iter().any(|one| u16::from_le_bytes(*one) == port), rest)
 }
 
+#[inline(always)]
 fn address(tests: &[u8], count: u8, address: Option<IpAddr>) -> Found<'_> {
-    let mut reader = Reader::new(tests, 0);
+    let mut rest = tests;
     let mut found = false;
     for _ in 0..count {
-        let (network, head) = block(&mut reader);
-        found = found || address.is_some_and(|address| is_within(address, network, head));
+        let Some((head, network, behind)) = block(rest) else { break };
+        found |= address.is_some_and(|address| is_within(address, network, head));
+        rest = behind;
     }
-    (found, reader.rest())
+    (found, rest)
 }

@@ -2,15 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::bytes::{Reader, U64s, place};
-use crate::format::{
-    BLOCK_WIDE, METHOD_BYTES, METHODS, PORTS, TEXT_ENDS, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_SUFFIX,
-    text_form,
-};
+use crate::bytes::{Reader, U64s};
+use crate::format::{BLOCK_WIDE, TEXT_ENDS, TEXT_EXACT, TEXT_LONG, TEXT_OTHER, TEXT_SUFFIX, text_form};
 use crate::hash::equals;
 use crate::kinds::{Attribute, TestKind};
 use crate::layout::RowLayout;
 use crate::mark::{mark, path_bit};
+use crate::named::{Methods, Ports};
 use crate::pieces::Pieces;
 use crate::pool::Starts;
 use crate::test::Test;
@@ -37,70 +35,6 @@ pub(crate) struct Scripts<'t> {
     pub methods: Methods,
     /// From this place on four bytes of paths have bits.
     pub path_bits_at: Option<usize>,
-}
-
-/// Ports that have a bit.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ports {
-    ports: [u16; PORTS],
-    count: usize,
-}
-
-impl Ports {
-    /// Adds one; those that are too many are left out.
-    pub fn add(&mut self, port: u16) {
-        if let Some(to) = self.ports.get_mut(self.count) {
-            *to = port;
-            self.count += 1;
-        }
-    }
-
-    pub fn known(&self) -> &[u16] {
-        self.ports.get(..self.count).unwrap_or_default()
-    }
-
-    /// The number of a port; none for one that no row names.
-    #[inline(always)]
-    pub fn number(&self, port: u16) -> Option<u32> {
-        self.known().iter().position(|known| *known == port).map(|at| at as u32)
-    }
-}
-
-/// Methods that have a bit, each as a number.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Methods([u64; METHODS]);
-
-impl Methods {
-    /// The method as a number, with its length in front; zero for one that is too long to have a bit.
-    #[inline(always)]
-    fn number(method: &[u8]) -> u64 {
-        if method.len() > METHOD_BYTES {
-            return 0;
-        }
-        method.iter().fold(method.len() as u64, |number, byte| number << 8 | u64::from(*byte))
-    }
-
-    /// Which method it is; none for one that no row names.
-    #[inline(always)]
-    pub fn place(&self, method: &[u8]) -> Option<u32> {
-        let wanted = Methods::number(method);
-        // Without a branch: which one it is, is as good as random.
-        let bits = self.0.iter().enumerate();
-        let bits =
-            bits.fold(0u32, |bits, (at, number)| bits | u32::from(*number == wanted && wanted != 0) << at);
-        (bits != 0).then(|| bits.trailing_zeros())
-    }
-
-    pub fn set(&mut self, at: usize, method: &[u8]) {
-        self.0.get_mut(at).into_iter().for_each(|number| *number = Methods::number(method));
-    }
-
-    /// The method with a number.
-    pub fn name(&self, at: u32) -> Vec<u8> {
-        let bytes = self.0.get(place(at)).copied().unwrap_or_default().to_be_bytes();
-        let start = bytes.iter().position(|byte| *byte != 0).map_or(bytes.len(), |length| length + 1);
-        bytes.get(start..).unwrap_or_default().to_vec()
-    }
 }
 
 /// How the tests of an attribute are written.
@@ -282,11 +216,12 @@ impl<'t> TextTest<'t> {
     }
 }
 
-/// A block of addresses: its network in as many bytes as an address has, and the length of the prefix.
+/// A block of addresses: the length of its prefix, its network in as many bytes as an address has, and what stands behind.
 #[inline(always)]
-pub(crate) fn block<'t>(reader: &mut Reader<'t>) -> (&'t [u8], u8) {
-    let head = reader.byte();
-    (reader.take(if head >= BLOCK_WIDE { 16 } else { 4 }), head)
+pub(crate) fn block(tests: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (head, rest) = tests.split_first()?;
+    let (network, behind) = rest.split_at_checked(if *head >= BLOCK_WIDE { 16 } else { 4 })?;
+    Some((*head, network, behind))
 }
 
 /// Whether the address begins as the network does. IPv4 and IPv6 never meet, mapped addresses included.
@@ -327,7 +262,8 @@ impl<'t> Scripts<'t> {
                     reader.take(2);
                 }
                 Shape::Address => {
-                    block(&mut reader);
+                    let behind = block(reader.rest()).map_or(&[][..], |(.., behind)| behind);
+                    reader.at = reader.bytes.len() - behind.len();
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Sets of rows. Rows are counted in words of 64, words in groups of 32.
 
-use crate::bytes::{Reader, U64s, place};
-use crate::format::{GROUP_WORDS, SET_COLUMN, SET_GROUPS, SET_ROWS};
+use crate::bytes::{Reader, U32s, U64s, place};
+use crate::format::{GROUP_WORDS, NARROW_ROWS, SET_COLUMN, SET_GROUPS, SET_ROWS};
 
 /// Where sets are kept.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Sets<'t> {
 /// A set, ready to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RowSet<'t> {
-    /// The first row, then distances, as numbers of seven bits per byte.
+    /// The first row, then distances, as numbers of seven bits per byte. With scripts see [`numbers`].
     Rows(&'t [u8]),
     /// A place in the block of each word.
     Column(usize),
@@ -133,6 +133,13 @@ impl<'t> Sets<'t> {
 #[inline(always)]
 pub(crate) fn bit(row: u32) -> u64 {
     1 << (row & 63)
+}
+
+/// The rows of a set of a table with so many rows that have scripts.
+pub(crate) fn numbers(bytes: &[u8], rows: usize) -> impl Iterator<Item = u32> {
+    let (narrow, wide) = if rows > NARROW_ROWS { (&[][..], bytes) } else { (bytes, &[][..]) };
+    let narrow = narrow.as_chunks::<2>().0.iter().map(|row| u16::from_le_bytes(*row).into());
+    narrow.chain(U32s::new(wide).iter())
 }
 
 /// Rows one by one.

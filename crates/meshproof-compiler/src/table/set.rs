@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use foldhash::{HashMap, HashMapExt};
-use meshproof_engine::format::{GROUP_WORDS, NONE, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS};
+use meshproof_engine::format::{GROUP_WORDS, NARROW_ROWS, NONE, SET_COLUMN, SET_GROUPS, SET_LIST, SET_ROWS};
 
 use super::Uncompiled;
 use super::numbers::put_number;
@@ -95,9 +95,11 @@ impl SetStore {
             let start = self.told.len();
             let mut last = 0;
             for row in rows {
-                let place = self.scripts.as_ref().map_or(*row, |scripts| scripts[*row as usize]);
-                put_number(&mut self.told, place - last);
-                last = place;
+                match &self.scripts {
+                    Some(scripts) => put_row(&mut self.told, scripts[*row as usize], scripts.len()),
+                    None => put_number(&mut self.told, *row - last),
+                }
+                last = *row;
             }
             return Ok(Form::Rows(start..self.told.len(), None));
         }
@@ -182,6 +184,12 @@ impl SetStore {
         put_number(to, code);
         Ok(())
     }
+}
+
+/// Writes which of so many rows with scripts it is.
+fn put_row(to: &mut Vec<u8>, row: u32, rows: usize) {
+    let bytes = row.to_le_bytes();
+    to.extend_from_slice(if rows > NARROW_ROWS { &bytes } else { &bytes[..2] });
 }
 
 fn code(kind: u32, place: usize) -> Result<u32, Uncompiled> {

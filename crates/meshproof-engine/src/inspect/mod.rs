@@ -11,7 +11,7 @@ use crate::format::{ALIAS, COUNTED, MARKER, NONE, OWN_REFUSED, OWN_WANTED, SPELL
 use crate::index::{Index, counts};
 use crate::kinds::{Attribute, Effect, TestKind, View};
 use crate::rule::RuleRef;
-use crate::set::{RowSet, Rows, Sets};
+use crate::set::{RowSet, Sets, numbers};
 use crate::table::{Segment, Table};
 
 /// A test as it stands in a table, with the rows that look at it.
@@ -108,9 +108,8 @@ impl<'t> Table<'t> {
     }
 
     fn rows(&self, set: RowSet<'t>) -> Vec<u32> {
-        match set {
-            // There are no words of rows.
-            RowSet::Rows(bytes) if self.has_scripts => Rows::of(bytes).collect(),
+        match (set, &self.by_rows) {
+            (RowSet::Rows(bytes), Some(by_rows)) => numbers(bytes, by_rows.scripts.rows.len()).collect(),
             _ => rows_of(&self.store.sets, set),
         }
     }

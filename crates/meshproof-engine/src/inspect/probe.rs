@@ -105,7 +105,7 @@ impl ByRows<'_> {
         match probe {
             Probe::Port(port) => self.port_bit(port),
             probe => {
-                let method = self.scripts.methods.place(probe.one().unwrap_or_default());
+                let method = self.scripts.methods.number(probe.one().unwrap_or_default());
                 self.scripts.layout.methods.bit(method)
             }
         }

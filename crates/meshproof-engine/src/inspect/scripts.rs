@@ -149,7 +149,8 @@ fn spelled(by_rows: &ByRows<'_>, head: DemandHead, at: Where) -> Vec<Spelled> {
         Shape::Text => TextTest::read(&mut reader).spelled(told.attribute, starts),
         Shape::Port => Some((TestKind::Port, reader.take(2).to_vec(), Vec::new())),
         Shape::Address => {
-            let (network, head) = block(&mut reader);
+            let (head, network, behind) = block(reader.rest())?;
+            reader.at = reader.bytes.len() - behind.len();
             let number = network.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte));
             let family = if head >= BLOCK_WIDE { [6, head - BLOCK_WIDE] } else { [4, head] };
             Some((TestKind::Block, [&number.to_le_bytes()[..], &family].concat(), Vec::new()))

@@ -62,9 +62,9 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
     let known = match &table.by_rows {
         Some(by_rows) => {
             scripts::check_all(table, by_rows)?;
-            Known(by_rows.scripts.rows.len() as u64)
+            Known::Scripts(by_rows.scripts.rows.len())
         }
-        None => Known(sets.words as u64 * 64),
+        None => Known::Words(sets.words),
     };
     let mut starts = Starts {
         sets: groups(table)?,

@@ -9,9 +9,10 @@ use crate::format::{
 use crate::head::Sections;
 use crate::kinds::Attribute;
 use crate::layout::RowLayout;
+use crate::named::{Methods, Ports};
 use crate::pool::Starts;
 use crate::row::ByRows;
-use crate::script::{DemandHead, Methods, Ports, Scripts, Shape, TextTest, block};
+use crate::script::{DemandHead, Scripts, Shape, TextTest, block};
 use crate::table::Table;
 
 /// Reads what stands before the scripts; there are so many rules.
@@ -36,14 +37,14 @@ pub(crate) fn scripts<'t>(
     let method_dimension = reader.number().checked_sub(1).map(place);
     let count = reader.number();
     check(place(count) <= METHODS && (count == 0) == method_dimension.is_none(), "methods", 0)?;
-    let mut methods = Methods::default();
+    let mut methods: Vec<&[u8]> = Vec::new();
     for at in 0..place(count) {
         let length = reader.number();
         let method = reader.take(length);
-        check(reader.is_inside() && method.len() <= METHOD_BYTES, "a method", at)?;
-        check(methods.place(method).is_none() && !method.is_empty(), "a method", at)?;
-        methods.set(at, method);
+        check(reader.is_inside() && (1..=METHOD_BYTES).contains(&method.len()), "a method", at)?;
+        methods.push(method);
     }
+    let methods = Methods::new(&methods).ok_or(invalid("the methods", 0))?;
     let path_bits_at = reader.number().checked_sub(1).map(place);
     let paths = reader.number();
     check(paths <= PATH_BITS && (paths == 0 || path_bits_at.is_some()), "the bits of paths", 0)?;
@@ -200,7 +201,9 @@ fn demands(
                     reader.take(2);
                 }
                 Shape::Address => {
-                    let (network, head) = block(reader);
+                    let (head, network, _) =
+                        block(reader.rest()).ok_or(invalid("the tests of a row", row))?;
+                    reader.at += 1 + network.len();
                     let length = if head >= BLOCK_WIDE { head - BLOCK_WIDE } else { head };
                     check(usize::from(length) <= network.len() * 8, "a block of addresses", row)?;
                 }

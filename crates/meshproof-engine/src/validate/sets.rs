@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Marks, check, is_inside};
-use crate::bytes::Reader;
+use super::{Marks, ascends, check, is_inside};
+use crate::bytes::{Reader, place};
 use crate::error::OpenError;
 use crate::format;
-use crate::set::{Group, groups_of};
+use crate::set::{Group, groups_of, numbers};
 use crate::table::Table;
 
 /// Walks through the sets of many rows.
@@ -52,21 +52,37 @@ pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<HashMap<usize, u
 }
 
 /// How many rows sets may name.
-pub(super) struct Known(pub u64);
+pub(super) enum Known {
+    /// Those of so many words.
+    Words(usize),
+    /// So many with scripts.
+    Scripts(usize),
+}
 
 impl Known {
     /// How many rows the bytes are; they have to ascend and exist.
     pub fn rows(&self, bytes: &[u8], at: usize) -> Result<usize, OpenError> {
-        let mut reader = Reader::new(bytes, 0);
-        let mut row = 0u64;
+        let what = "a set has rows that do not exist";
         let mut count = 0;
-        while !reader.is_at_end() {
-            let next = u64::from(reader.number());
-            row += next;
-            let is_more = count == 0 || next > 0;
-            let is_good = is_more && row < self.0 && reader.is_inside();
-            check(is_good, "a set has rows that do not exist", at)?;
-            count += 1;
+        match self {
+            Known::Words(words) => {
+                let mut reader = Reader::new(bytes, 0);
+                let mut row = 0u64;
+                while !reader.is_at_end() {
+                    let next = u64::from(reader.number());
+                    row += next;
+                    let is_more = count == 0 || next > 0;
+                    check(is_more && row < *words as u64 * 64 && reader.is_inside(), what, at)?;
+                    count += 1;
+                }
+            }
+            Known::Scripts(rows) => {
+                let size = if *rows > format::NARROW_ROWS { 4 } else { 2 };
+                count = bytes.len() / size;
+                let exist = numbers(bytes, *rows).last().is_none_or(|last| place(last) < *rows);
+                let is_good = exist && bytes.len().is_multiple_of(size) && ascends(numbers(bytes, *rows));
+                check(is_good, what, at)?;
+            }
         }
         Ok(count)
     }
