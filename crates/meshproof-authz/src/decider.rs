@@ -116,6 +116,19 @@ impl<'a> Decider<'a> {
         }
     }
 
+    /// Whether the request is allowed and one of these rules lets it in, each as the place of its policy and its own; where
+    /// no ALLOW policy applies, whether it is allowed. Costs what refuses and these rules are, and not what else lets in.
+    pub fn is_allowed_by(&self, rules: impl IntoIterator<Item = (usize, usize)>, request: &Request) -> bool {
+        let Some(seen) = self.seen(request) else { return false };
+        let mut rules = rules.into_iter();
+        self.refused(request, &seen.views).is_none()
+            && (!self.needs_allow
+                || rules.any(|(policy, rule)| {
+                    let of_allow = |policy: &ReadyPolicy<'_>| policy.is_enforced(Phase::Allow);
+                    self.policies.get(policy).is_some_and(of_allow) && seen.is_matched_by(policy, rule)
+                }))
+    }
+
     /// Whether some provider is asked about the request: [`Evaluation::delegated`].
     pub fn is_delegated(&self, request: &Request) -> bool {
         let Ok(views) = self.views(request) else { return false };
@@ -211,14 +224,8 @@ impl<'a> Decider<'a> {
 
     /// Who refuses first wins; without ALLOW policies the rest passes; else one has to match.
     fn outcome(&self, request: &Request, views: &Views<'_>) -> (Decision, By) {
-        if self.any_matches(Phase::Custom, views) {
-            return (Decision::Deny, By::Custom);
-        }
-        if let Some(reason) = self.refused_token(request, views) {
-            return (Decision::Reject(401), By::Proxy(reason.to_owned()));
-        }
-        if self.any_matches(Phase::Deny, views) {
-            (Decision::Deny, By::Deny)
+        if let Some(refused) = self.refused(request, views) {
+            refused
         } else if !self.needs_allow {
             (Decision::Allow, By::NoAllowPolicy)
         } else if self.any_matches(Phase::Allow, views) {
@@ -226,6 +233,17 @@ impl<'a> Decider<'a> {
         } else {
             (Decision::Deny, By::AllowNoneMatched)
         }
+    }
+
+    /// What refuses the request before ALLOW policies are asked.
+    fn refused(&self, request: &Request, views: &Views<'_>) -> Option<(Decision, By)> {
+        if self.any_matches(Phase::Custom, views) {
+            return Some((Decision::Deny, By::Custom));
+        }
+        if let Some(reason) = self.refused_token(request, views) {
+            return Some((Decision::Reject(401), By::Proxy(reason.to_owned())));
+        }
+        self.any_matches(Phase::Deny, views).then_some((Decision::Deny, By::Deny))
     }
 
     /// Whether an enforced policy of the phase matches; of CUSTOM policies those through which requests are refused.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::{HashMap, HashSet, HashSetExt};
-use meshproof_space::{Answer, Clause, RequestBox, Test, Variable, passing_beside};
+use meshproof_space::{Admitted, Answer, Clause, RequestBox, Test, Variable, passing_beside};
 
 use crate::chain::{Chain, Refusing};
 
@@ -20,27 +20,27 @@ impl Answers {
 }
 
 impl Chain<'_> {
-    /// A request of one of the boxes that passes. All of them are boxes of alternatives, or parts of these.
-    pub fn passing(&self, boxes: Vec<RequestBox>) -> Answer {
-        self.answers.get(&boxes).unwrap_or_else(|| {
-            let answer = self.ask(std::slice::from_ref(&boxes)).pop().unwrap_or(Ok(None));
+    /// A request that passes.
+    pub fn passing(&self, asked: Admitted) -> Answer {
+        self.answers.get(&asked.boxes).unwrap_or_else(|| {
+            let answer = self.ask(std::slice::from_ref(&asked)).pop().unwrap_or(Ok(None));
             let mut known = self.answers.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(boxes, answer.clone());
+            known.insert(asked.boxes, answer.clone());
             answer
         })
     }
 
     /// Asks what will be asked by [`Chain::passing`], all of it together.
-    pub fn foresee(&self, mut lists: Vec<Vec<RequestBox>>) {
+    pub fn foresee(&self, mut lists: Vec<Admitted>) {
         let mut new = HashSet::with_capacity(lists.len());
-        lists.retain(|boxes| self.answers.get(boxes).is_none() && new.insert(boxes.clone()));
+        lists.retain(|asked| self.answers.get(&asked.boxes).is_none() && new.insert(asked.boxes.clone()));
         let answers = self.ask(&lists);
         let mut known = self.answers.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.extend(lists.into_iter().zip(answers));
+        known.extend(lists.into_iter().map(|asked| asked.boxes).zip(answers));
     }
 
     /// For each list of boxes a request of one of them that passes.
-    pub fn ask(&self, lists: &[Vec<RequestBox>]) -> Vec<Answer> {
+    pub fn ask(&self, lists: &[Admitted]) -> Vec<Answer> {
         if lists.is_empty() {
             return Vec::new();
         }
@@ -49,7 +49,9 @@ impl Chain<'_> {
         let port: Vec<Clause> =
             port.map(|port| Clause::any(Variable::DestinationPort, vec![Test::Port(*port)])).collect();
         let there = |one: &RequestBox| RequestBox::of([one.clauses.as_slice(), &port].concat());
-        let lists: Vec<Vec<RequestBox>> = lists.iter().map(|list| list.iter().map(there).collect()).collect();
+        let there =
+            |list: &Admitted| Admitted { boxes: list.boxes.iter().map(there).collect(), by: list.by.clone() };
+        let lists: Vec<Admitted> = lists.iter().map(there).collect();
         let refused: Vec<RequestBox> = self.refusing.iter().map(Refusing::whole).collect();
         passing_beside(&lists, &refused, (&self.policies, &self.context), &self.domain)
     }

@@ -9,7 +9,8 @@ use meshproof_explain::assume_providers;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::{Mesh, ResourceId};
 use meshproof_space::{
-    Clause, Domain, Effect as RuleEffect, RequestBox, RuleBoxes, Test, Tokens, Variable, lower,
+    Admitted, Clause, Domain, Effect as RuleEffect, RequestBox, RuleBoxes, RuleId, Test, Tokens, Variable,
+    lower,
 };
 
 use crate::answers::Answers;
@@ -46,6 +47,8 @@ pub(crate) struct Chain<'m> {
     pub written: Vec<String>,
     /// What was asked about it.
     pub answers: Answers,
+    /// Where each policy stands among the policies.
+    at: HashMap<ResourceId, usize>,
     /// Whether the place sees the identities of those who call.
     is_identified: bool,
     /// The alternatives by what is asked of callers; made when somebody looks.
@@ -108,6 +111,7 @@ impl<'m> Chain<'m> {
             at_port: Vec::new(),
             written: written_headers(mesh, place),
             answers: Answers::default(),
+            at: ids.iter().copied().zip(0..).collect(),
             is_identified: effect.identified,
             by_peers: OnceLock::new(),
             said: OnceLock::new(),
@@ -176,6 +180,12 @@ impl<'m> Chain<'m> {
         for alternative in &mut self.alternatives {
             without_repeats(&mut alternative.boxes);
         }
+    }
+
+    /// Boxes of requests that these rules let in.
+    pub fn admitted(&self, boxes: Vec<RequestBox>, rules: &[RuleRef]) -> Admitted {
+        let id = |rule: &RuleRef| Some(RuleId { policy: *self.at.get(&rule.policy)?, rule: rule.rule });
+        Admitted { boxes, by: rules.iter().filter_map(id).collect() }
     }
 
     /// How many boxes it has.

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use meshproof_space::RequestBox;
+use meshproof_space::Admitted;
 
 use crate::chain::Chain;
 use crate::chains::ChainOf;
@@ -16,7 +16,7 @@ use crate::tokens::Bearer;
 /// The questions about one chain.
 struct Questions<'m> {
     chain: Arc<Chain<'m>>,
-    lists: Vec<Vec<RequestBox>>,
+    lists: Vec<Admitted>,
 }
 
 impl<'m> Graph<'m> {
@@ -35,8 +35,8 @@ impl<'m> Graph<'m> {
                     new.insert(Questions { chain, lists: Vec::new() })
                 }
             };
-            let boxes = self.shown_by(edge, &questions.chain, party, bearer);
-            questions.lists.push(boxes);
+            let asked = self.shown_by(edge, &questions.chain, party, bearer);
+            questions.lists.push(asked);
         }
         for Questions { chain, lists } in asked.into_values().filter(|questions| questions.lists.len() > 1) {
             chain.foresee(lists);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::fast::RandomState;
 use meshproof_explain::PointKind;
 use meshproof_ir::ClusterId;
-use meshproof_space::{Limit, RequestBox};
+use meshproof_space::{Admitted, Limit, RequestBox};
 
 use crate::chain::{Alternative, Chain};
 use crate::effect::Effect;
@@ -116,9 +116,11 @@ impl Known {
     fn learn<'c>(&self, chain: &Chain<'_>, questions: impl Iterator<Item = (&'c Asked<'c>, &'c Caller)>) {
         let is_new = |(asked, caller): &(&Asked<'_>, &Caller)| self.get(asked, caller).is_none();
         let new: Vec<(&Asked<'_>, &Caller)> = questions.filter(is_new).collect();
-        let boxes: Vec<Vec<RequestBox>> =
-            new.iter().map(|(asked, caller)| boxes(asked.alternative, caller)).collect();
-        let passes = chain.ask(&boxes).into_iter().map(|answer| answer.map(|request| request.is_some()));
+        let admitted = |(asked, caller): &(&Asked<'_>, &Caller)| {
+            chain.admitted(boxes(asked.alternative, caller), &asked.alternative.rules)
+        };
+        let admitted: Vec<Admitted> = new.iter().map(admitted).collect();
+        let passes = chain.ask(&admitted).into_iter().map(|answer| answer.map(|request| request.is_some()));
         let keys = new.into_iter().map(|(asked, caller)| (asked.at, caller.clone()));
         self.passes.lock().unwrap_or_else(PoisonError::into_inner).extend(keys.zip(passes));
     }

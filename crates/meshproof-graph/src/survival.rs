@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshproof_authz::Request;
-use meshproof_space::{RequestBox, Variable, words};
+use meshproof_space::{Admitted, RequestBox, Variable, words};
 
 use crate::boxes::both;
 use crate::chain::written_headers;
@@ -67,7 +67,8 @@ impl Graph<'_> {
             && segment.routings.iter().flatten().all(|routing| routing.doubt.is_none() && !routing.is_opaque);
         let mut survivors = Survivors { may: traced.may, ..Survivors::default() };
         let mut found: Option<(Request, &Sent)> = None;
-        let lists: Vec<Vec<RequestBox>> = joined.iter().map(|one| vec![one.requests.clone()]).collect();
+        let admitted = |one: &Sent| chain.admitted(vec![one.requests.clone()], &edge.rules);
+        let lists: Vec<Admitted> = joined.iter().map(admitted).collect();
         let mut is_closed = true;
         for (sent, answer) in joined.iter().zip(chain.ask(&lists)) {
             match answer {

@@ -2,7 +2,7 @@
 
 use meshproof_explain::PointKind;
 use meshproof_ir::GatewayId;
-use meshproof_space::{Answer, RequestBox, words};
+use meshproof_space::{Admitted, Answer, RequestBox, words};
 
 use crate::chain::{Alternative, Chain};
 use crate::graph::{Edge, Graph, Who};
@@ -27,7 +27,10 @@ impl Graph<'_> {
     pub fn passing(&self, edge: &Edge, party: Party<'_>, within: &RequestBox) -> Answer {
         match self.chain(edge) {
             None => Ok(Some(Box::new(connection(edge, party, self)))),
-            Some(chain) => chain.passing(within_all(self.probes(edge, &chain, party), within)),
+            Some(chain) => {
+                let boxes = within_all(self.probes(edge, &chain, party), within);
+                chain.passing(chain.admitted(boxes, &edge.rules))
+            }
         }
     }
 
@@ -49,12 +52,13 @@ impl Graph<'_> {
         chain: &Chain<'_>,
         party: Option<Party<'_>>,
         bearer: Option<&Bearer>,
-    ) -> Vec<RequestBox> {
+    ) -> Admitted {
         let own = match party.or_else(|| self.example(edge)) {
             Some(one) => self.probes(edge, chain, one),
             None => self.probes_of_anybody(edge, chain),
         };
-        within_all(own, &bearer.map_or_else(RequestBox::all, Bearer::requests))
+        let boxes = within_all(own, &bearer.map_or_else(RequestBox::all, Bearer::requests));
+        chain.admitted(boxes, &edge.rules)
     }
 
     /// Whether somebody is one of the callers of an edge.
@@ -230,7 +234,8 @@ impl Graph<'_> {
                 return (Some(party), answer);
             }
         }
-        (None, chain.passing(within_all(self.probes_of_anybody(edge, chain), &within)))
+        let boxes = within_all(self.probes_of_anybody(edge, chain), &within);
+        (None, chain.passing(chain.admitted(boxes, &edge.rules)))
     }
 
     /// What rules let in of somebody who is no workload of the input.

@@ -35,6 +35,11 @@ impl<'a> Confirm<'a> {
         }
     }
 
+    /// Whether the request passes and one of the rules lets it in; where no ALLOW policy applies, whether it passes.
+    pub fn is_allowed_by(&self, rules: &[RuleId], request: &Request) -> bool {
+        self.decider().is_allowed_by(rules.iter().map(|id| (id.policy, id.rule)), request)
+    }
+
     /// Whether the rule matches the request.
     pub fn matches(&self, rule: RuleId, request: &Request) -> bool {
         self.decider().matches(rule.policy, rule.rule, request)

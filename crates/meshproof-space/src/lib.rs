@@ -47,7 +47,7 @@ mod witness;
 pub mod words;
 
 pub use allowed::{Allowed, AllowedBox, Exception};
-pub use beside::passing_beside;
+pub use beside::{Admitted, passing_beside};
 pub use boxes::{Clause, ClauseBody, RequestBox};
 pub use comparison::{Cause, Change, Changes, Comparison, Side};
 pub use domain::{Domain, Tokens};
