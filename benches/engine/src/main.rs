@@ -51,15 +51,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => figures(),
-        ["compile", count, file] => {
-            let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
-            let bytes = made(&rules);
+        ["compile", rules, file] => {
+            let bytes = made(&rules_of(rules));
             println!("{}", bytes.len());
             std::fs::write(file, bytes).expect("written");
         }
-        ["count", count, file] => {
-            let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
-            counted(&rules, &std::fs::read(file).expect("a table"));
+        ["count", rules, file] => {
+            counted(&rules_of(rules), &std::fs::read(file).expect("a table"));
         }
         ["make", "usual", count] => {
             let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
@@ -73,6 +71,16 @@ fn main() {
             "engine-bench [compile RULES FILE | count RULES FILE | make SHAPE RULES]; shapes: usual {}",
             SHAPES.join(" ")
         ),
+    }
+}
+
+/// So many usual rules, or the worst that were found.
+fn rules_of(told: &str) -> Rules {
+    let rng = &mut Rng::with_seed(1);
+    if told == "worst" {
+        Rules::worst(10_000, rng)
+    } else {
+        Rules::random(told.parse().expect("a number"), rng)
     }
 }
 

@@ -46,6 +46,15 @@ numbers!(U32s, u32, 4, "An array of 32-bit numbers.");
 numbers!(U64s, u64, 8, "An array of 64-bit numbers.");
 numbers!(U128s, u128, 16, "An array of 128-bit numbers.");
 
+impl<'t> U64s<'t> {
+    /// Of each so many numbers the one at a place, as long as there are so many.
+    #[inline(always)]
+    pub fn column(self, stride: usize, column: usize) -> impl Iterator<Item = u64> + 't {
+        let blocks = self.0.chunks_exact(stride.max(1));
+        blocks.map(move |block| block.get(column).map_or(0, |bytes| u64::from_le_bytes(*bytes)))
+    }
+}
+
 /// Numbers of 16 bits, or of 32 in tables that need them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Numbers<'t> {

@@ -349,7 +349,8 @@ impl Table<'_> {
         source: &impl Source,
         context: &mut Context,
     ) {
-        let mut left = Survivors::<N>::load(context.live(), start);
+        let mut left = Survivors::<N>::new();
+        left.load(context.live(), start);
         let mut room = left.room();
         for dimension in rest {
             if !room.narrow(self, context.live(), dimension, source, false) {

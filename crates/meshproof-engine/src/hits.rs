@@ -135,7 +135,8 @@ impl Table<'_> {
         asked: Asked,
         hits: &mut Hits,
     ) {
-        let mut left = Survivors::<N>::load(live, start);
+        let mut left = Survivors::<N>::new();
+        left.load(live, start);
         if self.custom_end != 0 {
             left.keep(asked.from, asked.end);
         }

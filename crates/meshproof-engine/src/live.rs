@@ -69,28 +69,29 @@ pub(crate) struct Survivors<const N: usize> {
 const FEW: usize = 32;
 
 impl<const N: usize> Survivors<N> {
-    /// The words from the place `start` on.
+    pub fn new() -> Survivors<N> {
+        Survivors { start: 0, count: 0, words: [0; N], masks: [0; N], wanted: [0; N], refused: [0; N] }
+    }
+
+    /// Takes the words from the place `start` on.
     #[inline(always)]
-    pub fn load(live: Live<'_>, start: usize) -> Survivors<N> {
-        let mut loaded =
-            Survivors { start, count: 0, words: [0; N], masks: [0; N], wanted: [0; N], refused: [0; N] };
+    pub fn load(&mut self, live: Live<'_>, start: usize) {
         let masks = live.masks.get(start..).unwrap_or_default();
-        loaded.count = masks.len().min(N);
-        loaded.masks.iter_mut().zip(masks).for_each(|(to, mask)| *to = *mask);
+        (self.start, self.count) = (start, masks.len().min(N));
+        self.masks.iter_mut().zip(masks).for_each(|(to, mask)| *to = *mask);
         if start > 0 {
-            loaded.words.iter_mut().zip(live.words().skip(start)).for_each(|(to, word)| *to = word);
-            return loaded;
+            self.words.iter_mut().zip(live.words().skip(start)).for_each(|(to, word)| *to = word);
+            return;
         }
-        let mut words = loaded.words.iter_mut();
+        let mut words = self.words.iter_mut();
         for (at, group) in live.groups.iter().enumerate() {
             for word in Bits(Group(*group).bits(), at) {
                 match words.next() {
                     Some(to) => *to = word,
-                    None => return loaded,
+                    None => return,
                 }
             }
         }
-        loaded
     }
 
     /// Every word with the rows that are left of it; none where nothing is left.
@@ -144,13 +145,11 @@ impl Room<'_> {
         let Room { start, words, masks, wanted, refused } = self;
         let sets = &table.store.sets;
         let (columns, stride) = (sets.columns, sets.stride);
-        let wanting =
-            |word: u32| columns.at(place(word).wrapping_mul(stride).wrapping_add(dimension.wanting));
-        let refusing = |word: u32| {
-            let at = |column: usize| columns.at(place(word).wrapping_mul(stride).wrapping_add(column));
-            dimension.refusing.map_or(0, at)
-        };
+        let of_word =
+            |word: u32, column: usize| columns.at(place(word).wrapping_mul(stride).wrapping_add(column));
+        let wanting = |word: u32| of_word(word, dimension.wanting);
         if !is_sure && words.len() <= FEW {
+            let refusing = |word: u32| dimension.refusing.map_or(0, |column| of_word(word, column));
             let (mut any, mut looking) = (0, 0);
             for (word, mask) in words.iter().zip(masks.iter()).filter(|(_, mask)| **mask != 0) {
                 any |= mask;
@@ -160,40 +159,68 @@ impl Room<'_> {
                 return any != 0;
             }
         }
-        wanted.fill(0);
-        if dimension.refusing.is_some() {
-            refused.fill(0);
-        }
-        let mut sums = Sums { live, start: *start, words, masks, sets, wanted, refused };
+        let is_all = words.len() == sets.words;
+        let (wanted, refused) = (Sum { rows: wanted, is_any: false }, Sum { rows: refused, is_any: false });
+        let mut sums = Sums { live, start: *start, words, is_all, masks, sets, wanted, refused };
         source.visit(dimension, &table.store, &mut sums);
-        let mut left = 0;
-        if dimension.refusing.is_some() {
-            for (mask, refused) in masks.iter_mut().zip(refused.iter()) {
-                *mask &= !refused;
-            }
+        let Sums { wanted, refused, .. } = sums;
+        if refused.is_any {
+            masks.iter_mut().zip(refused.rows.iter()).for_each(|(mask, refused)| *mask &= !refused);
         }
-        for ((word, mask), wanted) in words.iter().zip(masks.iter_mut()).zip(wanted.iter()) {
-            if *mask != 0 {
-                *mask &= wanted | !wanting(*word);
-                left |= *mask;
+        match (is_all, wanted.is_any) {
+            (true, true) => {
+                keep(masks, columns.column(stride, dimension.wanting), wanted.rows.iter().copied())
             }
+            (true, false) => keep(masks, columns.column(stride, dimension.wanting), std::iter::repeat(0)),
+            (false, true) => {
+                keep(masks, words.iter().map(|word| wanting(*word)), wanted.rows.iter().copied())
+            }
+            (false, false) => keep(masks, words.iter().map(|word| wanting(*word)), std::iter::repeat(0)),
         }
-        left != 0
+    }
+}
+
+/// Keeps of each word the rows that want nothing, and those that want what the value is; tells whether any is left.
+#[inline(always)]
+fn keep(masks: &mut [u64], wanting: impl Iterator<Item = u64>, wanted: impl Iterator<Item = u64>) -> bool {
+    let mut left = 0;
+    for ((mask, wanting), wanted) in masks.iter_mut().zip(wanting).zip(wanted) {
+        *mask &= wanted | !wanting;
+        left |= *mask;
+    }
+    left != 0
+}
+
+/// Rows of the words in question that sets come to; nothing was written before there are any.
+struct Sum<'a> {
+    rows: &'a mut [u64],
+    is_any: bool,
+}
+
+impl Sum<'_> {
+    #[inline(always)]
+    fn begin(&mut self) {
+        if !self.is_any {
+            self.rows.fill(0);
+            self.is_any = true;
+        }
     }
 }
 
 /// What the sets of a value come to, for the words in question.
-struct Sums<'a, 't> {
+struct Sums<'a, 's, 't> {
     live: Live<'a>,
     start: usize,
     words: &'a [u32],
+    /// These are all words that there are.
+    is_all: bool,
     masks: &'a [u64],
     sets: &'a Sets<'t>,
-    wanted: &'a mut [u64],
-    refused: &'a mut [u64],
+    wanted: Sum<'s>,
+    refused: Sum<'s>,
 }
 
-impl Sums<'_, '_> {
+impl Sums<'_, '_, '_> {
     /// The place of a word here.
     #[inline(always)]
     fn place_of(&self, word: u32) -> Option<usize> {
@@ -201,27 +228,33 @@ impl Sums<'_, '_> {
     }
 }
 
-impl<'t> Gather<'t> for Sums<'_, 't> {
+impl<'t> Gather<'t> for Sums<'_, '_, 't> {
     fn add(&mut self, side: Side, set: RowSet<'t>) {
+        let Sums { live, start, words, is_all, masks, sets, wanted, refused } = self;
+        let sum = if side == Side::Wanted { wanted } else { refused };
+        sum.begin();
+        let sums = &mut *sum.rows;
         match set {
             RowSet::Rows(bytes) => {
                 for row in Rows::of(bytes) {
-                    if let Some(at) = self.place_of(row / 64) {
-                        let sums = if side == Side::Wanted { &mut *self.wanted } else { &mut *self.refused };
+                    if let Some(at) = live.place_of(row / 64) {
+                        let at = at.wrapping_sub(*start);
                         sums.get_mut(at).into_iter().for_each(|sum| *sum |= bit(row));
                     }
                 }
             }
+            RowSet::Column(column) if *is_all => {
+                let rows = sets.columns.column(sets.stride, column);
+                sums.iter_mut().zip(rows).for_each(|(sum, rows)| *sum |= rows);
+            }
             RowSet::Column(column) => {
-                let sums = if side == Side::Wanted { &mut *self.wanted } else { &mut *self.refused };
-                let (columns, stride) = (self.sets.columns, self.sets.stride);
-                for (word, sum) in self.words.iter().zip(sums) {
+                let (columns, stride) = (sets.columns, sets.stride);
+                for (word, sum) in words.iter().zip(sums) {
                     *sum |= columns.at(place(*word).wrapping_mul(stride).wrapping_add(column));
                 }
             }
             RowSet::Groups(groups, rows) => {
-                let sums = if side == Side::Wanted { &mut *self.wanted } else { &mut *self.refused };
-                for ((word, mask), sum) in self.words.iter().zip(self.masks).zip(sums) {
+                for ((word, mask), sum) in words.iter().zip(*masks).zip(sums) {
                     let group = Group(groups.at(place(*word) / GROUP_WORDS));
                     let bit = word % GROUP_WORDS as u32;
                     if *mask != 0 && group.bits() >> bit & 1 != 0 {
