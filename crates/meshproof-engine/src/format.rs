@@ -60,7 +60,7 @@ pub const LISTS: usize = 8;
 /// Texts with what they lead to, as bytes.
 pub const ENTRIES: usize = 9;
 /// Slots of look-up tables, as `u32`: the place of an entry, and in the bits above a part of the hash of its text. Zero
-/// for a free one.
+/// for a free one. From where the search for a text begins up to it, no slot is free and none has a greater part of a hash.
 pub const SLOTS: usize = 10;
 /// Of prefixes or suffixes: a filter of [`FILTER`] `u32`, then their lengths, as `u32`, ascending.
 pub const LENGTHS: usize = 11;
@@ -219,11 +219,17 @@ pub fn place_bits(entries: usize) -> u32 {
     (usize::BITS - entries.leading_zeros()).min(32)
 }
 
-/// The part of a hash that stands in a slot, with the place of the entry.
+/// The bits of a slot that are the place of its entry.
+#[inline(always)]
+pub fn place_mask(place_bits: u32) -> u32 {
+    1u64.checked_shl(place_bits).unwrap_or_default().wrapping_sub(1) as u32
+}
+
+/// The part of a hash that stands in a slot, with the place of the entry. Of two hashes the part of the smaller lower half is
+/// never greater, whatever places need. At 32 bits there is no room for it.
 #[inline(always)]
 pub fn slot(hash: u64, entry: u32, place_bits: u32) -> u32 {
-    // At 32 bits there is no room for the hash.
-    entry | (hash as u32).checked_shl(place_bits).unwrap_or_default()
+    entry | (hash as u32 & !place_mask(place_bits))
 }
 
 /// The bit of a filter for the bytes that it looks at.

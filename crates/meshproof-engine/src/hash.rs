@@ -15,7 +15,7 @@ fn mix(a: u64, b: u64) -> u64 {
 /// The hash of a text; with `fold`, of the text with its ASCII capitals as small letters.
 ///
 /// Sixteen bytes at a time, and the last sixteen once more where they do not end together, so that no byte is copied.
-#[inline]
+#[inline(always)]
 pub fn hash(text: &[u8], fold: bool) -> u64 {
     let eight = |bytes: Option<&[u8; 8]>| read(bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes)), fold);
     let four =

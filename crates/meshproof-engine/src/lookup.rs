@@ -1,7 +1,7 @@
 //! Look-up tables of texts: a whole text, the longest known prefix, the longest known suffix.
 
 use crate::bytes::{Reader, U32s, place};
-use crate::format::{BOUNDARY, FILTER, LONGEST, MARKER, MOST_PROBES, filter_bit, slot};
+use crate::format::{BOUNDARY, FILTER, LONGEST, MARKER, MOST_PROBES, filter_bit, place_mask, slot};
 use crate::hash::{equals, hash};
 use crate::pool::{Pool, Starts};
 
@@ -75,22 +75,28 @@ pub fn start(hash: u64, count: u32) -> u32 {
 impl<'t> Slots<'t> {
     /// The entry of the text, by the place of what it leads to.
     pub fn find(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
+        if self.fold { self.find_as::<true>(text, entries) } else { self.find_as::<false>(text, entries) }
+    }
+
+    #[inline(always)]
+    fn find_as<const FOLD: bool>(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
         let count = self.slots.len();
         if count == 0 || text.len() > LONGEST {
             return None;
         }
-        let hash = hash(text, self.fold);
-        let mask = 1u64.checked_shl(entries.place_bits).unwrap_or_default().wrapping_sub(1) as u32;
+        let hash = hash(text, FOLD);
+        let mask = place_mask(entries.place_bits);
         let wanted = slot(hash, 0, entries.place_bits);
         let mut at = place(start(hash, count as u32));
         for _ in 0..MOST_PROBES {
             let found = self.slots.at(at);
-            if found == 0 {
+            // Parts of hashes ascend from where a search begins, so a text that is not there is soon known not to be.
+            if found == 0 || found & !mask > wanted {
                 return None;
             }
             if found & !mask == wanted {
                 let (known, record) = entries.text(found & mask);
-                if known.is(text, self.fold) {
+                if known.is(text, FOLD) {
                     return Some(record);
                 }
             }
@@ -104,7 +110,7 @@ impl<'t> Slots<'t> {
 
     /// The entries of all slots.
     pub fn entries(self, place_bits: u32) -> impl Iterator<Item = u32> + 't {
-        let mask = 1u64.checked_shl(place_bits).unwrap_or_default().wrapping_sub(1) as u32;
+        let mask = place_mask(place_bits);
         self.slots.iter().filter(|slot| *slot != 0).map(move |slot| slot & mask)
     }
 }

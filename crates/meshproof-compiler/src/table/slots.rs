@@ -13,8 +13,9 @@ pub(super) fn slot(text: &[u8], entry: u32) -> (u64, u32) {
     (hash(text, false), entry)
 }
 
-/// Puts the texts where their hashes say, or not far behind. A quarter of the slots stays free: a text
-/// that nobody wrote is told from all others by looking at nine slots on the average, of sixteen in a line of memory.
+/// Puts the texts where their hashes say, or not far behind, and those with smaller hashes first: so a search passes smaller
+/// ones only (Amble and Knuth, 1974). A quarter of the slots stays free, and a text that nobody wrote is told from all others
+/// by looking at three slots on the average, of sixteen in a line of memory.
 ///
 /// # Errors
 /// Too many texts have one hash.
@@ -22,9 +23,11 @@ pub(super) fn lay_out(texts: &[(u64, u32)]) -> Result<Vec<Slot>, Uncompiled> {
     if texts.is_empty() {
         return Ok(Vec::new());
     }
+    let mut sorted = texts.to_vec();
+    sorted.sort_unstable_by_key(|(hash, entry)| (*hash as u32, *hash, *entry));
     let mut count = texts.len() + texts.len() / 3 + 1;
     while count < texts.len() * 64 + 1024 {
-        if let Some(slots) = try_lay_out(texts, count) {
+        if let Some(slots) = try_lay_out(&sorted, count) {
             return Ok(slots);
         }
         count += count / 4 + 1;

@@ -214,8 +214,7 @@ impl<'t> Starts<'_, 't> {
     }
 
     pub fn slots(&self) -> Checked {
-        let bits = self.table.store.entries.place_bits;
-        let mask = 1u64.checked_shl(bits).unwrap_or_default().wrapping_sub(1) as u32;
+        let mask = format::place_mask(self.table.store.entries.place_bits);
         for (at, slot) in self.table.store.slots.iter().enumerate().filter(|(_, slot)| *slot != 0) {
             check(self.entries.has(place(slot & mask)), "a slot without its text", at)?;
         }
