@@ -9,8 +9,8 @@ use meshproof_explain::assume_providers;
 use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::{Mesh, ResourceId};
 use meshproof_space::{
-    Admitted, Clause, Domain, Effect as RuleEffect, RequestBox, RuleBoxes, RuleId, Test, Tokens, Variable,
-    lower,
+    Admitted, Clause, Domain, Effect as RuleEffect, Issuer, RequestBox, RuleBoxes, RuleId, Test, Tokens,
+    Variable, lower,
 };
 
 use crate::answers::Answers;
@@ -283,8 +283,13 @@ fn tokens(mesh: &Mesh, place: &Place, context: &mut Context) -> Tokens {
     }
     let claims = rules.iter().flat_map(|rule| rule.space_delimited_claims.iter());
     context.semantics.space_delimited_claims.extend(claims.map(|claim| claim.value.clone()));
-    let issuers: Option<Vec<String>> =
-        rules.iter().map(|rule| rule.issuer.as_ref().map(|issuer| issuer.value.clone())).collect();
+    let issuers: Option<Vec<Issuer>> = rules
+        .iter()
+        .map(|rule| {
+            let audiences = rule.audiences.iter().map(|audience| audience.value.clone()).collect();
+            Some(Issuer { name: rule.issuer.as_ref()?.value.clone(), audiences })
+        })
+        .collect();
     issuers.map_or(Tokens::Any, Tokens::Issuers)
 }
 

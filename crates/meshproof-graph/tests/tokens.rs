@@ -76,6 +76,8 @@ fn when(rng: &mut Rng) -> String {
         "{key: \"request.auth.claims[role]\", notValues: [admin]}",
         "{key: \"request.auth.claims[iss]\", values: [\"https://a.example\"]}",
         "{key: \"request.auth.claims[sub]\", values: [bob]}",
+        "{key: \"request.auth.audiences\", values: [api]}",
+        "{key: \"request.auth.audiences\", notValues: [api]}",
     ];
     format!("when: [{}]", rng.choice(&conditions).unwrap())
 }
@@ -88,7 +90,9 @@ fn world(rng: &mut Rng) -> String {
             let rules: Vec<String> = rng
                 .choose_multiple(&ISSUERS, 2)
                 .into_iter()
-                .map(|issuer| format!("{{issuer: \"{issuer}\", jwksUri: https://keys.example}}"))
+                .map(|issuer| {
+                    format!("{{issuer: \"{issuer}\", audiences: [api], jwksUri: https://keys.example}}")
+                })
                 .collect();
             let count = if rng.u8(0..4) == 0 { 1 } else { 2 };
             if rng.u8(0..5) > 0 {
@@ -139,11 +143,16 @@ fn one(method: &str, token: Option<Token>) -> RequestBox {
         Some(role) => Test::Text(exactly(role)),
         None => Test::Absent,
     };
-    RequestBox::of(vec![
+    // Every token of the test is for the same audience.
+    let audience = token.map(|_| Test::Text(exactly("api")));
+    let claim = |name: &str| Variable::Claim(vec![name.to_owned()]);
+    let mut clauses = vec![
         Clause::any(Variable::Method, vec![Test::Header(exactly(method))]),
         Clause::any(Variable::Token, vec![test]),
-        Clause::any(Variable::Claim(vec!["role".to_owned()]), vec![role]),
-    ])
+        Clause::any(claim("role"), vec![role]),
+    ];
+    clauses.extend(audience.map(|audience| Clause::any(claim("aud"), vec![audience])));
+    RequestBox::of(clauses)
 }
 
 fn is_allowed(
@@ -157,6 +166,7 @@ fn is_allowed(
     if let Some(token) = token {
         claims.insert("iss".to_owned(), token.issuer.into());
         claims.insert("sub".to_owned(), token.subject.into());
+        claims.insert("aud".to_owned(), "api".into());
         claims.extend(token.role.map(|role| ("role".to_owned(), role.into())));
     }
     [Way::Fitting, Way::Direct].into_iter().any(|way| {

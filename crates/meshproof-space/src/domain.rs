@@ -1,5 +1,7 @@
 //! Which requests there are at an enforcement point.
 
+use std::collections::BTreeMap;
+
 use meshproof_authz::{Context, Engine};
 use meshproof_grammar::pattern::Pattern;
 
@@ -15,9 +17,18 @@ pub enum Tokens {
     #[default]
     Any,
     /// These issuers only.
-    Issuers(Vec<String>),
+    Issuers(Vec<Issuer>),
     /// No token is ever looked at: no RequestAuthentication applies.
     None,
+}
+
+/// An issuer whose tokens are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    /// The claim `iss`.
+    pub name: String,
+    /// A token is for one of these, that is, its claim `aud` names it; with none it may be for anybody.
+    pub audiences: Vec<String>,
 }
 
 /// The requests that a set is about. The narrower, the stronger what can be said; but what is said holds for no other
@@ -112,29 +123,47 @@ impl Domain {
         let of_token = used.iter().filter(|variable| variable.is_of_token());
         let mut kinds = vec![of_token.clone().cloned().map(absent).collect::<Vec<Clause>>()];
         let issuer = |pattern| Test::Token { issuer: Some(pattern), subject: None };
-        let issuers = match &self.tokens {
+        let known = match &self.tokens {
             Tokens::None => return kinds,
-            Tokens::Any => vec![issuer(Pattern::Present)],
-            Tokens::Issuers(names) => names.iter().map(|name| issuer(Pattern::Exact(name.clone()))).collect(),
+            Tokens::Any => vec![vec![Clause::any(Variable::Token, vec![issuer(Pattern::Present)])]],
+            Tokens::Issuers(issuers) => by_audiences(issuers)
+                .into_iter()
+                .map(|(audiences, names)| {
+                    let names = names.into_iter().map(|name| issuer(Pattern::Exact(name.to_owned())));
+                    let audiences = (!audiences.is_empty()).then(|| {
+                        let exactly = |name: &String| Test::Text(Pattern::Exact(name.clone()));
+                        let claim = Variable::Claim(vec!["aud".to_owned()]);
+                        Clause::any(claim, audiences.iter().map(exactly).collect())
+                    });
+                    [Clause::any(Variable::Token, names.collect())].into_iter().chain(audiences).collect()
+                })
+                .collect(),
         };
-        if issuers.is_empty() {
-            return kinds;
-        }
-        let mut token = vec![Clause::any(Variable::Token, issuers)];
         // Issuer and subject are texts, so nothing is inside of them.
         let inside = |variable: &&Variable| matches!(variable, Variable::Claim(path) if matches!(path[0].as_str(), "iss" | "sub"));
-        token.extend(of_token.filter(inside).cloned().map(absent));
+        let flat: Vec<Clause> = of_token.filter(inside).cloned().map(absent).collect();
+        let tokens = known.into_iter().map(|token| [token, flat.clone()].concat());
         let preflight = ["origin", "access-control-request-method"].map(|name| Variable::Header(name.into()));
         if !preflight.iter().all(|header| used.contains(header)) {
-            kinds.push(token);
+            kinds.extend(tokens);
             return kinds;
         }
         let missing = preflight.map(|header| Clause::none(header, vec![Test::Text(Pattern::Present)]));
-        for ordinary in [no_method("OPTIONS")].into_iter().chain(missing) {
-            kinds.push(token.iter().cloned().chain([ordinary]).collect());
+        let ordinary: Vec<Clause> = [no_method("OPTIONS")].into_iter().chain(missing).collect();
+        for token in tokens {
+            kinds.extend(ordinary.iter().map(|ordinary| [token.as_slice(), &[ordinary.clone()]].concat()));
         }
         kinds
     }
+}
+
+/// Issuers whose tokens have to be for the same audiences.
+fn by_audiences(issuers: &[Issuer]) -> BTreeMap<&[String], Vec<&str>> {
+    let mut by_audiences: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
+    for issuer in issuers {
+        by_audiences.entry(&issuer.audiences).or_default().push(&issuer.name);
+    }
+    by_audiences
 }
 
 /// A claim that is a text or a list leaves no place for claims inside of it.

@@ -50,7 +50,7 @@ pub use allowed::{Allowed, AllowedBox, Exception};
 pub use beside::{Admitted, passing_beside};
 pub use boxes::{Clause, ClauseBody, RequestBox};
 pub use comparison::{Cause, Change, Changes, Comparison, Side};
-pub use domain::{Domain, Tokens};
+pub use domain::{Domain, Issuer, Tokens};
 pub use held::{Diagram, Held};
 pub use limit::Limit;
 pub use lower::{

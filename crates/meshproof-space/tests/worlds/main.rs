@@ -17,10 +17,10 @@ use common::{Policies, context};
 use fastrand::Rng;
 use meshproof_authz::{
     ClientAddress, Context, Decision, Engine, Evaluation, HeaderMatching, IdentityFlavour, PathNormalization,
-    Policy, RuleVerdict, evaluate,
+    Policy, RuleVerdict, Token, evaluate,
 };
 use meshproof_space::{
-    Among, Domain, Effect, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth, rule_worths,
+    Among, Domain, Effect, Issuer, Limit, Outcome, RuleId, RuleState, Space, Tokens, Worth, rule_worths,
 };
 use pool::Pool;
 use world::{GLOBS, JWT, NETWORK, PATHS, PORTS, REPEATED, SOURCES, TEXTS, World};
@@ -295,10 +295,44 @@ fn tokens() {
         100,
         11,
     );
-    let issuers = Domain { tokens: Tokens::Issuers(vec!["i".to_owned()]), ..Domain::default() };
+    let issuers = Domain { tokens: Tokens::Issuers(vec![issuer("i", &[])]), ..Domain::default() };
     run(&world, &[http()], &issuers, &Pool::tokens(&["i"]), 40, 12);
     let none = Domain { tokens: Tokens::None, ..Domain::default() };
     run(&world, &[http()], &none, &Pool::tokens(&[]), 20, 13);
+}
+
+fn issuer(name: &str, audiences: &[&str]) -> Issuer {
+    let audiences = audiences.iter().map(|&audience| audience.to_owned()).collect();
+    Issuer { name: name.to_owned(), audiences }
+}
+
+#[test]
+fn tokens_are_for_audiences() {
+    let world = World { from: Some(&JWT), to: None, when: &["audiences"], actions: DECIDING };
+    let issuers = vec![issuer("i", &["x", "xy"]), issuer("j", &[]), issuer("k", &["b"])];
+    let pool = Pool::audiences(&issuers);
+    let domain = Domain { tokens: Tokens::Issuers(issuers.clone()), ..Domain::default() };
+    run(&world, &[http()], &domain, &pool, 120, 17);
+    // What is found is such a token, too.
+    let (mut rng, mut found) = (Rng::with_seed(18), 0);
+    for _ in 0..100 {
+        let text = world.text(&mut rng);
+        let (policies, context) = (Policies::read(&text), http());
+        let policies = policies.list();
+        let space = Space::new(&policies, &context, &domain);
+        for request in OUTCOMES.iter().filter_map(|outcome| space.find(*outcome).unwrap()) {
+            let Some(Token::Verified { claims, .. }) = request.http.map(|http| http.token) else { continue };
+            let of = issuers.iter().find(|issuer| claims["iss"] == issuer.name.as_str()).unwrap();
+            let aud = claims.get("aud");
+            let is_for = |name: &String| match aud {
+                Some(serde_json::Value::Array(list)) => list.iter().any(|one| one == name.as_str()),
+                other => other.is_some_and(|one| one == name.as_str()),
+            };
+            assert!(of.audiences.is_empty() || of.audiences.iter().any(is_for), "{claims:?}\n{text}");
+            found += 1;
+        }
+    }
+    assert!(found > 50, "{found}");
 }
 
 #[test]

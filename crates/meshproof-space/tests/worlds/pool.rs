@@ -1,6 +1,7 @@
 //! Requests to try: everything that the worlds mention, and its neighbours.
 
 use meshproof_authz::{Certificate, HttpRequest, PathNormalization, Peer, Request, Token, normalize_path};
+use meshproof_space::Issuer;
 use serde_json::{Value, json};
 
 use crate::common::{http, tcp};
@@ -272,6 +273,37 @@ impl Pool {
                             requests.push(request);
                         }
                     }
+                }
+            }
+        }
+        Pool { requests }
+    }
+
+    /// Tokens of issuers, each for one of some audiences where it names some, and for others.
+    pub fn audiences(issuers: &[Issuer]) -> Pool {
+        let mut requests = vec![http("", "GET", "/"), http("cluster.local/ns/a/sa/b", "GET", "/")];
+        let others = [vec![], vec!["x"], vec!["b"], vec!["y", "q"], vec!["xy", "b"], vec!["bx"]];
+        for issuer in issuers {
+            let own = if issuer.audiences.is_empty() {
+                vec![None]
+            } else {
+                issuer.audiences.iter().map(Some).collect()
+            };
+            for (own, others) in own.iter().flat_map(|own| others.iter().map(move |others| (own, others))) {
+                let list: Vec<&str> =
+                    own.iter().map(|own| own.as_str()).chain(others.iter().copied()).collect();
+                let aud = match list.as_slice() {
+                    [] => Value::Null,
+                    [one] => json!(one),
+                    list => json!(list),
+                };
+                for subject in ["s", "t"] {
+                    let claims = [("iss", json!(issuer.name)), ("sub", json!(subject)), ("aud", aud.clone())];
+                    let claims = claims.into_iter().filter(|(_, value)| !value.is_null());
+                    let claims = claims.map(|(name, value)| (name.to_owned(), value)).collect();
+                    let mut request = http("", "GET", "/");
+                    http_of(&mut request).token = Token::Verified { claims, forwarded: true };
+                    requests.push(request);
                 }
             }
         }

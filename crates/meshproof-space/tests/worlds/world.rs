@@ -107,6 +107,7 @@ const CONDITIONS: Fields = Fields(&[
     ("destination.ip", &["10.0.0.0/8", "10.0.0.2"]),
     ("experimental.envoy.filters.f[k]", &["a", "[a]", "[a*]", "*"]),
     ("request.auth.claims[sub]", &["s", "*", "t*"]),
+    ("request.auth.audiences", &["x", "xy", "*y", "b*", "*"]),
     ("request.headers[x-forwarded-for]", &["10.1.2.3", "10.*", "*.3", "*", "*9", "x*", "10.1.0.1, *"]),
     ("request.headers[:path]", &["/a", "/a*", "*q=1", "/a?q*"]),
     ("request.headers[:method]", &["GET", "*"]),
