@@ -64,23 +64,26 @@ impl<'b> Bits<'b> {
         has_bits && demand.number == 0
     }
 
-    /// The row letting only pass what its demands are met by, as far as bits tell.
-    pub fn of_row(&self, row: u64, demands: &[Demand<'_>], layout: RowLayout, templates: &Templates) -> u64 {
-        let mut row = row;
-        for demand in demands.iter().filter(|demand| demand.number == 0 && !demand.any_of.is_empty()) {
-            let field = match demand.variable {
-                Variable::DestinationPort => layout.ports,
-                Variable::Method => layout.methods,
-                Variable::Path => layout.paths,
-                _ => continue,
-            };
-            let mut values = demand.any_of.iter().map(|test| self.value(test, field, templates));
-            // Where one of the tests says nothing, any value may pass.
-            if let Some(bits) = values.try_fold(0, |all, value| Some(all | field.bit(Some(value?)))) {
-                row = layout.with(field, row, bits);
-            }
+    /// The values that a demand lets pass, as far as bits tell, and of what.
+    pub fn of_demand(
+        &self,
+        demand: &Demand<'_>,
+        layout: RowLayout,
+        templates: &Templates,
+    ) -> Option<(Field, u64)> {
+        let field = match demand.variable {
+            Variable::DestinationPort => layout.ports,
+            Variable::Method => layout.methods,
+            Variable::Path => layout.paths,
+            _ => return None,
+        };
+        if demand.number > 0 || demand.any_of.is_empty() {
+            return None;
         }
-        row
+        let mut values = demand.any_of.iter().map(|test| self.value(test, field, templates));
+        // Where one of the tests says nothing, any value may pass.
+        let bits = values.try_fold(0, |all, value| Some(all | field.bit(Some(value?))))?;
+        Some((field, bits))
     }
 
     /// The number of the values in their field that pass a test of a port, a method or a path.
@@ -96,8 +99,10 @@ impl<'b> Bits<'b> {
     }
 }
 
-fn demands<'b>(rows: &'b Rows<'_>) -> impl Iterator<Item = &'b Demand<'b>> + Clone {
-    rows.rows.iter().flatten().flat_map(|row| rows.demands_of(row))
+/// The tests that the first demands of an attribute want.
+fn wanted<'b>(rows: &'b Rows<'_>, of: fn(&Variable) -> bool) -> impl Iterator<Item = &'b Test> + Clone {
+    let demands = rows.demands.iter().filter(move |demand| of(demand.variable) && demand.number == 0);
+    demands.flat_map(|demand| demand.any_of)
 }
 
 fn exact(test: &Test) -> Option<&str> {
@@ -110,9 +115,7 @@ fn exact(test: &Test) -> Option<&str> {
 /// The ports that rows name, if they are few.
 fn ports(rows: &Rows<'_>) -> Option<Vec<u16>> {
     let mut all: Vec<u16> = Vec::new();
-    let asked =
-        demands(rows).filter(|demand| *demand.variable == Variable::DestinationPort && demand.number == 0);
-    for test in asked.flat_map(|demand| demand.any_of) {
+    for test in wanted(rows, |variable| matches!(variable, Variable::DestinationPort)) {
         let Test::Port(port) = test else { return None };
         if !all.contains(port) {
             all.push(*port);
@@ -125,8 +128,7 @@ fn ports(rows: &Rows<'_>) -> Option<Vec<u16>> {
 /// The methods that rows name, if they are few and all are written out.
 fn methods<'b>(rows: &'b Rows<'_>) -> Option<Vec<&'b str>> {
     let mut all: Vec<&str> = Vec::new();
-    let asked = demands(rows).filter(|demand| *demand.variable == Variable::Method && demand.number == 0);
-    for test in asked.flat_map(|demand| demand.any_of) {
+    for test in wanted(rows, |variable| matches!(variable, Variable::Method)) {
         let method = exact(test).filter(|method| (1..=METHOD_BYTES).contains(&method.len()))?;
         if !all.contains(&method) {
             all.push(method);
@@ -150,9 +152,9 @@ fn sure<'t>(test: &'t Test, templates: &'t Templates) -> Option<&'t [u8]> {
 
 /// Where four bytes tell the paths of the rows apart best; nothing where they say little.
 fn path_bits_at(rows: &Rows<'_>, templates: &Templates) -> Option<usize> {
-    let paths = demands(rows).filter(|demand| *demand.variable == Variable::Path && demand.number == 0);
-    let tests: Vec<Option<&[u8]>> =
-        paths.flat_map(|demand| demand.any_of).take(SAMPLE).map(|test| sure(test, templates)).collect();
+    let tests = wanted(rows, |variable| matches!(variable, Variable::Path));
+    let step = tests.clone().count() / SAMPLE + 1;
+    let tests: Vec<Option<&[u8]>> = tests.step_by(step).map(|test| sure(test, templates)).collect();
     let left = |at: usize| {
         let mut counts = [0usize; 9];
         for test in &tests {
@@ -167,6 +169,6 @@ fn path_bits_at(rows: &Rows<'_>, templates: &Templates) -> Option<usize> {
     (left(at) * 4 < tests.len() * 3).then_some(at)
 }
 
-/// So many tests say where paths differ, and so far from their start it is looked for.
-const SAMPLE: usize = 4096;
+/// About so many tests say where paths differ, and so far from their start it is looked for.
+const SAMPLE: usize = 1024;
 const FARTHEST: usize = 48;

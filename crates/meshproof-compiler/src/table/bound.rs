@@ -44,7 +44,10 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
     let costs: Vec<Left> = rows
         .rows
         .iter()
-        .map(|row| row.as_ref().map_or(Left::default(), |row| cost(rows.demands_of(row))))
+        .map(|row| {
+            let cost = |row| Left { cost: 1 + rows.demands_of(row).map(cost).sum::<usize>(), rows: 1 };
+            row.as_ref().map_or(Left::default(), cost)
+        })
         .collect();
     let all = |rows: &[u32]| rows.iter().fold(Left::default(), |left, row| left.and(costs[*row as usize]));
     let everything = costs.iter().fold(Left::default(), |left, cost| left.and(*cost));
@@ -105,20 +108,17 @@ pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Pla
     Bound { everyone, most }
 }
 
-/// What a row costs to ask: texts one by one; headers, claims and metadata have to be found first.
-fn cost(demands: &[Demand<'_>]) -> Left {
-    let demands = demands.iter().map(|demand| {
-        let tests = demand.any_of.len() + demand.none_of.len();
-        match demand.variable {
-            Variable::Peer if demand.number == 0 => demand.none_of.len(),
-            Variable::DestinationPort | Variable::Method => 1 + tests / 8,
-            Variable::Header(_) | Variable::Claim(_) | Variable::Metadata { .. } | Variable::Token => {
-                tests + FOUND
-            }
-            _ => tests,
+/// What a demand costs to ask: texts one by one; headers, claims and metadata have to be found first.
+fn cost(demand: &Demand<'_>) -> usize {
+    let tests = demand.any_of.len() + demand.none_of.len();
+    match demand.variable {
+        Variable::Peer if demand.number == 0 => demand.none_of.len(),
+        Variable::DestinationPort | Variable::Method => 1 + tests / 8,
+        Variable::Header(_) | Variable::Claim(_) | Variable::Metadata { .. } | Variable::Token => {
+            tests + FOUND
         }
-    });
-    Left { cost: 1 + demands.sum::<usize>(), rows: 1 }
+        _ => tests,
+    }
 }
 
 /// What it costs to find a header.

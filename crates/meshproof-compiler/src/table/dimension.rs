@@ -31,6 +31,8 @@ pub(super) struct Demands<'b> {
     /// The rows that want, and that refuse them.
     lists: [RowLists; 2],
     ids: TestIds,
+    /// The numbers of the tests of each demand that was met.
+    met: Vec<usize>,
     /// Rows that want something, and that refuse something.
     pub wanting: Vec<u32>,
     pub refusing: Vec<u32>,
@@ -43,14 +45,20 @@ pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bo
     for demand in &rows.demands {
         tests[demand.dimension] += demand.any_of.len() + demand.none_of.len();
     }
+    // By demand, where the numbers of its tests stand.
+    let mut met: Vec<Option<usize>> = vec![None; rows.demands.len()];
     let mut all: Vec<Demands<'b>> = Vec::new();
     for (row, content) in rows.rows.iter().enumerate() {
-        for demand in content.iter().flat_map(|row| rows.demands_of(row)).filter(|demand| wishes(demand)) {
+        let asked = content.iter().flat_map(|row| rows.asked_of(row)).map(|place| *place as usize);
+        for (place, demand) in asked.map(|place| (place, &rows.demands[place])) {
+            if !wishes(demand) {
+                continue;
+            }
             let at = *places[demand.dimension].get_or_insert_with(|| {
                 all.push(Demands::new(demand.variable, demand.number, tests[demand.dimension]));
                 all.len() - 1
             });
-            all[at].add(row as u32, demand.any_of, &demand.none_of);
+            all[at].add(row as u32, demand, &mut met[place]);
         }
     }
     for demands in &mut all {
@@ -66,16 +74,31 @@ impl<'b> Demands<'b> {
     fn new(variable: &'b Variable, number: usize, tests: usize) -> Demands<'b> {
         let (tests, ids) = (Vec::new(), TestIds::new(tests));
         let (wanting, refusing) = (Vec::new(), Vec::new());
-        Demands { variable, number, tests, lists: Default::default(), ids, wanting, refusing }
+        Demands {
+            variable,
+            number,
+            tests,
+            lists: Default::default(),
+            ids,
+            met: Vec::new(),
+            wanting,
+            refusing,
+        }
     }
 
-    fn add(&mut self, row: u32, any_of: &'b [Test], none_of: &[&'b Test]) {
-        self.wanting.extend((!any_of.is_empty()).then_some(row));
-        self.refusing.extend((!none_of.is_empty()).then_some(row));
-        let sides = any_of.iter().map(|test| (test, 0)).chain(none_of.iter().map(|test| (*test, 1)));
-        for (test, side) in sides {
-            let id = self.ids.of(normal(test), &mut self.tests);
-            self.lists[side].add(id, row);
+    /// A row makes a demand. `met` is where the numbers of its tests stand, from the first time on.
+    fn add(&mut self, row: u32, demand: &'b Demand<'_>, met: &mut Option<usize>) {
+        let wanted = demand.any_of.len();
+        self.wanting.extend((wanted > 0).then_some(row));
+        self.refusing.extend((!demand.none_of.is_empty()).then_some(row));
+        let start = *met.get_or_insert_with(|| {
+            let Demands { ids, met, tests, .. } = self;
+            let start = met.len();
+            met.extend(demand.tests().map(|test| ids.of(normal(test), tests)));
+            start
+        });
+        for (at, id) in self.met[start..][..wanted + demand.none_of.len()].iter().enumerate() {
+            self.lists[usize::from(at >= wanted)].add(*id, row);
         }
     }
 

@@ -33,7 +33,7 @@ impl Hasher for Content {
 
 impl Input {
     /// Goes up with every change by which the same policies make another table, so that none of those made before is taken.
-    pub const REVISION: u32 = 8;
+    pub const REVISION: u32 = 9;
 
     /// Of the policies at an enforcement point; nothing when some rule has no exact form, and so no table either.
     pub fn of(policies: &[Policy<'_>], context: &Context, order: ReportOrder) -> Option<Input> {

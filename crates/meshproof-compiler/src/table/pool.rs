@@ -40,6 +40,8 @@ const LONGEST_SHARED: usize = 256;
 pub(super) struct Starts {
     /// By number from one on, as places in the pool.
     pub places: Vec<u32>,
+    /// How long these are.
+    lengths: Vec<usize>,
     numbers: HashMap<Box<[u8]>, u32>,
     ends: HashMap<Box<[u8]>, u32>,
 }
@@ -82,59 +84,104 @@ struct Piece<'t> {
     shorter: Option<usize>,
 }
 
-/// The pieces that enough of the texts share, with how many do. `pieces` are those of a text, the longest first: who has
-/// one has all shorter ones too, so that a text counts at its longest one, and from there on to the shorter ones.
-fn shared<'t, P>(texts: &[&'t [u8]], pieces: impl Fn(&'t [u8]) -> P) -> Vec<(&'t [u8], u32)>
-where
-    P: Iterator<Item = &'t [u8]>,
-{
-    let mut all: Vec<Piece<'t>> = Vec::with_capacity(texts.len());
-    let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(texts.len() / 4);
-    let mut new: Vec<&[u8]> = Vec::new();
-    let mut longest: Option<usize> = None;
-    for text in texts {
-        // The next text often begins as the one before.
-        let last = longest.take();
-        for piece in pieces(text) {
-            longest = last.filter(|last| all[*last].text == piece).or_else(|| known.get(piece).copied());
-            if longest.is_some() {
-                break;
-            }
-            new.push(piece);
-        }
-        for text in new.drain(..).rev() {
-            known.insert(text, all.len());
-            all.push(Piece { text, count: 0, shorter: longest });
-            longest = Some(all.len() - 1);
-        }
-        longest.into_iter().for_each(|longest| all[longest].count += 1);
-    }
-    for at in (0..all.len()).rev() {
-        let Piece { count, shorter, .. } = all[at];
-        shorter.into_iter().for_each(|shorter| all[shorter].count += count);
-    }
-    all.into_iter().filter(|piece| piece.count >= SHARED).map(|piece| (piece.text, piece.count)).collect()
+/// The pieces of texts.
+struct Pieces<'t> {
+    all: Vec<Piece<'t>>,
+    /// By text its longest one.
+    longest: Vec<Option<usize>>,
 }
 
-/// Small numbers for those that occur often.
-fn sort_by_use(shared: &mut [(&[u8], u32)]) {
-    shared.sort_unstable_by(|(a, many), (b, more)| (more, a).cmp(&(many, b)));
+impl<'t> Pieces<'t> {
+    /// `pieces` are those of a text, the longest first: who has one has all shorter ones too, so that a text counts at its
+    /// longest one, and from there on to the shorter ones.
+    fn of<P>(texts: &[&'t [u8]], pieces: impl Fn(&'t [u8]) -> P) -> Pieces<'t>
+    where
+        P: Iterator<Item = &'t [u8]>,
+    {
+        let mut all: Vec<Piece<'t>> = Vec::new();
+        let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(texts.len() / 4);
+        let mut new: Vec<&[u8]> = Vec::new();
+        let mut longest_of: Vec<Option<usize>> = Vec::with_capacity(texts.len());
+        let mut longest: Option<usize> = None;
+        for text in texts {
+            // The next text often begins as the one before.
+            let last = longest.take();
+            for piece in pieces(text) {
+                longest = last.filter(|last| all[*last].text == piece).or_else(|| known.get(piece).copied());
+                if longest.is_some() {
+                    break;
+                }
+                new.push(piece);
+            }
+            for text in new.drain(..).rev() {
+                known.insert(text, all.len());
+                all.push(Piece { text, count: 0, shorter: longest });
+                longest = Some(all.len() - 1);
+            }
+            longest.into_iter().for_each(|longest| all[longest].count += 1);
+            longest_of.push(longest);
+        }
+        for at in (0..all.len()).rev() {
+            let Piece { count, shorter, .. } = all[at];
+            shorter.into_iter().for_each(|shorter| all[shorter].count += count);
+        }
+        Pieces { all, longest: longest_of }
+    }
+
+    /// Those that enough of the texts share, with how many do; those of most texts first.
+    fn shared(&self) -> Vec<(&'t [u8], u32)> {
+        let shared = self.all.iter().filter(|piece| piece.count >= SHARED);
+        let mut shared: Vec<(&[u8], u32)> = shared.map(|piece| (piece.text, piece.count)).collect();
+        shared.sort_unstable_by(|(a, many), (b, more)| (more, a).cmp(&(many, b)));
+        shared
+    }
+
+    /// By text the number of its longest piece that has one, or zero.
+    fn numbers(&self, number_of: impl Fn(&Piece<'t>) -> Option<u32>) -> Vec<u32> {
+        let mut numbers: Vec<u32> = Vec::with_capacity(self.all.len());
+        for piece in &self.all {
+            let shorter = || piece.shorter.map(|shorter| numbers[shorter]);
+            numbers.push(number_of(piece).or_else(shorter).unwrap_or_default());
+        }
+        self.longest.iter().map(|longest| longest.map_or(0, |longest| numbers[longest])).collect()
+    }
+}
+
+/// Numbers the pieces that enough of the texts share; gives the number of the longest one of each text, or zero.
+fn learn(
+    pieces: &Pieces<'_>,
+    numbers: &mut HashMap<Box<[u8]>, u32>,
+    (places, lengths): (&mut Vec<u32>, &mut Vec<usize>),
+    pool: &mut Pool,
+) -> Vec<u32> {
+    let is_first = numbers.is_empty();
+    for (text, _) in pieces.shared() {
+        if !numbers.contains_key(text) {
+            places.push(pool.add(text));
+            lengths.push(text.len());
+            numbers.insert(text.into(), places.len() as u32);
+        }
+    }
+    pieces.numbers(|piece| {
+        let may_be_told = piece.count >= SHARED || !is_first;
+        may_be_told.then(|| numbers.get(piece.text).copied())?
+    })
 }
 
 impl Starts {
     pub fn new() -> Starts {
-        Starts { places: Vec::new(), numbers: HashMap::new(), ends: HashMap::new() }
+        Starts::default()
     }
 
-    /// Looks for what the texts share.
-    pub fn learn(&mut self, texts: &[&[u8]], pool: &mut Pool) {
-        let mut shared = shared(texts, starts_of);
-        shared.retain(|(start, _)| !self.numbers.contains_key(*start));
-        sort_by_use(&mut shared);
-        for (start, _) in shared {
-            self.places.push(pool.add(start));
-            self.numbers.insert(start.into(), self.places.len() as u32);
-        }
+    /// Looks for what the texts share; gives the number of the longest start of each, or zero.
+    pub fn learn(&mut self, texts: &[&[u8]], pool: &mut Pool) -> Vec<u32> {
+        learn(&Pieces::of(texts, starts_of), &mut self.numbers, (&mut self.places, &mut self.lengths), pool)
+    }
+
+    /// Looks for what the texts share behind a dot: `.shop.example.com`; gives the number of the longest end of each, or
+    /// zero.
+    pub fn learn_ends(&mut self, texts: &[&[u8]], pool: &mut Pool) -> Vec<u32> {
+        learn(&Pieces::of(texts, ends_of), &mut self.ends, (&mut self.places, &mut self.lengths), pool)
     }
 
     /// The number of the longest start of the text, and what is left of it.
@@ -143,27 +190,48 @@ impl Starts {
         found.map_or((0, text), |(number, length)| (number, &text[length..]))
     }
 
-    /// Looks for what the texts share behind a dot: `.shop.example.com`.
-    pub fn learn_ends(&mut self, texts: &[&[u8]], pool: &mut Pool) {
-        let mut shared = shared(texts, ends_of);
-        sort_by_use(&mut shared);
-        for (end, _) in shared {
-            self.places.push(pool.add(end));
-            self.ends.insert(end.into(), self.places.len() as u32);
-        }
-    }
-
     /// What the text shares with others, and what is left of it.
     pub fn share<'t>(&self, text: &'t [u8]) -> Shared<'t> {
-        let has_end = !self.ends.is_empty() && text.contains(&b'.');
-        let ends = has_end.then(|| ends_of(text)).into_iter().flatten();
-        let found = { ends }.find_map(|end| Some((*self.ends.get(end)?, text.len() - end.len())));
-        if let Some((number, length)) = found {
-            return Shared { number, is_end: true, rest: &text[..length] };
+        let ends = self.may_share_end(text).then(|| ends_of(text)).into_iter().flatten();
+        let found = { ends }.find_map(|end| self.ends.get(end));
+        if let Some(number) = found {
+            return self.with_end(text, *number);
         }
         let (number, rest) = self.split(text);
         Shared { number, is_end: false, rest }
     }
+
+    fn may_share_end(&self, text: &[u8]) -> bool {
+        !self.ends.is_empty() && text.contains(&b'.')
+    }
+
+    /// As [`Starts::share`] of a text that was learned from, whose number is known.
+    pub fn share_learned<'t>(&self, text: &'t [u8], learned: Learned) -> Shared<'t> {
+        match learned {
+            Learned::Start(number) if !self.may_share_end(text) => {
+                let length = number.checked_sub(1).map_or(0, |at| self.lengths[at as usize]);
+                Shared { number, is_end: false, rest: &text[length..] }
+            }
+            Learned::End(number) if number > 0 => self.with_end(text, number),
+            _ => self.share(text),
+        }
+    }
+
+    fn with_end<'t>(&self, text: &'t [u8], number: u32) -> Shared<'t> {
+        let length = self.lengths[number as usize - 1];
+        Shared { number, is_end: true, rest: &text[..text.len() - length] }
+    }
+}
+
+/// What learning found out about a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Learned {
+    /// Nothing was learned from it.
+    Nothing,
+    /// The number of its longest start, or zero.
+    Start(u32),
+    /// The number of its longest end, or zero.
+    End(u32),
 }
 
 #[cfg(test)]
@@ -184,8 +252,36 @@ mod tests {
             .flat_map(|text| starts_of(text))
             .for_each(|start| *one_by_one.entry(start).or_default() += 1);
         one_by_one.retain(|_, count| *count >= SHARED);
-        let found: HashMap<&[u8], u32> = shared(&texts, starts_of).into_iter().collect();
+        let found: HashMap<&[u8], u32> = Pieces::of(&texts, starts_of).shared().into_iter().collect();
         assert!(found.len() > 10);
         assert_eq!(found, one_by_one);
+    }
+
+    #[test]
+    fn what_is_learned_of_a_text_is_what_is_found() {
+        let mut rng = fastrand::Rng::with_seed(4);
+        let mut text = |_| -> String {
+            (0..rng.usize(0..6))
+                .map(|_| *rng.choice(&["/", "/aa", "bbb/", ".c", ".ddd"]).expect("one"))
+                .collect()
+        };
+        let texts: Vec<String> = (0..400).map(&mut text).collect();
+        let (mut starts, mut pool) = (Starts::new(), Pool::new());
+        for texts in texts.chunks(200) {
+            let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+            let begins = starts.learn(&texts, &mut pool);
+            for (text, number) in texts.iter().zip(&begins) {
+                assert_eq!(starts.split(text).0, *number);
+            }
+            let ends = starts.learn_ends(&texts, &mut pool);
+            for ((text, start), end) in texts.iter().zip(begins).zip(ends) {
+                let expected = starts.share(text);
+                assert_eq!(expected.is_end, end > 0);
+                for learned in [Learned::Nothing, Learned::Start(start), Learned::End(end)] {
+                    let Shared { number, is_end, rest } = starts.share_learned(text, learned);
+                    assert_eq!((number, is_end, rest), (expected.number, expected.is_end, expected.rest));
+                }
+            }
+        }
     }
 }

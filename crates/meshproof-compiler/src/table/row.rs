@@ -8,16 +8,15 @@ use meshproof_authz::{Context, Policy};
 use meshproof_engine as engine;
 use meshproof_space::{LoweredRule, RuleBoxes};
 
-use super::demand::{Demand, Dimension, Dimensions, place_of};
+use super::demand::{Demand, DemandStore, Dimension};
 use super::order::order_of;
 use super::report::{Report, reports};
 use super::{Lowered, ReportOrder, Uncompiled};
 
 /// More rows than this make a table too large.
 const MOST_ROWS: usize = 4 << 20;
-
-/// Few rules make more demands.
-const DEMANDS: usize = 6;
+/// And more demands of them all.
+const MOST_ASKED: usize = 64 << 20;
 
 /// The rules of one enforcement point as rows, in their order.
 #[derive(Default)]
@@ -34,6 +33,8 @@ pub(super) struct Rows<'b> {
     pub demands: Vec<Demand<'b>>,
     /// What the rows make demands of, in the order in which it was met.
     pub dimensions: Vec<Dimension<'b>>,
+    /// The places of demands, row by row.
+    asked: Vec<u32>,
 }
 
 pub(super) struct Segment {
@@ -50,8 +51,8 @@ pub(super) struct Rule {
 
 pub(super) struct Row {
     pub rule: usize,
-    /// Its demands among those of all rows.
-    demands: Range<usize>,
+    /// Where the places of its demands stand.
+    asked: Range<u32>,
 }
 
 /// A rule on its way to a segment.
@@ -72,7 +73,7 @@ struct Unsorted<'b> {
 struct Known<'b> {
     /// Policies by their place, and whether something is written around their names: that is the same for all rules.
     policies: HashMap<(usize, bool), usize>,
-    dimensions: Dimensions<'b>,
+    demands: DemandStore<'b>,
 }
 
 impl<'l> Entry<'l> {
@@ -102,7 +103,7 @@ impl<'b> Rows<'b> {
             };
             a.segment().cmp(&b.segment()).then_with(by_name).then(a.rule.id.cmp(&b.rule.id))
         });
-        let mut rows = Rows { demands: Vec::with_capacity(entries.len() * DEMANDS), ..Rows::default() };
+        let mut rows = Rows::default();
         let mut known = Known::default();
         let mut entries = entries.into_iter().peekable();
         while let Some(first) = entries.next() {
@@ -115,13 +116,24 @@ impl<'b> Rows<'b> {
             }
             rows.segment(effect, provider, segment)?;
         }
-        rows.dimensions = known.dimensions.list;
+        (rows.demands, rows.dimensions) = (known.demands.demands, known.demands.dimensions);
         Ok(rows)
     }
 
+    /// What a row asks, as the places of demands.
+    pub fn asked_of(&self, row: &Row) -> &[u32] {
+        &self.asked[row.asked.start as usize..row.asked.end as usize]
+    }
+
     /// What a row asks.
-    pub fn demands_of(&self, row: &Row) -> &[Demand<'b>] {
-        &self.demands[row.demands.clone()]
+    pub fn demands_of(&self, row: &Row) -> impl Iterator<Item = &Demand<'b>> + Clone {
+        self.asked_of(row).iter().map(|at| &self.demands[*at as usize])
+    }
+
+    /// Brings the rows of each word in the order of reports: the first of them that matches is the one to report.
+    pub fn sort_words(&mut self) {
+        let rule_of = |row: &Option<Row>| row.as_ref().map_or(usize::MAX, |row| row.rule);
+        self.rows.chunks_mut(64).for_each(|word| word.sort_by_key(rule_of));
     }
 
     /// By row, how many there are before it: free places are none.
@@ -167,19 +179,19 @@ impl<'b> Rows<'b> {
         self.rules.push(Rule { policy, rule: entry.rule.id.rule });
         let rule = self.rules.len() - 1;
         for each in boxes {
-            let start = self.demands.len();
-            known.dimensions.add_demands(&mut self.demands, each, context);
-            segment.places.push(place_of(&self.demands[start..]));
-            segment.rows.push(Some(Row { rule, demands: start..self.demands.len() }));
+            let start = self.asked.len();
+            known.demands.add(each, context, &mut self.asked);
+            segment.places.push(known.demands.place_of(&self.asked[start..]));
+            segment.rows.push(Some(Row { rule, asked: start as u32..self.asked.len() as u32 }));
         }
-        if segment.rows.len() + self.rows.len() > MOST_ROWS {
+        if segment.rows.len() + self.rows.len() > MOST_ROWS || self.asked.len() > MOST_ASKED {
             return Err(Uncompiled::TooLarge);
         }
         Ok(())
     }
 
     /// Adds the rows of a segment. Rows of sources that are near each other stand together, so that a peer leaves few
-    /// words; within a word they stand in the order of the rules, so that the first that matches is the one to report.
+    /// words, or rows that are read one after the other.
     fn segment(
         &mut self,
         effect: engine::Effect,
@@ -194,10 +206,7 @@ impl<'b> Rows<'b> {
         self.segments.push(Segment { effect, provider: provider.to_owned(), first_word });
         // They come rule by rule, and of one place stay so.
         let places: Vec<&[u8]> = places.iter().map(Cow::as_ref).collect();
-        let mut order = order_of(&places);
-        let rule_of = |at: &u32| rows[*at as usize].as_ref().map(|row| row.rule);
-        order.chunks_mut(64).for_each(|word| word.sort_by_key(rule_of));
-        self.rows.extend(order.into_iter().map(|at| rows[at as usize].take()));
+        self.rows.extend(order_of(&places).into_iter().map(|at| rows[at as usize].take()));
         let whole = self.rows.len().next_multiple_of(64);
         self.rows.resize_with(whole, || None);
         Ok(())

@@ -1,5 +1,6 @@
 //! Tests as scripts have them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use meshproof_engine::format::{
@@ -13,26 +14,21 @@ use meshproof_space::{Test, Variable};
 use super::Uncompiled;
 use super::dimension::Parts;
 use super::numbers::put_number;
-use super::pool::Shared;
+use super::pool::{Learned, Shared};
 use super::scripts::Templates;
 use super::test::{Spelled, normal, spelled};
 use super::tests::split_template;
 
-/// What a row asks of connections, or of requests.
+/// Demands one after the other.
 #[derive(Default)]
-pub(super) struct Side {
+pub(super) struct Lists {
     pub bytes: Vec<u8>,
     pub count: usize,
     /// More than a script can hold.
     pub is_too_much: bool,
 }
 
-impl Side {
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        (self.count, self.is_too_much) = (0, false);
-    }
-
+impl Lists {
     /// Adds a demand if there are tests.
     ///
     /// # Errors
@@ -41,10 +37,10 @@ impl Side {
         &mut self,
         head: u32,
         variable: &Variable,
-        tests: impl Iterator<Item = &'t Test> + Clone,
+        tests: impl ExactSizeIterator<Item = (&'t Test, Learned)>,
         (parts, templates): (&Parts, &Templates),
     ) -> Result<(), Uncompiled> {
-        let count = tests.clone().count();
+        let count = tests.len();
         if count == 0 {
             return Ok(());
         }
@@ -52,7 +48,7 @@ impl Side {
         self.count += 1;
         to.extend([head as u8, count as u8]);
         self.is_too_much |= count > MOST_DEMANDS;
-        for test in tests {
+        for (test, learned) in tests {
             match test {
                 Test::Port(port) => to.extend(port.to_le_bytes()),
                 Test::Block(block) => {
@@ -63,7 +59,7 @@ impl Side {
                         IpAddr::V6(address) => to.extend(address.octets()),
                     }
                 }
-                test => self.is_too_much |= !text(to, variable, test, (parts, templates))?,
+                test => self.is_too_much |= !text(to, variable, (test, learned), (parts, templates))?,
             }
         }
         Ok(())
@@ -74,13 +70,18 @@ impl Side {
 fn text(
     to: &mut Vec<u8>,
     variable: &Variable,
-    test: &Test,
+    (test, learned): (&Test, Learned),
     (parts, templates): (&Parts, &Templates),
 ) -> Result<bool, Uncompiled> {
-    if let Some(template) = templates.get(&std::ptr::from_ref(test)).filter(|_| *variable == Variable::Path) {
+    if matches!(test, Test::Template(_))
+        && let Some(template) = templates.get(&std::ptr::from_ref(test))
+    {
         return Ok(other(to, template, parts));
     }
-    let test = &*normal(test);
+    let test = normal(test);
+    // Nothing was learned from what it becomes in small letters.
+    let learned = if matches!(test, Cow::Owned(_)) { Learned::Nothing } else { learned };
+    let test = &*test;
     let pattern = match (variable, test) {
         // Scripts see paths without their query.
         (Variable::Path, Test::Path(pattern)) => pattern,
@@ -92,16 +93,16 @@ fn text(
         _ => &Pattern::Present,
     };
     match pattern {
-        Pattern::Exact(text) => Ok(literal(to, TEXT_EXACT, text.as_bytes(), parts)),
-        Pattern::Prefix(text) => Ok(literal(to, TEXT_PREFIX, text.as_bytes(), parts)),
-        Pattern::Suffix(text) => Ok(literal(to, TEXT_SUFFIX, text.as_bytes(), parts)),
+        Pattern::Exact(text) => Ok(literal(to, TEXT_EXACT, (text.as_bytes(), learned), parts)),
+        Pattern::Prefix(text) => Ok(literal(to, TEXT_PREFIX, (text.as_bytes(), learned), parts)),
+        Pattern::Suffix(text) => Ok(literal(to, TEXT_SUFFIX, (text.as_bytes(), learned), parts)),
         Pattern::Present => Ok(other(to, &spelled(variable, test)?, parts)),
     }
 }
 
 /// Writes a text that values have to be, to begin or to end with; tells whether it is short enough.
-fn literal(to: &mut Vec<u8>, way: u8, text: &[u8], parts: &Parts) -> bool {
-    let Shared { number, is_end, rest } = parts.entries.starts.share(text);
+fn literal(to: &mut Vec<u8>, way: u8, (text, learned): (&[u8], Learned), parts: &Parts) -> bool {
+    let Shared { number, is_end, rest } = parts.entries.starts.share_learned(text, learned);
     let size = rest.len() + if number < 0x80 { 1 } else { 2 };
     let fits =
         number < 0x4000 && head(to, (way, is_end), text.len(), mark(text, way == TEXT_SUFFIX, false), size);

@@ -1,6 +1,8 @@
 //! What rows ask, written row by row: for tables where the names of peers leave few rows, so that these can be asked one
 //! after the other.
 
+use std::collections::hash_map::Entry;
+
 use foldhash::{HashMap, HashMapExt};
 use meshproof_engine::format::{MOST_DEMANDS, MOST_SCRIPTS, NONE, OF_CONNECTION, OF_REQUEST};
 use meshproof_engine::{Engine, hash};
@@ -11,8 +13,9 @@ use super::bits::Bits;
 use super::demand::{Demand, Dimension};
 use super::dimension::{DimensionParts, Parts, attribute, is_of_request};
 use super::numbers::put_number;
+use super::pool::Learned;
 use super::row::Rows;
-use super::script_tests::Side;
+use super::script_tests::Lists;
 use super::test::{Spelled, spelled};
 
 /// The scripts of a table.
@@ -51,28 +54,15 @@ impl<'b> Scripts<'b> {
         most: u32,
     ) -> Result<Option<Scripts<'b>>, Uncompiled> {
         let mut scripts = Scripts::prepare(rows, engine);
-        let (mut paths, mut hosts): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
-        for test in
-            rows.demands.iter().flat_map(|demand| demand.any_of.iter().chain(demand.none_of.iter().copied()))
-        {
-            match test {
-                Test::Path(pattern) => paths.push(pattern.literal().as_bytes()),
-                Test::Host(pattern) => hosts.push(pattern.literal().as_bytes()),
-                Test::Template(_) => {
-                    scripts.templates.insert(test, spelled(&Variable::Path, test)?);
-                }
-                _ => {}
-            }
-        }
-        parts.entries.starts.learn(&paths, &mut parts.pool);
-        parts.entries.starts.learn_ends(&hosts, &mut parts.pool);
+        let learned = scripts.learn(rows, parts)?;
         scripts.bits = Bits::new(rows, &scripts.templates);
         scripts.head(most);
         let behind_head = scripts.bytes.len();
+        let written = scripts.demands(rows, &learned, parts)?;
         let mut room = Room::default();
         let mut asked = Vec::with_capacity(rows.rows.len());
         for row in rows.rows.iter().flatten() {
-            asked.push((row, scripts.row(rows.demands_of(row), &mut room, parts)?));
+            asked.push((row, scripts.row(rows.asked_of(row), &written, &mut room)));
         }
         let fits = !scripts.is_too_much
             && rows.rules.len() <= usize::from(u16::MAX)
@@ -84,12 +74,51 @@ impl<'b> Scripts<'b> {
             return Ok(None);
         };
         scripts.bytes[behind_head - 1] = layout.paths.values() as u8;
+        let bits_of = |demand| scripts.bits.of_demand(demand, layout, &scripts.templates);
+        let bits: Vec<_> = rows.demands.iter().map(bits_of).collect();
         for (row, (place, asks_connection)) in asked {
             let open = layout.row(place, row.rule as u32, asks_connection);
-            let bits = scripts.bits.of_row(open, rows.demands_of(row), layout, &scripts.templates);
-            scripts.rows.extend(bits.to_le_bytes());
+            let told = rows.asked_of(row).iter().filter_map(|demand| bits[*demand as usize]);
+            let row = told.fold(open, |row, (field, bits)| layout.with(field, row, bits));
+            scripts.rows.extend(row.to_le_bytes());
         }
         Ok(Some(scripts))
+    }
+
+    /// Looks for what texts have in common, and spells templates out; gives what is known of each test, demand by demand.
+    fn learn(&mut self, rows: &'b Rows<'_>, parts: &mut Parts) -> Result<Vec<Learned>, Uncompiled> {
+        let (mut paths, mut hosts): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+        let mut learned = Vec::with_capacity(rows.demands.len() * 2);
+        for test in rows.demands.iter().flat_map(Demand::tests) {
+            learned.push(match test {
+                Test::Path(pattern) => {
+                    paths.push(pattern.literal().as_bytes());
+                    Learned::Start(0)
+                }
+                Test::Host(pattern) => {
+                    hosts.push(pattern.literal().as_bytes());
+                    Learned::End(0)
+                }
+                Test::Template(_) => {
+                    if let Entry::Vacant(free) = self.templates.entry(std::ptr::from_ref(test)) {
+                        free.insert(spelled(&Variable::Path, test)?);
+                    }
+                    Learned::Nothing
+                }
+                _ => Learned::Nothing,
+            });
+        }
+        let starts = &mut parts.entries.starts;
+        let mut begins = starts.learn(&paths, &mut parts.pool).into_iter();
+        let mut ends = starts.learn_ends(&hosts, &mut parts.pool).into_iter();
+        for learned in &mut learned {
+            match learned {
+                Learned::Start(number) => *number = begins.next().unwrap_or_default(),
+                Learned::End(number) => *number = ends.next().unwrap_or_default(),
+                Learned::Nothing => {}
+            }
+        }
+        Ok(learned)
     }
 
     fn prepare(rows: &'b Rows<'_>, engine: Engine) -> Scripts<'b> {
@@ -127,32 +156,57 @@ impl<'b> Scripts<'b> {
         });
     }
 
-    /// Writes what the row asks that has no bits; gives where that stands, and whether it begins with what is asked of
-    /// connections.
-    fn row(
+    /// Writes every demand, as far as look-ups and bits do not tell it. `learned` is of all their tests.
+    fn demands(
         &mut self,
-        demands: &'b [Demand<'b>],
-        room: &mut Room<'b>,
+        rows: &'b Rows<'_>,
+        learned: &[Learned],
         parts: &Parts,
-    ) -> Result<(u32, bool), Uncompiled> {
-        room.clear();
-        let Room { asked, connection, late, request } = room;
-        asked.extend(demands.iter().map(|demand| (self.numbers[demand.dimension], demand)));
-        asked.sort_unstable_by_key(|(number, _)| *number);
-        for (number, demand) in asked.iter().copied() {
-            let to = if is_of_request(demand.variable, self.engine) { &mut *late } else { &mut *connection };
+    ) -> Result<Written, Uncompiled> {
+        let mut to = Lists::default();
+        let mut demands = Vec::with_capacity(rows.demands.len());
+        let mut rest = learned;
+        for demand in &rows.demands {
+            let (wanted, behind) = rest.split_at(demand.any_of.len());
+            let (refused, behind) = behind.split_at(demand.none_of.len());
+            rest = behind;
+            let (number, variable) = (self.numbers[demand.dimension], demand.variable);
+            let (start, count) = (to.bytes.len() as u32, to.count);
             // The look-up says it, or the bits.
             let is_told = Some(number as usize) == self.leading || self.bits.tell(demand);
-            let wanted = if is_told { &[] } else { demand.any_of };
-            let (refused, variable) = (demand.none_of.iter().copied(), demand.variable);
-            to.demand(number << 1, variable, wanted.iter(), (parts, &self.templates))?;
+            let any_of = if is_told { &[] } else { demand.any_of };
+            let wanted = any_of.iter().zip(wanted.iter().copied());
+            to.demand(number << 1, variable, wanted, (parts, &self.templates))?;
+            let refused = demand.none_of.iter().copied().zip(refused.iter().copied());
             to.demand(number << 1 | 1, variable, refused, (parts, &self.templates))?;
+            let (end, count) = (to.bytes.len() as u32, (to.count - count) as u8);
+            let is_of_request = is_of_request(variable, self.engine);
+            demands.push(WrittenDemand { number, start, end, count, is_of_request });
         }
-        self.is_too_much |=
-            [&*connection, &*late].iter().any(|side| side.is_too_much || side.count > MOST_DEMANDS);
-        request.push(late.count as u8);
-        request.append(&mut late.bytes);
-        Ok(self.put(connection.count as u8, &connection.bytes, request))
+        self.is_too_much |= to.is_too_much;
+        Ok(Written { bytes: to.bytes, demands })
+    }
+
+    /// Writes what the row asks that has no bits; gives where that stands, and whether it begins with what is asked of
+    /// connections.
+    fn row(&mut self, asked: &[u32], written: &Written, room: &mut Room) -> (u32, bool) {
+        let Room { order, connection, request } = room;
+        order.clear();
+        connection.clear();
+        request.clear();
+        let asked = asked.iter().map(|at| written.demands[*at as usize]);
+        order.extend(asked.filter(|demand| demand.count > 0));
+        order.sort_unstable_by_key(|demand| demand.number);
+        let mut counts = [0usize; 2];
+        request.push(0);
+        for demand in order.iter() {
+            let to = if demand.is_of_request { &mut *request } else { &mut *connection };
+            to.extend_from_slice(&written.bytes[demand.start as usize..demand.end as usize]);
+            counts[usize::from(demand.is_of_request)] += usize::from(demand.count);
+        }
+        self.is_too_much |= counts.iter().any(|count| *count > MOST_DEMANDS);
+        request[0] = counts[1] as u8;
+        self.put(counts[0] as u8, connection, request)
     }
 
     /// What several rows ask of requests stands once.
@@ -213,7 +267,7 @@ const SHORT: usize = 4;
 
 /// The dimension that leads to rows.
 pub(super) fn is_leading((variable, number): &Dimension<'_>) -> bool {
-    **variable == Variable::Peer && *number == 0
+    matches!(variable, Variable::Peer) && *number == 0
 }
 
 /// What is quick to ask and says much comes first.
@@ -226,20 +280,28 @@ fn rank(variable: &Variable) -> u8 {
     }
 }
 
-/// Where a row is written; what one leaves behind is room for the next.
-#[derive(Default)]
-struct Room<'b> {
-    asked: Vec<(u32, &'b Demand<'b>)>,
-    connection: Side,
-    late: Side,
-    request: Vec<u8>,
+/// Demands as scripts have them.
+struct Written {
+    bytes: Vec<u8>,
+    /// By demand where it stands.
+    demands: Vec<WrittenDemand>,
 }
 
-impl Room<'_> {
-    fn clear(&mut self) {
-        self.asked.clear();
-        self.connection.clear();
-        self.late.clear();
-        self.request.clear();
-    }
+#[derive(Clone, Copy)]
+struct WrittenDemand {
+    /// Of its dimension.
+    number: u32,
+    start: u32,
+    end: u32,
+    /// How many lists it is: what is wanted, and what is refused.
+    count: u8,
+    is_of_request: bool,
+}
+
+/// Where a row is written; what one leaves behind is room for the next.
+#[derive(Default)]
+struct Room {
+    order: Vec<WrittenDemand>,
+    connection: Vec<u8>,
+    request: Vec<u8>,
 }

@@ -39,16 +39,22 @@ pub(super) fn write(
     order: ReportOrder,
     form: Form,
 ) -> Result<Vec<u8>, Uncompiled> {
-    let rows = Rows::new(lowered, policies, context, order)?;
+    let mut rows = Rows::new(lowered, policies, context, order)?;
     let engine = engine_of(context.engine);
     let words = rows.rows.len() / 64;
     let all: Vec<u32> =
         (0..rows.rows.len() as u32).filter(|row| rows.rows[*row as usize].is_some()).collect();
-    let Attributes { mut parts, dimensions, scripts } = match form {
+    let by_rows = match form {
         Form::Best => by_rows(&rows, context, engine)?,
         Form::Words => None,
-    }
-    .map_or_else(|| by_words(&rows, &all, context, engine), Ok)?;
+    };
+    let Attributes { mut parts, dimensions, scripts } = match by_rows {
+        Some(attributes) => attributes,
+        None => {
+            rows.sort_words();
+            by_words(&rows, &all, context, engine)?
+        }
+    };
     // Where names lead to scripts, nobody asks for all of them.
     let is_led = scripts.is_some() && dimensions.iter().any(|dimension| dimension.indifferent != NONE);
     let everything = parts.sets.add(if is_led { &[] } else { &all })?;
