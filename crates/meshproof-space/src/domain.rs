@@ -151,7 +151,9 @@ impl Domain {
         let missing = preflight.map(|header| Clause::none(header, vec![Test::Text(Pattern::Present)]));
         let ordinary: Vec<Clause> = [no_method("OPTIONS")].into_iter().chain(missing).collect();
         for token in tokens {
-            kinds.extend(ordinary.iter().map(|ordinary| [token.as_slice(), &[ordinary.clone()]].concat()));
+            kinds.extend(
+                ordinary.iter().map(|ordinary| [token.as_slice(), std::slice::from_ref(ordinary)].concat()),
+            );
         }
         kinds
     }
