@@ -245,8 +245,12 @@ fn http_match(one: &HttpMatch, from: &From<'_>) -> Takes {
         || !one.without_headers.is_empty()
         || !one.query_params.is_empty();
     let port = one.port.as_ref().map(|port| port.value);
-    let of_client =
-        client_takes(from, port, one.source_namespace.as_ref(), (&one.source_labels, &one.gateways));
+    // Where a match of requests names gateways, it asks nothing else of the client (Istio 1.32, `route.go`,
+    // `sourceMatchHTTP`); a match of connections asks everything (`tls.go`).
+    let of_client = match one.gateways.is_empty() {
+        true => client_takes(from, port, one.source_namespace.as_ref(), (&one.source_labels, &one.gateways)),
+        false => client_takes(from, port, None, (&TextMap::default(), &one.gateways)),
+    };
     if asks { of_client.min(Takes::Some) } else { of_client }
 }
 

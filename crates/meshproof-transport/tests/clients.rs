@@ -250,3 +250,24 @@ fn rules_side_by_side() {
     assert_eq!(sent(&[disable("exportTo: ['.'],")]), "istio-mtls: mutual as c", "kept in its own namespace");
     assert_eq!(sent(&[disable("exportTo: [s],")]), "plain: plaintext", "exported to the client");
 }
+
+#[test]
+fn matches_that_name_gateways_ask_nothing_else_of_who_calls() {
+    let sent = |kind: &str, speaks: Layer, one: &str| {
+        let spec =
+            format!("hosts: [{X}], {kind}: [{{match: [{{{one}}}], route: [{{destination: {{host: y}}}}]}}]");
+        let mesh = mixed(&injected("a"), &[networking("VirtualService", "a", "v", &spec)]);
+        let routed = Transport::new(&mesh).routed(find(&mesh, "s/c"), X, 80, speaks);
+        routed.destinations.first().map(|to| to.host.clone())
+    };
+    let there = Some("y.a.svc.cluster.local".to_owned());
+    let others = ["sourceLabels: {pod: other}", "sourceNamespace: other"];
+    for other in others {
+        assert_eq!(sent("http", Layer::Http, other), None, "{other}");
+        assert_eq!(sent("http", Layer::Http, &format!("{other}, gateways: [mesh]")), there, "{other}");
+        assert_eq!(sent("http", Layer::Http, &format!("{other}, gateways: [front]")), None, "{other}");
+        assert_eq!(sent("tcp", Layer::Tcp, &format!("{other}, gateways: [mesh]")), None, "{other}");
+    }
+    assert_eq!(sent("http", Layer::Http, "sourceLabels: {pod: c}, sourceNamespace: s"), there);
+    assert_eq!(sent("tcp", Layer::Tcp, "sourceLabels: {pod: c}, gateways: [mesh]"), there);
+}
