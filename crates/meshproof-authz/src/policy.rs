@@ -42,9 +42,14 @@ impl<'a> Policy<'a> {
     pub fn rule_id(&self, rule: usize) -> String {
         // Every rule of every workload has one, and formatting takes several times as long.
         let mut id = String::with_capacity(self.namespace.len() + self.name.len() + 48);
-        for part in ["ns[", self.namespace, "]-policy[", self.name, "]-rule[", &rule.to_string(), "]"] {
+        for part in ["ns[", self.namespace, "]-policy[", self.name, "]-rule["] {
             id.push_str(part);
         }
+        match u8::try_from(rule) {
+            Ok(digit @ 0..=9) => id.push(char::from(b'0' + digit)),
+            _ => id.push_str(&rule.to_string()),
+        }
+        id.push(']');
         id
     }
 

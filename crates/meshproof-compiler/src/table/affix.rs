@@ -8,9 +8,12 @@ pub(super) struct AffixLengths {
 
 /// The bit of the two bytes up to which a prefix reaches, or from which on a suffix does.
 fn bit(affix: &[u8], is_suffix: bool) -> u64 {
-    let border =
-        if is_suffix { [affix.first(), affix.get(1)] } else { [affix.last(), affix.iter().nth_back(1)] };
-    let [outer, inner] = border.map(|byte| byte.copied().unwrap_or_default());
+    let [outer, inner] = match affix {
+        [first, second, ..] if is_suffix => [*first, *second],
+        [.., second, last] => [*last, *second],
+        [one] => [*one, 0],
+        [] => [0, 0],
+    };
     1 << (outer.wrapping_mul(7).wrapping_add(inner) & 63)
 }
 

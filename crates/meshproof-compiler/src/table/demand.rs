@@ -50,7 +50,15 @@ pub(super) struct DemandStore<'b> {
     others: HashMap<Dimension<'b>, usize>,
 }
 
+/// Most rules make fewer demands.
+const DEMANDS: usize = 5;
+
 impl<'b> DemandStore<'b> {
+    /// For the demands of so many rules.
+    pub fn new(rules: usize) -> DemandStore<'b> {
+        DemandStore { demands: Vec::with_capacity(rules * DEMANDS), ..DemandStore::default() }
+    }
+
     /// The place of a dimension, which is a new one if it was never met.
     fn place(&mut self, dimension: Dimension<'b>) -> usize {
         let next = self.dimensions.len();

@@ -6,9 +6,9 @@ const FEW: usize = 4;
 /// The places of the texts in ascending order; equal ones in the order in which they stand.
 ///
 /// Texts of one kind begin alike (`cluster.local/ns/`), which makes comparing them one by one slow. So they are sorted by
-/// their first eight bytes as a number, then those with the same number by the next eight, and so on.
+/// their first twelve bytes as a number, then those with the same number by the next twelve, and so on.
 pub(super) fn order_of(texts: &[&[u8]]) -> Vec<u32> {
-    // The place of a text below eight bytes of it.
+    // The place of a text below twelve bytes of it.
     let mut sorted: Vec<u128> = (0..texts.len() as u128).collect();
     let text_of = |one: u128| texts[one as u32 as usize];
     // Where texts stand that are equal up to a length.
@@ -21,23 +21,29 @@ pub(super) fn order_of(texts: &[&[u8]]) -> Vec<u32> {
             continue;
         }
         for one in &mut *run {
-            *one = u128::from(eight(&text_of(*one)[length..])) << 32 | u128::from(*one as u32);
+            *one = twelve(&text_of(*one)[length..]) << 32 | u128::from(*one as u32);
         }
         run.sort_unstable();
         let mut start = range.start;
         for run in run.chunk_by(|a, b| a >> 32 == b >> 32) {
-            equal.extend((run.len() > 1).then_some((start..start + run.len(), length + 8)));
+            equal.extend((run.len() > 1).then_some((start..start + run.len(), length + TWELVE)));
             start += run.len();
         }
     }
     sorted.into_iter().map(|one| one as u32).collect()
 }
 
-/// The first eight bytes as a number; what is missing counts as zero.
-fn eight(text: &[u8]) -> u64 {
-    match text.first_chunk() {
-        Some(bytes) => u64::from_be_bytes(*bytes),
-        None => text.iter().chain([&0; 8]).take(8).fold(0, |all, byte| all << 8 | u64::from(*byte)),
+const TWELVE: usize = 12;
+
+/// The first twelve bytes as a number; what is missing counts as zero.
+fn twelve(text: &[u8]) -> u128 {
+    match text.first_chunk::<TWELVE>() {
+        Some([a, b, c, d, rest @ ..]) => {
+            u128::from(u32::from_be_bytes([*a, *b, *c, *d])) << 64 | u128::from(u64::from_be_bytes(*rest))
+        }
+        None => {
+            text.iter().chain([&0; TWELVE]).take(TWELVE).fold(0, |all, byte| all << 8 | u128::from(*byte))
+        }
     }
 }
 

@@ -69,7 +69,6 @@ struct Unsorted<'b> {
 }
 
 /// What rows have in common with earlier ones.
-#[derive(Default)]
 struct Known<'b> {
     /// Policies by their place, and whether something is written around their names: that is the same for all rules.
     policies: HashMap<(usize, bool), usize>,
@@ -104,7 +103,7 @@ impl<'b> Rows<'b> {
             a.segment().cmp(&b.segment()).then_with(by_name).then(a.rule.id.cmp(&b.rule.id))
         });
         let mut rows = Rows::default();
-        let mut known = Known::default();
+        let mut known = Known { policies: HashMap::default(), demands: DemandStore::new(entries.len()) };
         let mut entries = entries.into_iter().peekable();
         while let Some(first) = entries.next() {
             let (effect, provider) = first.segment();

@@ -260,7 +260,9 @@ fn assemble(
     engine: Engine,
     settings: u8,
 ) -> Result<Vec<u8>, Uncompiled> {
-    let mut bytes = vec![0; HEAD + SECTIONS * 8];
+    let length: usize = sections.iter().map(|section| section.len().next_multiple_of(8)).sum();
+    let mut bytes = Vec::with_capacity(HEAD + SECTIONS * 8 + length);
+    bytes.resize(HEAD + SECTIONS * 8, 0);
     for (at, section) in sections.iter().enumerate() {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         let offset = u32::try_from(bytes.len()).map_err(|_| Uncompiled::TooLarge)?;
