@@ -85,6 +85,8 @@ impl Table<'_> {
         let mut seen = Seen::new(request);
         let mut hits = Hits::NOTHING;
         let mut bits = None;
+        // Rules that say nothing any more.
+        let mut settled = 0..0;
         for rows in context.rows().chunks(BATCH) {
             let bits = *bits.get_or_insert_with(|| seen.bits(scripts));
             let mut left = [0; BATCH];
@@ -99,8 +101,11 @@ impl Table<'_> {
             std::hint::black_box(touched);
             for row in left {
                 let rule = scripts.layout.rule(*row);
-                if asked.has(rule) && by_rows.request_holds(*row, &mut seen) {
-                    self.hit(rule, self.segment_of_rule(rule), asked, &mut hits);
+                let counts = asked.has(rule) && !settled.contains(&rule);
+                if counts && by_rows.request_holds(*row, &mut seen) {
+                    let segment = self.segment_of_rule(rule);
+                    self.hit(rule, segment, asked, &mut hits);
+                    settled = rule..self.segments.get(place(segment)).map_or(rule, |segment| segment.settles);
                 }
             }
         }

@@ -57,6 +57,9 @@ pub(crate) struct Segment<'t> {
     pub effect: Effect,
     /// Its first word; with scripts its first rule.
     pub first: u32,
+    /// Up to this word or rule, what stands behind a match says nothing any more: a later rule of the segment is not the one
+    /// that is reported, and what is denied is not allowed.
+    pub settles: u32,
     pub provider: &'t str,
 }
 
@@ -140,7 +143,10 @@ impl<'t> Table<'t> {
     fn lay_out_segments(&mut self, words: u32) {
         let last = if self.has_scripts { u32::MAX } else { words };
         let ends = self.segments.iter().skip(1).map(|segment| segment.first).chain([last]);
-        for (at, (segment, end)) in self.segments.iter().zip(ends).enumerate() {
+        let ends: Vec<u32> = ends.collect();
+        let decided = self.segments.partition_point(|segment| segment.effect <= Effect::Allow);
+        let decided = decided.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(last);
+        for (at, (segment, end)) in self.segments.iter_mut().zip(ends).enumerate() {
             if !self.has_scripts {
                 let count = place(end.saturating_sub(segment.first));
                 self.segment_of.extend(std::iter::repeat_n(u32::try_from(at).unwrap_or(u32::MAX), count));
@@ -148,6 +154,7 @@ impl<'t> Table<'t> {
             if matches!(segment.effect, Effect::Refuse | Effect::Ask) {
                 self.custom_end = end;
             }
+            segment.settles = if segment.effect == Effect::Deny { decided } else { end };
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn segments<'t>(
         let number = |place: usize| numbers.at(at * 3 + place);
         let effect = Effect::of_code(number(0)).ok_or(invalid("unknown effect of a segment", at))?;
         let provider = pool.checked(number(2)).ok_or(invalid("the provider of a segment", at))?;
-        let segment = Segment { effect, first: number(1), provider };
+        let segment = Segment { effect, first: number(1), settles: 0, provider };
         let follows = match segments.last() {
             None => segment.first == 0 || has_scripts,
             Some(last) => {
