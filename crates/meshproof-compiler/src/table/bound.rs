@@ -6,7 +6,7 @@ use meshproof_engine::View;
 use meshproof_space::Variable;
 
 use super::demand::Demand;
-use super::dimension::Demands;
+use super::demands::Demands;
 use super::row::Rows;
 use super::test::{Key, Placement};
 

@@ -16,6 +16,9 @@ pub(super) struct SetId(u32);
 const FEW_ROWS: usize = 16;
 /// Up to so many bytes of rows stand wherever they are needed.
 const FEW_BYTES: usize = 6;
+/// Columns have a bit for every row, so where each row asks for a header of its own there are as many as rows: they may
+/// take 256 MB.
+const MOST_COLUMN_WORDS: usize = 32 << 20;
 /// Sets outside of records are told by 30 bits.
 const MOST_PLACES: usize = 1 << 30;
 
@@ -34,8 +37,8 @@ pub(super) struct SetStore {
     forms: Vec<Form>,
     /// The rows of sets that are told one by one.
     told: Vec<u8>,
-    /// The sets of a single row, and all others.
-    single: HashMap<u32, SetId>,
+    /// The sets of a single row by that row, and all others.
+    single: Vec<Option<SetId>>,
     known: HashMap<Box<[u32]>, SetId>,
     /// Sets with a bit per row.
     columns: Vec<Vec<u64>>,
@@ -52,7 +55,7 @@ impl SetStore {
             scripts: None,
             forms: Vec::new(),
             told: Vec::new(),
-            single: HashMap::new(),
+            single: Vec::new(),
             known: HashMap::new(),
             columns: Vec::new(),
             groups: Vec::new(),
@@ -72,7 +75,11 @@ impl SetStore {
     pub fn add(&mut self, rows: &[u32]) -> Result<SetId, Uncompiled> {
         let next = SetId(self.forms.len() as u32);
         let known = match rows {
-            [row] => *self.single.entry(*row).or_insert(next),
+            [row] => {
+                let row = *row as usize;
+                self.single.resize(self.single.len().max(row + 1), None);
+                *self.single[row].get_or_insert(next)
+            }
             rows => match self.known.get(rows) {
                 Some(known) => *known,
                 None => {
@@ -138,9 +145,11 @@ impl SetStore {
         if self.scripts.is_some() {
             return Ok(NONE);
         }
+        if (self.columns.len() + 1).saturating_mul(self.words) > MOST_COLUMN_WORDS {
+            return Err(Uncompiled::TooLarge);
+        }
         let mut column = vec![0; self.words];
         rows.iter().for_each(|row| column[(row / 64) as usize] |= 1 << (row % 64));
-        code(0, self.columns.len())?;
         self.columns.push(column);
         Ok(self.columns.len() as u32 - 1)
     }
@@ -194,4 +203,16 @@ fn put_row(to: &mut Vec<u8>, row: u32, rows: usize) {
 
 fn code(kind: u32, place: usize) -> Result<u32, Uncompiled> {
     if place < MOST_PLACES { Ok((place as u32) << 2 | kind) } else { Err(Uncompiled::TooLarge) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_bounded() {
+        let mut sets = SetStore::new(MOST_COLUMN_WORDS + 1);
+        assert_eq!(sets.column(&[]), Err(Uncompiled::TooLarge));
+        assert_eq!(SetStore::new(2).column(&[64]), Ok(0));
+    }
 }

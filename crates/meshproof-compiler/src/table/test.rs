@@ -13,7 +13,7 @@ use meshproof_space::{Test, Variable};
 use super::Uncompiled;
 
 /// A test as a table spells it out.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Spelled {
     pub kind: TestKind,
     pub first: Vec<u8>,

@@ -1,21 +1,13 @@
 //! The bytes of a table.
 
 use meshproof_authz::{Context, Engine as AuthzEngine, HeaderMatching, Policy, Standing, standings};
-use meshproof_engine::format::{
-    self, DIMENSION, DRIVER, HASH_AT, HEAD, INDEX, MAGIC, NONE, OF_CONNECTION, POLICY, SECTIONS, VERSION,
-};
-use meshproof_engine::{Attribute, Engine, View};
+use meshproof_engine::Engine;
+use meshproof_engine::format::{self, HASH_AT, HEAD, MAGIC, NONE, POLICY, SECTIONS, VERSION};
 use meshproof_resources::Action;
 
-use super::bound::{Bound, bound};
-use super::dimension::{Demands, DimensionParts, Parts, collect, is_of_request};
-use super::links::Entries;
-use super::pool::Pool;
+use super::forms::{Attributes, by_rows, by_words};
+use super::indexes::Indexes;
 use super::row::Rows;
-use super::scripts::{Scripts, is_leading};
-use super::set::SetStore;
-use super::slots::Slot;
-use super::tests::TestStore;
 use super::{Form, Lowered, ReportOrder, Uncompiled};
 
 /// The engine of a table.
@@ -77,8 +69,7 @@ pub(super) fn write(
         let around = format!("{before}\0{behind}");
         names.extend([namespace, name, &around].map(|text| parts.pool.add(text.as_bytes())));
     }
-    let mut indexes =
-        Indexes { place_bits: format::place_bits(parts.entries.bytes.len()), ..Indexes::default() };
+    let mut indexes = Indexes::new(parts.entries.bytes.len());
     for dimension in &dimensions {
         put(format::DIMENSIONS, &indexes.dimension(dimension));
     }
@@ -129,94 +120,6 @@ fn numbers(numbers: impl Iterator<Item = u32>, is_wide: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(numbers.size_hint().0 * length);
     numbers.for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()[..length]));
     bytes
-}
-
-/// What rows ask, in one of the two forms of a table.
-struct Attributes<'b> {
-    parts: Parts,
-    dimensions: Vec<DimensionParts>,
-    scripts: Option<Scripts<'b>>,
-}
-
-/// About so many tests may be asked one by one for any name, and so many for one: what is in question on every connection
-/// is soon looked up faster.
-const EVERYONE_COST: usize = 96;
-const MOST_COST: usize = 512;
-
-fn new_parts(words: usize) -> Parts {
-    Parts {
-        sets: SetStore::new(words),
-        entries: Entries::new(),
-        pool: Pool::new(),
-        tests: TestStore::default(),
-    }
-}
-
-/// Names of peers are looked up, and everything else is asked row by row; nothing where that might be too much.
-fn by_rows<'b>(
-    rows: &'b Rows<'_>,
-    context: &Context,
-    engine: Engine,
-) -> Result<Option<Attributes<'b>>, Uncompiled> {
-    let leading = collect(rows, |demand| is_leading(&(demand.variable, demand.number)));
-    // What rows refuse to be led by is asked row by row too.
-    let leading = leading.into_iter().map(Demands::only_wanted).find(|leading| !leading.wanting.is_empty());
-    let placements = leading.as_ref().map(|leading| leading.placements(engine)).unwrap_or_default();
-    let Bound { everyone, most } =
-        bound(rows, leading.as_ref().map(|leading| (leading, placements.as_slice())));
-    if everyone.cost > EVERYONE_COST || most.cost > MOST_COST || most.rows > format::MOST_LEFT {
-        return Ok(None);
-    }
-    let mut parts = new_parts(0);
-    let Some(scripts) = Scripts::write(rows, &mut parts, engine, most.rows as u32)? else { return Ok(None) };
-    parts.sets = SetStore::of_scripts(rows.numbers());
-    let mut index = None;
-    if let Some(leading) = &leading {
-        let mut built = leading.build(&placements, &mut parts, context, engine)?;
-        let rows = rows.rows.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(at, _)| at as u32);
-        built.indifferent = indifferent(leading, rows, &mut parts)?;
-        index = Some(built);
-    }
-    let dimensions = scripts.dimension_parts(&mut parts, index);
-    Ok(Some(Attributes { parts, dimensions, scripts: Some(scripts) }))
-}
-
-/// Every attribute is looked up.
-fn by_words<'b>(
-    rows: &'b Rows<'_>,
-    all: &[u32],
-    context: &Context,
-    engine: Engine,
-) -> Result<Attributes<'b>, Uncompiled> {
-    let mut parts = new_parts(rows.rows.len() / 64);
-    let demands = collect(rows, |_| true);
-    let mut dimensions = Vec::with_capacity(demands.len());
-    for demand in &demands {
-        dimensions.push(demand.build(&demand.placements(engine), &mut parts, context, engine)?);
-    }
-    let leading = demands.iter().enumerate().filter(|(_, demand)| is_of_request(demand.variable, engine));
-    if let Some((at, _)) = leading.min_by_key(|(_, demand)| demand.breadth(all.len())) {
-        dimensions[at].asked = DRIVER;
-    }
-    // Rows that do not ask for what leads at connections are in question on every one.
-    let leads = |dimension: &DimensionParts| dimension.asked == OF_CONNECTION;
-    let first = dimensions.iter().position(|one| leads(one) && one.attribute == Attribute::Peer);
-    if let Some(at) = first.or_else(|| dimensions.iter().position(leads)) {
-        dimensions[at].indifferent = indifferent(&demands[at], all.iter().copied(), &mut parts)?;
-    }
-    Ok(Attributes { parts, dimensions, scripts: None })
-}
-
-/// The set of the rows that want nothing of an attribute.
-fn indifferent(
-    demands: &Demands<'_>,
-    rows: impl Iterator<Item = u32>,
-    parts: &mut Parts,
-) -> Result<u32, Uncompiled> {
-    let mut wanting = demands.wanting.iter().peekable();
-    let rows: Vec<u32> = rows.filter(|row| wanting.next_if_eq(&row).is_none()).collect();
-    let set = parts.sets.add(&rows)?;
-    parts.sets.code(set)
 }
 
 /// From this number on rules take 32 bits, for the largest of 16 says that there is none.
@@ -283,80 +186,4 @@ fn assemble(
     let hash = meshproof_engine::content_hash(&bytes);
     bytes[HASH_AT..HASH_AT + 32].copy_from_slice(&hash);
     Ok(bytes)
-}
-
-/// The sections that indexes fill.
-#[derive(Default)]
-struct Indexes {
-    place_bits: u32,
-    numbers: Vec<u32>,
-    slots: Vec<u32>,
-    lengths: Vec<u32>,
-    borders: Vec<u32>,
-    wide: Vec<u128>,
-}
-
-impl Indexes {
-    /// Adds the indexes of an attribute; gives the numbers of the attribute itself.
-    fn dimension(&mut self, parts: &DimensionParts) -> [u32; DIMENSION] {
-        let first = (self.numbers.len() / INDEX) as u32;
-        for index in &parts.indexes {
-            let exact = self.slots(&index.exact);
-            let prefixes = [self.slots(&index.prefixes.0), self.lengths(&index.prefixes.1)];
-            let suffixes = [self.slots(&index.suffixes.0), self.lengths(&index.suffixes.1)];
-            self.numbers.extend([index.view.code(), u32::from(index.fold)]);
-            self.numbers.extend([exact, prefixes[0], prefixes[1], suffixes[0], suffixes[1]].concat());
-            self.numbers.extend([index.there, index.line, 0, 0]);
-        }
-        if let Some(intervals) = &parts.intervals {
-            let start = self.borders.len() as u32;
-            let (narrow, wide) = (intervals.narrow.len() as u32, intervals.wide.len() as u32);
-            let wide_start = self.wide.len() as u32;
-            self.borders.extend(intervals.narrow.iter().map(|(border, _)| border));
-            self.borders.extend(intervals.narrow.iter().map(|(_, record)| record));
-            self.borders.extend(intervals.wide.iter().map(|(_, record)| record));
-            self.wide.extend(intervals.wide.iter().map(|(border, _)| border));
-            let mut numbers = [0; INDEX];
-            numbers[..8].copy_from_slice(&[
-                View::Number.code(),
-                0,
-                start,
-                narrow,
-                start + narrow,
-                wide_start,
-                wide,
-                start + narrow * 2,
-            ]);
-            self.numbers.extend(numbers);
-        }
-        let count = (self.numbers.len() / INDEX) as u32 - first;
-        [
-            parts.attribute.code(),
-            parts.asked,
-            parts.name,
-            parts.wanting,
-            parts.refusing,
-            first,
-            count,
-            parts.tests[0],
-            parts.tests[1],
-            parts.spelled,
-            parts.indifferent,
-            0,
-        ]
-    }
-
-    fn slots(&mut self, slots: &[Slot]) -> [u32; 2] {
-        let start = self.slots.len() as u32;
-        let bits = self.place_bits;
-        self.slots
-            .extend(slots.iter().map(|slot| slot.map_or(0, |(hash, entry)| format::slot(hash, entry, bits))));
-        [start, slots.len() as u32]
-    }
-
-    fn lengths(&mut self, lengths: &[u32]) -> [u32; 2] {
-        let start = self.lengths.len() as u32;
-        self.lengths.extend(lengths);
-        [start, lengths.len() as u32]
-    }
 }
