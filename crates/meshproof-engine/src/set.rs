@@ -168,3 +168,15 @@ impl Iterator for Rows<'_> {
         Some(self.row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_with_scripts_take_two_bytes_or_four() {
+        let bytes = [1, 0, 0, 1, 2, 0, 1, 0];
+        assert_eq!(numbers(&bytes, NARROW_ROWS).collect::<Vec<u32>>(), [1, 256, 2, 1]);
+        assert_eq!(numbers(&bytes, NARROW_ROWS + 1).collect::<Vec<u32>>(), [0x0100_0001, 0x0001_0002]);
+    }
+}

@@ -2,10 +2,10 @@
 
 use fastrand::Rng;
 use meshproof_authz::{Context, Engine};
-use meshproof_compiler::table::{ReportOrder, Seen, table_in};
+use meshproof_compiler::table::{ReportOrder, Seen, table, table_in};
 use meshproof_engine::{
-    Connection, Context as Prepared, Decision, NoRequest, OpenError, Phase, Table, Verdict, content_hash,
-    format,
+    Connection, Context as Prepared, Decision, NoRequest, OpenError, Phase, RowLayout, Table, Verdict,
+    content_hash, format,
 };
 
 use crate::common::Policies;
@@ -134,6 +134,49 @@ fn forged_tables_do_no_harm() {
         refused > rounds / 4 && taken > rounds / 20,
         "{refused} refused, {taken} taken: too one-sided to tell much"
     );
+}
+
+/// A section of a table.
+fn section(bytes: &[u8], number: usize) -> std::ops::Range<usize> {
+    let at = format::HEAD + number * 8;
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    number(at)..number(at) + number(at + 4)
+}
+
+/// The bits of rows repeat what scripts spell out of paths. If they said something else, a table could be proven and decide
+/// otherwise.
+#[test]
+fn rows_that_contradict_their_scripts_are_refused() {
+    let rule = |at: u32| format!("{{to: [{{operation: {{paths: [/{at}/shop, /some/{at}*]}}}}]}}");
+    let rules: Vec<String> = (0..9).map(rule).collect();
+    let policies = Policies::spec(&format!("{{action: ALLOW, rules: [{}]}}", rules.join(", ")));
+    let bytes = table(&policies.list(), &Context::new(Engine::EnvoyHttp), ReportOrder::Name).unwrap();
+    assert!(Table::open(&bytes).unwrap().is_told_by_rows());
+    let (rows, scripts) = (section(&bytes, format::ROWS), section(&bytes, format::SCRIPTS));
+    let layout = RowLayout::new(scripts.len(), 9, [0, 0, format::PATH_BITS]).unwrap();
+    assert_eq!(rows.len(), 9 * 8);
+    let opens = |at: usize, row: u64| {
+        let mut forged = bytes.clone();
+        forged[at..at + 8].copy_from_slice(&row.to_le_bytes());
+        Table::open(&sealed(forged)).map(|_| ())
+    };
+    for at in rows.step_by(8) {
+        let row = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        let told = layout.paths.asked(row).unwrap();
+        assert!((1..=2).contains(&told.count_ones()));
+        for value in (0..layout.paths.values()).map(Some).chain([None]) {
+            let error = opens(at, row ^ layout.paths.bit(value)).unwrap_err();
+            assert!(matches!(error, OpenError::Invalid { .. }), "{error}");
+        }
+        // Another rule of the table is no contradiction, and neither is a row that is never passed over.
+        assert_eq!(opens(at, layout.with(layout.paths, row, layout.paths.all())), Ok(()));
+        let only = |place, rule, asks| layout.row(place, rule, asks) & !layout.paths.all();
+        for wrong in
+            [row & !only(0, 15, false) | only(0, 9, false), row ^ only(1, 0, false), row ^ only(0, 0, true)]
+        {
+            assert!(opens(at, wrong).is_err(), "{row:x} {wrong:x}");
+        }
+    }
 }
 
 #[test]
