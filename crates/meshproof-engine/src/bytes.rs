@@ -93,6 +93,27 @@ pub(crate) fn place(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// Where a byte stands first in a text, eight of which are looked at together.
+#[inline(always)]
+pub(crate) fn position(text: &[u8], byte: u8) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let Some(last) = text.last_chunk::<8>() else { return text.iter().position(|other| *other == byte) };
+    // Of the differences to the byte the first that is zero is where it stands.
+    let first = |chunk: &[u8; 8]| {
+        let differences = u64::from_le_bytes(*chunk) ^ (LOW * u64::from(byte));
+        let zeros = differences.wrapping_sub(LOW) & !differences & HIGH;
+        (zeros != 0).then(|| (zeros.trailing_zeros() / 8) as usize)
+    };
+    for (at, chunk) in text.as_chunks::<8>().0.iter().enumerate() {
+        if let Some(found) = first(chunk) {
+            return Some(at * 8 + found);
+        }
+    }
+    // Where chunks do not end with the text, the last eight bytes once more.
+    first(last).map(|found| text.len() - 8 + found)
+}
+
 /// Goes through bytes with numbers of seven bits per byte, the lowest first; a byte from 128 on says that more follow.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reader<'t> {
@@ -173,6 +194,20 @@ impl<'t> Reader<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_found_where_they_are() {
+        for length in 0..30 {
+            for other in [b'.', b'0', 0xaf, 0, 0x2e, 0x30] {
+                let mut text = vec![other; length];
+                assert_eq!(position(&text, b'/'), None);
+                for at in (0..length).rev() {
+                    text[at] = b'/';
+                    assert_eq!(position(&text, b'/'), Some(at), "{text:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn numbers_of_seven_bits() {

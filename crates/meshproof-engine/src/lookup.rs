@@ -75,7 +75,12 @@ pub fn start(hash: u64, count: u32) -> u32 {
 impl<'t> Slots<'t> {
     /// The entry of the text, by the place of what it leads to.
     pub fn find(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
-        if self.fold { self.find_as::<true>(text, entries) } else { self.find_as::<false>(text, entries) }
+        if self.fold { self.find_folded(text, entries) } else { self.find_as::<false>(text, entries) }
+    }
+
+    #[inline(never)]
+    fn find_folded(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
+        self.find_as::<true>(text, entries)
     }
 
     #[inline(always)]
@@ -136,10 +141,12 @@ impl<'t> Affixes<'t> {
     }
 
     /// The longest known affix of the text, by the place of what it leads to.
+    #[inline(always)]
     pub fn longest(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
-        if self.lengths.len() <= FILTER {
-            return None;
-        }
+        if self.lengths.len() <= FILTER { None } else { self.longest_of_some(text, entries) }
+    }
+
+    fn longest_of_some(&self, text: &[u8], entries: &Entries<'t>) -> Option<usize> {
         let reach = self.part(text, place(self.lengths.at(0)))?;
         let (number, bit) = filter_bit(hash(reach, self.slots.fold));
         if self.lengths.at(1 + number) >> bit & 1 == 0 {
