@@ -3,6 +3,19 @@
 use meshproof_grammar::pattern::Pattern;
 use meshproof_space::{Clause, RequestBox, Test};
 
+/// Whether plainly no request lies in both.
+pub(crate) fn are_apart(takes: &RequestBox, other: &RequestBox) -> bool {
+    other.clauses.iter().filter(|clause| clause.none_of.is_empty() && !clause.any_of.is_empty()).any(
+        |clause| {
+            let own = takes.clauses.iter().find(|own| own.variable == clause.variable);
+            own.is_some_and(|own| {
+                let meets = |test: &Test| own.any_of.iter().any(|own| may_meet(own, test));
+                !own.any_of.is_empty() && !clause.any_of.iter().any(meets)
+            })
+        },
+    )
+}
+
 /// The requests of a box that do not lie in another one: for each of its clauses those that do not meet it.
 pub(crate) fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox> {
     let one = |clause: &Clause| {
@@ -37,16 +50,18 @@ fn leave_out(takes: &mut RequestBox, clause: &Clause) {
 
 /// Whether some value passes both tests; true where that is not obvious.
 fn may_meet(one: &Test, other: &Test) -> bool {
-    let pattern = |test: &Test| match test {
-        Test::Path(pattern) | Test::Header(pattern) => Some(pattern.clone()),
-        _ => None,
-    };
+    fn pattern(test: &Test) -> Option<&Pattern> {
+        match test {
+            Test::Path(pattern) | Test::Header(pattern) => Some(pattern),
+            _ => None,
+        }
+    }
     match (pattern(one), pattern(other)) {
         (Some(Pattern::Exact(text)), Some(pattern)) | (Some(pattern), Some(Pattern::Exact(text))) => {
-            pattern.matches(&text)
+            pattern.matches(text)
         }
         (Some(Pattern::Prefix(one)), Some(Pattern::Prefix(other))) => {
-            one.starts_with(&other) || other.starts_with(&one)
+            one.starts_with(other.as_str()) || other.starts_with(one.as_str())
         }
         _ => true,
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use meshproof_explain::{Outcome, PointKind, ask_gateway, gateway_layer, is_taken};
 use meshproof_ir::{Called, ClientTls, GatewayId, GatewayPort, Layer, Mesh, ResourceId, WorkloadId};
 use meshproof_resources::{RouteRule, ServerTlsMode, Spec};
@@ -13,6 +14,7 @@ use meshproof_transport::{
 use crate::clients::Clients;
 use crate::effect::Effect;
 use crate::grants::Grants;
+use crate::matches::Matches;
 use crate::place::{Member, Place};
 use crate::precedence::in_order;
 use crate::routing::{Lead, Routing};
@@ -80,6 +82,7 @@ fn of_workload(
     let mut services: Vec<(String, BTreeSet<ResourceId>)> = Vec::new();
     let mut sent: Vec<SentOn> = Vec::new();
     let mut asked = Asked::of(mesh, servers, id);
+    let mut read = Read::default();
     for name in transport.exposed_hosts(id, port) {
         let host = &name.example;
         services.push((name.written.clone(), BTreeSet::new()));
@@ -110,7 +113,7 @@ fn of_workload(
             let to = behind(mesh, sorting.called(&target.host), target.port);
             if is_http != Some(true) {
                 leads.extend(to.into_iter().map(|to| Lead { to, routing: Routing::all() }));
-            } else if let Some(routing) = routing_of((mesh, &asked), target, &name.written) {
+            } else if let Some(routing) = routing_of((mesh, &asked, &mut read), target, &name.written) {
                 sent.push((name.written.clone(), to, routing));
             }
         }
@@ -145,20 +148,23 @@ fn share_hosts(one: &[String], other: &[String]) -> bool {
         || one.iter().any(|one| other.iter().any(|other| admits(one, other) || admits(other, one)))
 }
 
+/// The matches of VirtualServices at a port of a gateway, by the scheme of requests.
+type Read<'m> = HashMap<(ResourceId, Option<&'static str>), Matches<'m>>;
+
 /// What the route of a target sends on; nothing where other routes take all of it.
-fn routing_of(
-    (mesh, asked): (&Mesh, &Asked<'_>),
+fn routing_of<'m>(
+    (mesh, asked, read): (&'m Mesh, &Asked<'_>, &mut Read<'m>),
     target: &RouteTarget,
     written: &str,
 ) -> Option<Arc<Routing>> {
     let (Some(id), Some(span)) = (target.route, target.span) else { return Some(Routing::all()) };
     let Spec::VirtualService(service) = &mesh.resource(id).spec else { return Some(Routing::all()) };
-    let has = |route: &meshproof_resources::VirtualHttpRoute| route.route.iter().any(|own| own.span == span);
-    match service.http.iter().position(has) {
-        Some(at) => {
-            let own = mesh.placement[id.index()].1.map_or("", |id| mesh.namespace_display(id));
-            Routing::of_virtual_service(service, at, written, &asked.sender(own)).map(Arc::new)
-        }
+    let matches = read.entry((id, asked.scheme)).or_insert_with(|| {
+        let own = mesh.placement[id.index()].1.map_or("", |id| mesh.namespace_display(id));
+        Matches::of(service, &asked.sender(own))
+    });
+    match matches.leading_to(span).and_then(|at| Some((at, service.http.get(at)?))) {
+        Some((at, route)) => Routing::of_virtual_service(route, (matches, at), written).map(Arc::new),
         None => Some(Routing::all()),
     }
 }

@@ -25,6 +25,7 @@ mod gateways;
 mod grants;
 mod graph;
 mod identities;
+mod matches;
 mod memo;
 mod naming;
 mod packets;

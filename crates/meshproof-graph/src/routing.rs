@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use meshproof_ir::WorkloadId;
-use meshproof_resources::{HttpMatch, RouteRule, StringMatch, VirtualService};
+use meshproof_resources::{HttpMatch, RouteRule, StringMatch, VirtualHttpRoute};
 use meshproof_space::{Clause, RequestBox};
-use meshproof_transport::RouteSender;
 
-use crate::boxes::without;
-use crate::conditions::{Taken, of_host, of_match, rooted};
+use crate::boxes::{are_apart, without};
+use crate::conditions::{Taken, of_host, rooted};
+use crate::matches::Matches;
 use crate::precedence::Ranked;
 use crate::rewrite::Rewrite;
 
 /// Why a rule may take fewer than it says.
 const ANOTHER_RULE: &str = "another rule of the route may take some of it";
-/// The same of an earlier route of a VirtualService.
-const EARLIER: &str = "an earlier route may take some of it";
 /// The same of so many that they are not told apart.
 const MANY: &str = "earlier routes have many conditions";
 /// Matches before one of a route of the Gateway API that are looked at; the API admits 128 in all.
@@ -62,36 +60,37 @@ impl Routing {
         Arc::new(Routing { ways, doubt: Some(reason.to_owned()), is_opaque: true })
     }
 
-    /// The HTTP route of a VirtualService at this place in its list, for requests of these names at this gateway; nothing
-    /// where it is for others, or where earlier routes take all of them. `written`: a name, with a star in front or alone.
+    /// The HTTP route of a VirtualService at this place in its list, for requests of these names at the gateway of the matches;
+    /// nothing where it is for others, or where earlier routes take all of them. `written`: a name, with a star in front or
+    /// alone.
     pub fn of_virtual_service(
-        service: &VirtualService,
-        at: usize,
+        route: &VirtualHttpRoute,
+        (matches, at): (&Matches<'_>, usize),
         written: &str,
-        sender: &RouteSender<'_>,
     ) -> Option<Routing> {
-        let route = service.http.get(at)?;
-        let mut routing = Routing::default();
-        let earlier = routing.earlier(service, at, sender)?;
-        let matches: Vec<(Taken, Option<&HttpMatch>)> = match route.matches.is_empty() {
-            true => vec![(Taken::default(), None)],
-            false => {
-                let all = route.matches.iter();
-                all.filter_map(|one| Some((of_match(one, sender)?, Some(one)))).collect()
-            }
+        let mut routing =
+            Routing { doubt: matches.doubt_before(at).map(str::to_owned), ..Routing::default() };
+        let earlier: Vec<&RequestBox> = matches.before(at)?.collect();
+        let everything = Taken::default();
+        let own: Vec<(&Taken, Option<&HttpMatch>)> = match route.matches.is_empty() {
+            true => vec![(&everything, None)],
+            false => matches.of_route(at).iter().map(|(taken, one)| (taken, Some(*one))).collect(),
         };
-        if matches.is_empty() {
+        if own.is_empty() {
             return None;
         }
-        for (taken, one) in matches {
+        for (taken, one) in own {
             if taken.doubt.is_some() {
-                routing.doubt = taken.doubt;
+                routing.doubt.clone_from(&taken.doubt);
             }
-            let mut takes = taken.requests;
+            let mut takes = taken.requests.clone();
             takes.clauses.extend(of_host(written));
             rooted(&mut takes);
             let mut left = vec![takes];
             for requests in &earlier {
+                if left.iter().all(|takes| are_apart(takes, requests)) {
+                    continue;
+                }
                 match fewer(&left, requests) {
                     None => routing.doubt = Some(MANY.to_owned()),
                     Some(fewer) => left = fewer,
@@ -112,34 +111,6 @@ impl Routing {
             routing.is_opaque = true;
         }
         Some(routing)
-    }
-
-    /// What the routes before one take for certain; nothing where that is everything.
-    fn earlier(
-        &mut self,
-        service: &VirtualService,
-        at: usize,
-        sender: &RouteSender<'_>,
-    ) -> Option<Vec<RequestBox>> {
-        let mut earlier: Vec<RequestBox> = Vec::new();
-        for route in service.http.iter().take(at) {
-            if route.delegate.is_some() {
-                self.doubt = Some(format!("{EARLIER}: it hands over to another VirtualService"));
-                continue;
-            }
-            if route.matches.is_empty() {
-                return None;
-            }
-            for taken in route.matches.iter().filter_map(|one| of_match(one, sender)) {
-                match taken.doubt.as_deref().or(taken.leaves) {
-                    _ if taken.leaves_all => {}
-                    Some(doubt) => self.doubt = Some(format!("{EARLIER}: {doubt}")),
-                    None if taken.requests.clauses.is_empty() => return None,
-                    None => earlier.push(taken.requests),
-                }
-            }
-        }
-        Some(earlier)
     }
 
     /// What a route makes of the paths of a match.
@@ -209,6 +180,9 @@ impl Routing {
     fn leave(&mut self, left: &mut Vec<RequestBox>, earlier: &Taken) {
         // What asks for a query leaves all.
         if earlier.leaves_all {
+            return;
+        }
+        if left.iter().all(|takes| are_apart(takes, &earlier.requests)) {
             return;
         }
         match fewer(left, &earlier.requests) {
