@@ -5,22 +5,22 @@ use meshproof_space::{Clause, RequestBox, Test};
 
 /// Whether plainly no request lies in both.
 pub(crate) fn are_apart(takes: &RequestBox, other: &RequestBox) -> bool {
-    other.clauses.iter().filter(|clause| clause.none_of.is_empty() && !clause.any_of.is_empty()).any(
-        |clause| {
-            let own = takes.clauses.iter().find(|own| own.variable == clause.variable);
-            own.is_some_and(|own| {
-                let meets = |test: &Test| own.any_of.iter().any(|own| may_meet(own, test));
-                !own.any_of.is_empty() && !clause.any_of.iter().any(meets)
-            })
-        },
-    )
+    other.clauses.iter().filter(|clause| !clause.any_of.is_empty()).any(|clause| {
+        let own = takes.clauses.iter().find(|own| own.variable == clause.variable);
+        own.is_some_and(|own| {
+            let is_wanted = |test: &Test| own.any_of.iter().any(|own| may_meet(own, test));
+            let is_refused = |test: &Test| own.none_of.contains(test);
+            let meets = |test: &Test| (own.any_of.is_empty() || is_wanted(test)) && !is_refused(test);
+            !clause.any_of.iter().any(meets)
+        })
+    })
 }
 
 /// The requests of a box that do not lie in another one: for each of its clauses those that do not meet it.
 pub(crate) fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox> {
     let one = |clause: &Clause| {
         let mut left = takes.clone();
-        leave_out(&mut left, clause);
+        without_clause(&mut left, clause);
         left
     };
     let mut left: Vec<RequestBox> = other.clauses.iter().map(one).collect();
@@ -33,7 +33,7 @@ pub(crate) fn without(takes: &RequestBox, other: &RequestBox) -> Vec<RequestBox>
 }
 
 /// Takes requests that meet the clause out of a box.
-fn leave_out(takes: &mut RequestBox, clause: &Clause) {
+pub(crate) fn without_clause(takes: &mut RequestBox, clause: &Clause) {
     let clause = Clause::new(clause.variable.clone(), clause.none_of.clone(), clause.any_of.clone());
     let own = takes.clauses.iter_mut().find(|own| own.variable == clause.variable);
     match own {

@@ -6,7 +6,7 @@ use meshproof_ir::WorkloadId;
 use meshproof_resources::{HttpMatch, RouteRule, StringMatch, VirtualHttpRoute};
 use meshproof_space::{Clause, RequestBox};
 
-use crate::boxes::{are_apart, without};
+use crate::boxes::{are_apart, without, without_clause};
 use crate::conditions::{Taken, of_host, rooted};
 use crate::matches::Matches;
 use crate::precedence::Ranked;
@@ -16,10 +16,12 @@ use crate::rewrite::Rewrite;
 const ANOTHER_RULE: &str = "another rule of the route may take some of it";
 /// The same of so many that they are not told apart.
 const MANY: &str = "earlier routes have many conditions";
-/// Matches before one of a route of the Gateway API that are looked at; the API admits 128 in all.
-const MOST_EARLIER: usize = 256;
+/// Matches before another one that are looked at where they meet it; the Gateway API admits 128 in all.
+const MOST_EARLIER: usize = 1_024;
 /// Boxes of one match that are kept.
 const MOST_BOXES: usize = 64;
+/// Tests that these have together.
+const MOST_TESTS: usize = 4_096;
 
 /// Where a proxy sends on to.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,14 +88,12 @@ impl Routing {
             let mut takes = taken.requests.clone();
             takes.clauses.extend(of_host(written));
             rooted(&mut takes);
-            let mut left = vec![takes];
-            for requests in &earlier {
-                if left.iter().all(|takes| are_apart(takes, requests)) {
-                    continue;
-                }
-                match fewer(&left, requests) {
-                    None => routing.doubt = Some(MANY.to_owned()),
-                    Some(fewer) => left = fewer,
+            let meeting = earlier.iter().filter(|requests| !are_apart(&takes, requests));
+            let mut left = vec![takes.clone()];
+            for (count, requests) in meeting.enumerate() {
+                if count == MOST_EARLIER || !leave_out(&mut left, requests) {
+                    routing.doubt = Some(MANY.to_owned());
+                    break;
                 }
             }
             let rewrite = match &route.rewrite_uri {
@@ -182,23 +182,33 @@ impl Routing {
         if earlier.leaves_all {
             return;
         }
-        if left.iter().all(|takes| are_apart(takes, &earlier.requests)) {
+        let requests = &earlier.requests;
+        if left.iter().all(|takes| are_apart(takes, requests)) {
             return;
         }
-        match fewer(left, &earlier.requests) {
-            // Plainly nothing of it is asked for there.
-            Some(fewer) if fewer == *left => {}
-            // Of what is not followed nothing is taken away.
-            _ if earlier.doubt.is_some() || earlier.leaves.is_some() => self.doubt_of_others(ANOTHER_RULE),
-            None => self.doubt_of_others(MANY),
-            Some(fewer) => *left = fewer,
+        // Of what is not followed nothing is taken away.
+        if earlier.doubt.is_some() || earlier.leaves.is_some() {
+            self.doubt_of_others(ANOTHER_RULE);
+        } else if !leave_out(left, requests) {
+            self.doubt_of_others(MANY);
         }
     }
 }
 
-/// What of some boxes does not lie in another one; nothing where that takes too many.
-fn fewer(left: &[RequestBox], requests: &RequestBox) -> Option<Vec<RequestBox>> {
-    let fewer: Vec<RequestBox> =
-        left.iter().flat_map(|takes| without(takes, requests)).take(MOST_BOXES + 1).collect();
-    (fewer.len() <= MOST_BOXES).then_some(fewer)
+/// Takes what lies in another box out of some; leaves them as they are where that takes too many, and says so.
+fn leave_out(left: &mut Vec<RequestBox>, requests: &RequestBox) -> bool {
+    let fewer: Vec<RequestBox> = match requests.clauses.as_slice() {
+        [clause] => {
+            left.iter_mut().for_each(|takes| without_clause(takes, clause));
+            return true;
+        }
+        _ => left.iter().flat_map(|takes| without(takes, requests)).take(MOST_BOXES + 1).collect(),
+    };
+    let clauses = fewer.iter().flat_map(|one| &one.clauses);
+    let tests: usize = clauses.map(|clause| clause.any_of.len() + clause.none_of.len()).sum();
+    let is_followed = fewer.len() <= MOST_BOXES && tests <= MOST_TESTS;
+    if is_followed {
+        *left = fewer;
+    }
+    is_followed
 }
