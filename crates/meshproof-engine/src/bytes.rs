@@ -93,17 +93,21 @@ pub(crate) fn place(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Where a byte stands first in a text, eight of which are looked at together.
+/// Where one of some bytes stands first in a text, eight of which are looked at together.
 #[inline(always)]
-pub(crate) fn position(text: &[u8], byte: u8) -> Option<usize> {
+pub(crate) fn position<const N: usize>(text: &[u8], bytes: [u8; N]) -> Option<usize> {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let Some(last) = text.last_chunk::<8>() else { return text.iter().position(|other| *other == byte) };
-    // Of the differences to the byte the first that is zero is where it stands.
+    let Some(last) = text.last_chunk::<8>() else { return text.iter().position(|byte| bytes.contains(byte)) };
+    // Of the differences to a byte the first that is zero is where it stands.
     let first = |chunk: &[u8; 8]| {
-        let differences = u64::from_le_bytes(*chunk) ^ (LOW * u64::from(byte));
-        let zeros = differences.wrapping_sub(LOW) & !differences & HIGH;
-        (zeros != 0).then(|| (zeros.trailing_zeros() / 8) as usize)
+        let word = u64::from_le_bytes(*chunk);
+        let mut zeros = 0;
+        for byte in bytes {
+            let differences = word ^ (LOW * u64::from(byte));
+            zeros |= differences.wrapping_sub(LOW) & !differences & HIGH;
+        }
+        (zeros != 0).then_some((zeros.trailing_zeros() / 8) as usize)
     };
     for (at, chunk) in text.as_chunks::<8>().0.iter().enumerate() {
         if let Some(found) = first(chunk) {
@@ -200,10 +204,10 @@ mod tests {
         for length in 0..30 {
             for other in [b'.', b'0', 0xaf, 0, 0x2e, 0x30] {
                 let mut text = vec![other; length];
-                assert_eq!(position(&text, b'/'), None);
+                assert_eq!(position(&text, [b'/']), None);
                 for at in (0..length).rev() {
                     text[at] = b'/';
-                    assert_eq!(position(&text, b'/'), Some(at), "{text:?}");
+                    assert_eq!(position(&text, [b'/']), Some(at), "{text:?}");
                 }
             }
         }

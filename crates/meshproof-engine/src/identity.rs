@@ -31,14 +31,14 @@ impl<'n> Identity<'n> {
     /// The name of a workload: `spiffe://td/ns/namespace/sa/account`, no part empty; nothing for every other name.
     pub fn parse(name: &'n [u8]) -> Option<Identity<'n>> {
         let principal = name.strip_prefix(SCHEME)?;
-        let slash = position(principal, b'/')?;
+        let slash = position(principal, [b'/'])?;
         let (trust_domain, rest) = principal.split_at(slash);
         let tail = rest.strip_prefix(b"/ns/")?;
-        let slash = position(tail, b'/')?;
+        let slash = position(tail, [b'/'])?;
         let (namespace, rest) = tail.split_at(slash);
         let account = rest.strip_prefix(b"/sa/")?;
         let is_whole = !trust_domain.is_empty() && !namespace.is_empty() && !account.is_empty();
-        (is_whole && position(account, b'/').is_none()).then_some(Identity {
+        (is_whole && position(account, [b'/']).is_none()).then_some(Identity {
             principal,
             trust_domain,
             namespace,

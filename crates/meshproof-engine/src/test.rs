@@ -1,7 +1,7 @@
 //! Tests that a table spells out: those that an index cannot answer alone, and all tests of names, for the names that
 //! are not those of workloads.
 
-use crate::bytes::{Reader, place};
+use crate::bytes::{Reader, place, position};
 use crate::format::{LONGEST, STEP_LITERAL, TEST_REFUSED, TEST_WANTED};
 use crate::hash::equals;
 use crate::identity::{Identity, SCHEME, belongs_to, has_namespace, lies_in};
@@ -97,33 +97,7 @@ impl<'t> Tests<'t> {
 /// The path without its query.
 #[inline]
 pub(crate) fn without_query(path: &[u8]) -> &[u8] {
-    let cut = |from: usize, part: &[u8]| {
-        let end = part.iter().position(is_end).map_or(path.len(), |at| from + at);
-        path.get(..end).unwrap_or_default()
-    };
-    // Sixteen bytes at a time, which are compared at once; the last sixteen once more where they do not end together.
-    let Some(last) = path.last_chunk::<16>() else {
-        return match (path.first_chunk::<8>(), path.last_chunk::<8>()) {
-            (Some(first), Some(last)) if !has_end(first) && !has_end(last) => path,
-            _ => cut(0, path),
-        };
-    };
-    for (at, chunk) in path.as_chunks::<16>().0.iter().enumerate() {
-        if has_end(chunk) {
-            return cut(at * 16, chunk);
-        }
-    }
-    if has_end(last) { cut(path.len() - 16, last) } else { path }
-}
-
-#[inline(always)]
-fn has_end<const N: usize>(part: &[u8; N]) -> bool {
-    part.map(|byte| u8::from(is_end(&byte))) != [0; N]
-}
-
-#[inline(always)]
-fn is_end(byte: &u8) -> bool {
-    (*byte == b'?') | (*byte == b'#')
+    position(path, [b'?', b'#']).and_then(|end| path.get(..end)).unwrap_or(path)
 }
 
 #[inline(always)]
