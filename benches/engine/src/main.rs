@@ -16,6 +16,8 @@ const REQUESTS: usize = 4_096;
 const ROUNDS: usize = 30;
 /// How often a table is made for the least time.
 const MADE: usize = 7;
+/// How often where nothing else is measured.
+const MADE_OFTEN: usize = 40;
 /// Requests of which instructions are counted.
 const COUNTED: usize = 1_024;
 
@@ -59,16 +61,26 @@ fn main() {
         ["count", rules, file] => {
             counted(&rules_of(rules), &std::fs::read(file).expect("a table"));
         }
-        ["make", "usual", count] => {
-            let rules = Rules::random(count.parse().expect("a number"), &mut Rng::with_seed(1));
-            told(&making(&Decodes::new(&rules).policies()));
+        ["make", shape, count] if let Some(decodes) = decodes(shape, count.parse().expect("a number")) => {
+            let bytes = making(&decodes.policies());
+            let hash = Table::open(&bytes).expect("opens").hash();
+            let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            println!("{} bytes, {hash}", bytes.len());
         }
-        ["make", shape, count] if SHAPES.contains(shape) => {
-            let documents = documents(shape, count.parse().expect("a number"));
-            told(&making(&Decodes::of(&documents).policies()));
+        ["time", shape, count] if let Some(decodes) = decodes(shape, count.parse().expect("a number")) => {
+            let policies = decodes.policies();
+            let least = times(
+                1,
+                MADE_OFTEN,
+                |_| {},
+                |_| {
+                    black_box(making(&policies));
+                },
+            );
+            println!("{:.2} ms", least[0] as f64 / 1e6);
         }
         _ => println!(
-            "engine-bench [compile RULES FILE | count RULES FILE | make SHAPE RULES]; shapes: usual {}",
+            "engine-bench [compile RULES FILE | count RULES FILE | make SHAPE RULES | time SHAPE RULES]; shapes: usual {}",
             SHAPES.join(" ")
         ),
     }
@@ -88,11 +100,12 @@ fn made(rules: &Rules) -> Vec<u8> {
     table(&Decodes::new(rules).policies(), &context(), ReportOrder::Name).expect("a table")
 }
 
-/// The size and the hash of a table: whether a change of the compiler changed it.
-fn told(bytes: &[u8]) {
-    let hash = Table::open(bytes).expect("opens").hash();
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    println!("{} {hash}", bytes.len());
+/// The policies of a shape, or of the usual mixture.
+fn decodes(shape: &str, count: usize) -> Option<Decodes> {
+    if shape == "usual" {
+        return Some(Decodes::new(&Rules::random(count, &mut Rng::with_seed(1))));
+    }
+    SHAPES.contains(&shape).then(|| Decodes::of(&documents(shape, count)))
 }
 
 /// What callgrind counts when a table is made.
