@@ -27,6 +27,7 @@
 mod attributes;
 mod bundle;
 mod bytes;
+mod collect;
 mod context;
 mod decide;
 mod dimension;
