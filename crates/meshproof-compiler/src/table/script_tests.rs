@@ -17,7 +17,7 @@ use super::numbers::put_number;
 use super::pool::{Learned, Shared};
 use super::scripts::Templates;
 use super::test::{Spelled, normal, spelled};
-use super::tests::split_template;
+use super::tests::{put_texts, split_template};
 
 /// Demands one after the other.
 #[derive(Default)]
@@ -144,13 +144,7 @@ fn other(to: &mut Vec<u8>, test: &Spelled, parts: &Parts) -> bool {
         _ => (Vec::new(), (0, first.clone())),
     };
     let mut body = vec![kind.code() as u8];
-    put_number(&mut body, start);
-    put_number(&mut body, rest.len() as u32);
-    body.extend(rest);
-    put_number(&mut body, second.len() as u32);
-    if *kind != TestKind::Template {
-        body.extend_from_slice(second);
-    }
+    put_texts(&mut body, *kind, (start, &rest), second);
     let fits = head(to, (TEXT_OTHER, false), sure.len(), mark(&sure, false, false), body.len());
     to.append(&mut body);
     fits

@@ -46,15 +46,20 @@ impl TestStore {
             TestKind::Template => split_template(first, starts),
             _ => (0, first.clone()),
         };
-        put_number(&mut self.bytes, start);
-        put_number(&mut self.bytes, first.len() as u32);
-        self.bytes.extend_from_slice(&first);
-        put_number(&mut self.bytes, second.len() as u32);
-        // A template ends with what it ends with.
-        if *kind != TestKind::Template {
-            self.bytes.extend_from_slice(second);
-        }
+        put_texts(&mut self.bytes, *kind, (start, &first), second);
         Ok(at)
+    }
+}
+
+/// Writes the texts of a test: the number of a shared start with the rest of the first one, and the second one.
+pub(super) fn put_texts(to: &mut Vec<u8>, kind: TestKind, (start, rest): (u32, &[u8]), second: &[u8]) {
+    put_number(to, start);
+    put_number(to, rest.len() as u32);
+    to.extend_from_slice(rest);
+    put_number(to, second.len() as u32);
+    // A template ends with what it ends with.
+    if kind != TestKind::Template {
+        to.extend_from_slice(second);
     }
 }
 
