@@ -14,9 +14,9 @@ use meshproof_transport::{
 use crate::clients::Clients;
 use crate::effect::Effect;
 use crate::grants::Grants;
+use crate::http_routes::{Admitted, HttpRoutes, admits};
 use crate::matches::Matches;
 use crate::place::{Member, Place};
-use crate::precedence::in_order;
 use crate::routing::{Lead, Routing};
 use crate::sender::Asked;
 use crate::sorting::Sorting;
@@ -136,18 +136,6 @@ fn has_rivals(name: &str, services: &[(String, BTreeSet<ResourceId>)]) -> bool {
     })
 }
 
-/// Whether a name, with a star in front or alone, is for all of another one.
-fn admits(name: &str, other: &str) -> bool {
-    name == other || name.strip_prefix('*').is_some_and(|rest| other.ends_with(rest))
-}
-
-/// Whether some name is in both lists; an empty one is for all.
-fn share_hosts(one: &[String], other: &[String]) -> bool {
-    one.is_empty()
-        || other.is_empty()
-        || one.iter().any(|one| other.iter().any(|other| admits(one, other) || admits(other, one)))
-}
-
 /// The matches of VirtualServices at a port of a gateway, by the scheme of requests.
 type Read<'m> = HashMap<(ResourceId, Option<&'static str>), Matches<'m>>;
 
@@ -189,7 +177,8 @@ fn of_gateway_api(
     let mut effects: Vec<Effect> = Vec::new();
     let mut leads: Vec<Lead> = Vec::new();
     let mut doubts: Vec<String> = Vec::new();
-    let mut admitted: Vec<(ResourceId, Vec<String>, bool)> = Vec::new();
+    let mut admitted: Vec<Admitted> = Vec::new();
+    let mut unread: Vec<ResourceId> = Vec::new();
     for at in &port.listeners {
         let Some(listener) = spec.listeners.get(*at) else { continue };
         let mode = modes.get(*at).copied().flatten();
@@ -201,35 +190,33 @@ fn of_gateway_api(
         }
         for parent in &gateway.routes {
             let Spec::Route(route) = &mesh.resource(parent.route).spec else { continue };
-            let hosts = match mesh.admitted_hosts(id, listener, *parent) {
-                Ok(Some(hosts)) => hosts,
+            let names = match mesh.admitted_hosts(id, listener, *parent) {
+                Ok(Some(names)) => names,
                 Ok(None) => continue,
                 Err(reason) => {
                     doubts.push(reason);
                     route.hostnames.iter().map(|host| host.value.clone()).collect()
                 }
             };
-            admitted.push((parent.route, hosts, is_http));
+            match is_http {
+                true => admitted.push(Admitted { route: parent.route, listener: *at, names }),
+                false => unread.push(parent.route),
+            }
         }
     }
-    for (id, hosts, is_http) in &admitted {
-        let Spec::Route(route) = &mesh.resource(*id).spec else { continue };
-        // The longest name, path and so on wins, whichever route it stands in.
-        let has_rivals = admitted.iter().any(|(other, names, _)| other != id && share_hosts(hosts, names));
-        let ranked = in_order(route);
+    let routes = HttpRoutes::of(mesh, &admitted);
+    let mut read: Vec<ResourceId> = admitted.iter().map(|admitted| admitted.route).collect();
+    read.sort_unstable();
+    read.dedup();
+    for (id, is_http) in read.iter().map(|id| (*id, true)).chain(unread.iter().map(|id| (*id, false))) {
+        let Spec::Route(route) = &mesh.resource(id).spec else { continue };
         for (at, rule) in route.rules.iter().enumerate() {
             let routing = match is_http {
-                true => {
-                    let routing = Routing::of_route_rule((at, rule), &ranked, hosts);
-                    let Some(mut routing) = routing else { continue };
-                    if has_rivals {
-                        routing.doubt_of_others("another route of the gateway may take some of it");
-                    }
-                    Arc::new(routing)
-                }
-                false => Routing::all(),
+                true => routes.routing(id, (at, rule)).map(Arc::new),
+                false => Some(Routing::all()),
             };
-            for (to, doubt) in backends((mesh, grants), *id, rule) {
+            let Some(routing) = routing else { continue };
+            for (to, doubt) in backends((mesh, grants), id, rule) {
                 let mut routing = routing.clone();
                 if doubt.is_some() {
                     Arc::make_mut(&mut routing).doubt = doubt;

@@ -24,6 +24,7 @@ mod foreseen;
 mod gateways;
 mod grants;
 mod graph;
+mod http_routes;
 mod identities;
 mod matches;
 mod memo;

@@ -1,6 +1,8 @@
-//! The order in which matches of an HTTPRoute or GRPCRoute are asked, whichever rule they stand in (Istio 1.32, `sortHTTPRoutes`
-//! and `getURIRank` of the gateway conversion).
+//! The order in which matches of HTTPRoutes or GRPCRoutes are asked, whichever rule and route they stand in (Istio 1.32,
+//! `sortHTTPRoutes` and `getURIRank` of the gateway conversion).
 
+use foldhash::HashMap;
+use meshproof_ir::ResourceId;
 use meshproof_resources::{Route, RouteKind, RouteMatch, RouteRule};
 
 use crate::conditions::{Taken, of_route_match};
@@ -30,28 +32,66 @@ struct Rank {
 /// A match, at its place in the order.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranked {
-    /// Its rule, counted from 0.
-    pub rule: usize,
+    /// Its rule.
+    pub rule: RuleOf,
     /// What it takes of what those before leave.
     pub taken: Taken,
     rank: Rank,
 }
 
-/// The matches of all rules, those that are asked first in front.
-pub(crate) fn in_order(route: &Route) -> Vec<Ranked> {
-    let mut found: Vec<Ranked> = Vec::new();
-    for (at, rule) in route.rules.iter().enumerate() {
-        if rule.matches.is_empty() {
-            found.push(Ranked { rule: at, taken: Taken::default(), rank: without_match(route.kind, rule) });
+/// A route, and its rule counted from 0.
+pub(crate) type RuleOf = (ResourceId, usize);
+
+/// The matches of the rules of some routes, those that are asked first in front.
+pub(crate) struct Order {
+    pub ranked: Vec<Ranked>,
+    of_rule: HashMap<RuleOf, Vec<usize>>,
+    /// Whether it is known which route is older.
+    is_dated: bool,
+}
+
+impl Order {
+    /// `routes`: the oldest first, if that is known.
+    pub fn of(routes: &[(ResourceId, &Route)], is_dated: bool) -> Order {
+        let rules = routes.iter().flat_map(|(id, route)| {
+            let rules = route.rules.iter().enumerate();
+            rules.map(move |(at, rule)| ((*id, at), route.kind, rule))
+        });
+        let mut ranked: Vec<Ranked> = Vec::new();
+        for (own, kind, rule) in rules {
+            if rule.matches.is_empty() {
+                ranked.push(Ranked { rule: own, taken: Taken::default(), rank: without_match(kind, rule) });
+            }
+            ranked.extend(rule.matches.iter().map(|one| Ranked {
+                rule: own,
+                taken: of_route_match(one),
+                rank: rank(kind, one),
+            }));
         }
-        found.extend(rule.matches.iter().map(|one| Ranked {
-            rule: at,
-            taken: of_route_match(one),
-            rank: rank(route.kind, one),
-        }));
+        ranked.sort_by_key(|one| std::cmp::Reverse(one.rank));
+        let mut of_rule: HashMap<RuleOf, Vec<usize>> = HashMap::default();
+        for (place, one) in ranked.iter().enumerate() {
+            of_rule.entry(one.rule).or_default().push(place);
+        }
+        Order { ranked, of_rule, is_dated }
     }
-    found.sort_by_key(|one| std::cmp::Reverse(one.rank));
-    found
+
+    /// The places of the matches of a rule.
+    pub fn of_rule(&self, rule: RuleOf) -> impl Iterator<Item = usize> {
+        self.of_rule.get(&rule).into_iter().flatten().copied()
+    }
+
+    /// Whether the older route would be asked first, and which one that is is not known.
+    pub fn is_open(&self, one: &Ranked, other: &Ranked) -> bool {
+        !self.is_dated && one.rank == other.rank && one.rule.0 != other.rule.0
+    }
+
+    /// Those behind a place that are asked there if their route is older.
+    pub fn equals_behind(&self, place: usize) -> impl Iterator<Item = &Ranked> {
+        let one = &self.ranked[place];
+        let equal = self.ranked[place + 1..].iter().take_while(move |other| other.rank == one.rank);
+        equal.filter(move |other| self.is_open(one, other))
+    }
 }
 
 /// The API server writes the prefix `/` where an HTTPRoute has no `matches`, and leaves an empty list as it is.

@@ -9,11 +9,15 @@ use meshproof_space::{Clause, RequestBox};
 use crate::boxes::{are_apart, without, without_clause};
 use crate::conditions::{Taken, of_host, rooted};
 use crate::matches::Matches;
-use crate::precedence::Ranked;
+use crate::precedence::{Order, Ranked, RuleOf};
 use crate::rewrite::Rewrite;
 
 /// Why a rule may take fewer than it says.
 const ANOTHER_RULE: &str = "another rule of the route may take some of it";
+/// The same of another route.
+pub(crate) const ANOTHER_ROUTE: &str = "another route of the gateway may take some of it";
+/// The same of a route that asks for as much.
+const OLDER: &str = "another route asks for as much, and the older one takes it";
 /// The same of so many that they are not told apart.
 const MANY: &str = "earlier routes have many conditions";
 /// Matches before another one that are looked at where they meet it; the Gateway API admits 128 in all.
@@ -132,63 +136,60 @@ impl Routing {
         self.doubt.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// The rule of an HTTPRoute or GRPCRoute at this place in its list, for requests of these names; nothing where other rules
-    /// take all of them. `ranked`: the matches of all rules, in the order in which they are asked.
-    pub fn of_route_rule(
-        (at, rule): (usize, &RouteRule),
-        ranked: &[Ranked],
-        hosts: &[String],
-    ) -> Option<Routing> {
-        let mut routing = Routing::default();
-        for (place, own) in ranked.iter().enumerate().filter(|(_, own)| own.rule == at) {
-            routing.doubt = own.taken.doubt.clone().or(routing.doubt);
+    /// Adds what a rule takes of a list of routes. `host`: the requests that the list is for; all where there is none.
+    pub fn take(&mut self, rule: RuleOf, order: &Order, host: Option<&Clause>) {
+        for place in order.of_rule(rule) {
+            let own = &order.ranked[place];
+            self.doubt = own.taken.doubt.clone().or(self.doubt.take());
             let mut takes = own.taken.requests.clone();
             rooted(&mut takes);
-            let mut left = vec![takes];
-            for (count, earlier) in ranked[..place].iter().filter(|one| one.rule != at).enumerate() {
+            let meets = |other: &&Ranked| !are_apart(&takes, &other.taken.requests);
+            let mut left = vec![takes.clone()];
+            let before = order.ranked[..place].iter().filter(|other| other.rule != rule).filter(meets);
+            for (count, earlier) in before.enumerate() {
                 if count == MOST_EARLIER {
-                    routing.doubt_of_others(MANY);
+                    self.doubt_of_others(MANY);
                     break;
                 }
-                routing.leave(&mut left, &earlier.taken);
+                match order.is_open(earlier, own) {
+                    true => self.doubt_of_others(OLDER),
+                    false => self.leave(&mut left, earlier, rule),
+                }
             }
-            let named: Vec<Option<Clause>> = match hosts.is_empty() {
-                true => vec![None],
-                false => hosts.iter().map(|host| of_host(host)).collect(),
-            };
-            for host in named {
-                routing.ways.extend(left.iter().map(|takes| {
-                    let mut takes = takes.clone();
-                    takes.clauses.extend(host.clone());
-                    Way { takes, rewrite: Rewrite::Same }
-                }));
+            if order.equals_behind(place).any(|other| meets(&other)) {
+                self.doubt_of_others(OLDER);
             }
+            self.ways.extend(left.into_iter().map(|mut takes| {
+                takes.clauses.extend(host.cloned());
+                Way { takes, rewrite: Rewrite::Same }
+            }));
         }
-        if routing.ways.is_empty() {
+    }
+
+    /// With what a rule makes of requests; nothing where it takes none.
+    pub fn of_rule(mut self, rule: &RouteRule) -> Option<Routing> {
+        if self.ways.is_empty() {
             return None;
         }
         let changes = |kind: &str| matches!(kind, "URLRewrite" | "RequestHeaderModifier" | "ExtensionRef");
         let kinds = rule.filters.iter().filter_map(|filter| filter.kind.as_ref());
         if let Some(kind) = kinds.map(|kind| kind.value.as_str()).find(|kind| changes(kind)) {
-            routing.doubt = Some(format!("the route changes requests ({kind})"));
-            routing.is_opaque = true;
+            self.doubt = Some(format!("the route changes requests ({kind})"));
+            self.is_opaque = true;
         }
-        Some(routing)
+        Some(self)
     }
 
     /// Leaves to a match that is asked before what it takes.
-    fn leave(&mut self, left: &mut Vec<RequestBox>, earlier: &Taken) {
+    fn leave(&mut self, left: &mut Vec<RequestBox>, earlier: &Ranked, own: RuleOf) {
+        let (taken, requests) = (&earlier.taken, &earlier.taken.requests);
         // What asks for a query leaves all.
-        if earlier.leaves_all {
-            return;
-        }
-        let requests = &earlier.requests;
-        if left.iter().all(|takes| are_apart(takes, requests)) {
+        if taken.leaves_all || left.iter().all(|takes| are_apart(takes, requests)) {
             return;
         }
         // Of what is not followed nothing is taken away.
-        if earlier.doubt.is_some() || earlier.leaves.is_some() {
-            self.doubt_of_others(ANOTHER_RULE);
+        if taken.doubt.is_some() || taken.leaves.is_some() {
+            self.doubt_of_others(if earlier.rule.0 == own.0 { ANOTHER_RULE } else { ANOTHER_ROUTE });
         } else if !leave_out(left, requests) {
             self.doubt_of_others(MANY);
         }

@@ -105,24 +105,41 @@ impl Match {
     }
 }
 
-/// A route with rules, each for a server.
-fn route(rules: &[(String, &str)]) -> String {
-    let rule =
-        |(matches, to): &(String, &str)| format!("{{{matches}backendRefs: [{{name: {to}, port: 80}}]}}");
-    let rules: Vec<String> = rules.iter().map(rule).collect();
+/// A gateway and two servers.
+fn servers() -> String {
     let mut text = namespace("istio-system", "")
         + &injected("shop")
         + &peer_authentication("istio-system", "m", "mtls: {mode: STRICT}");
     for name in ["one", "two"] {
         text.push_str(&(pod("shop", name, name, "") + &service("shop", name, "http", "")));
     }
-    text + &format!(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: edge, namespace: shop}}\n\
-         spec: {{gatewayClassName: istio, listeners: [{{name: a, port: 80, protocol: HTTP}}]}}\n---\n\
-         apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: shop}}\n\
+    text + "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge, namespace: shop}\n\
+            spec: {gatewayClassName: istio, listeners: [{name: a, port: 80, protocol: HTTP}]}\n---\n"
+}
+
+fn http_route(meta: &str, rules: &[(String, &str)]) -> String {
+    let rule =
+        |(matches, to): &(String, &str)| format!("{{{matches}backendRefs: [{{name: {to}, port: 80}}]}}");
+    let rules: Vec<String> = rules.iter().map(rule).collect();
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{namespace: shop, {meta}}}\n\
          spec: {{parentRefs: [{{name: edge}}], rules: [{}]}}\n---\n",
         rules.join(", ")
     )
+}
+
+/// A route with rules, each for a server.
+fn route(rules: &[(String, &str)]) -> String {
+    servers() + &http_route("name: r", rules)
+}
+
+/// A route for each rule, the oldest first.
+fn routes(rules: &[(String, &str)]) -> String {
+    let each = rules.chunks(1).enumerate().map(|(at, rule)| {
+        let name = rules.len() - at;
+        http_route(&format!("name: r{name}, creationTimestamp: \"202{at}-01-01T00:00:00Z\""), rule)
+    });
+    servers() + &each.collect::<String>()
 }
 
 fn from_outside(graph: &Graph<'_>, to: &str) -> Reach {
@@ -171,7 +188,7 @@ fn rules_take_what_those_before_them_in_the_order_leave() {
                 (format!("matches: [{}], ", all.join(", ")), *to)
             })
             .collect();
-        let text = route(&written);
+        let text = if rng.bool() { route(&written) } else { routes(&written) };
         let mut order: Vec<(Match, &str)> =
             rules.iter().flat_map(|(matches, to)| matches.iter().map(|one| (*one, *to))).collect();
         order.sort_by_key(|(one, _)| Reverse(one.rank()));

@@ -192,7 +192,37 @@ fn other_routes_of_the_gateway_api_may_take_requests() {
     let api = "matches: [{path: {type: PathPrefix, value: /api}}], ";
     let wants = allow("two", "{to: [{operation: {paths: [\"/api/*\"]}}]}");
     let text = servers() + &routes(&[("", api, "one"), ("", "", "two")]) + &wants;
-    doubted(&text, "shop/two", "another route of the gateway");
+    assert_eq!(outside(&text, "shop/two"), None, "the longer path of the other route takes it all");
+    let text = servers() + &routes(&[("", api, "one"), ("", api, "two")]) + &wants;
+    doubted(&text, "shop/two", "the older one takes it");
+    doubted(&text, "shop/one", "the older one takes it");
+    let dated = |name: &str, year: u16| {
+        (format!("name: {name}, "), format!("name: {name}, creationTimestamp: \"{year}-01-01T00:00:00Z\", "))
+    };
+    let (first, second) = (dated("r0", 2024), dated("r1", 2023));
+    let text = text.replace(&first.0, &first.1).replace(&second.0, &second.1);
+    assert_eq!((outside(&text, "shop/two"), outside(&text, "shop/one")), (Some((String::new(), true)), None));
+    // The longest name counts, whatever is asked there.
+    let other = "matches: [{path: {type: PathPrefix, value: /other}}], ";
+    let text =
+        servers() + &routes(&[("hostnames: [a.x], ", other, "one"), ("hostnames: [\"*.x\"], ", "", "two")]);
+    let of_host = |host: &str| allow("two", &format!("{{to: [{{operation: {{hosts: [{host}]}}}}]}}"));
+    assert_eq!(outside(&(text.clone() + &of_host("a.x")), "shop/two"), None);
+    assert_eq!(outside(&(text + &of_host("b.x")), "shop/two"), Some((String::new(), true)));
+    let text = servers()
+        + &routes(&[
+            ("hostnames: [a.x], ", "matches: [{path: {type: PathPrefix, value: /other}}], ", "one"),
+            ("hostnames: [\"*.x\"], ", "", "two"),
+        ])
+        + &wants;
+    assert_eq!(outside(&text, "shop/two"), Some((String::new(), true)));
+    assert_eq!(
+        outside(
+            &(text + &allow("two", "{to: [{operation: {hosts: [a.x]}}]}").replace("ALLOW", "DENY")),
+            "shop/two"
+        ),
+        Some((String::new(), true))
+    );
     let text = servers()
         + &routes(&[("hostnames: [a.x], ", api, "one"), ("hostnames: [b.x], ", "", "two")])
         + &wants;

@@ -36,7 +36,7 @@ pub(crate) fn sort_classes_by_age(index: &mut SelectorIndex<'_>, resources: &[Re
 }
 
 /// Whether every object has a creation time.
-pub(crate) fn all_dated<'a>(mut metas: impl Iterator<Item = &'a Meta>) -> bool {
+pub fn all_dated<'a>(mut metas: impl Iterator<Item = &'a Meta>) -> bool {
     metas.all(|meta| created(meta).is_some())
 }
 

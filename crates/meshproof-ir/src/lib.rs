@@ -46,7 +46,7 @@ mod workload;
 mod ztunnel;
 
 pub use acceptance::{Acceptance, ClientTls, Layer, Refusal, accept};
-pub use age::sort_by_age;
+pub use age::{all_dated, sort_by_age};
 pub use ambient::AmbientPeerAuthentication;
 pub use attachments::{Attachments, AttachmentsIter};
 pub use build::{BuildOptions, ResourceInput};
