@@ -11,8 +11,6 @@ mod starts;
 pub(crate) use dimensions::{dimension, runs, segments};
 pub(crate) use scripts::scripts;
 
-use std::collections::HashMap;
-
 use self::sets::{Known, groups, lists};
 use self::starts::Starts;
 use crate::bytes::{Reader, place};
@@ -71,7 +69,7 @@ pub(crate) fn table(table: &Table<'_>, sections: &Sections<'_>) -> Checked {
         lists: lists(table, &known)?,
         tests: Marks::default(),
         entries: Marks::default(),
-        rows: HashMap::new(),
+        rows: Vec::new(),
         known,
         table,
     };
@@ -106,6 +104,12 @@ impl Marks {
     fn has(&self, place: usize) -> bool {
         self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
     }
+}
+
+/// What begins at a place, of parts in the order in which they stand.
+fn found<T: Copy>(parts: &[(usize, T)], at: usize) -> Option<(usize, T)> {
+    let place = parts.binary_search_by_key(&at, |(place, _)| *place).ok()?;
+    parts.get(place).copied()
 }
 
 /// Walks through the texts.

@@ -1,6 +1,6 @@
 //! Scripts: what rows ask, row by row.
 
-use super::{Checked, Marks, check, invalid};
+use super::{Checked, Marks, check, found, invalid};
 use crate::bytes::{Reader, U64s, place};
 use crate::error::OpenError;
 use crate::format::{
@@ -139,12 +139,6 @@ impl Parts {
         }
         Some(found(&self.of_requests, at)?.1)
     }
-}
-
-/// The part that begins at a place.
-fn found<T: Copy>(parts: &[(usize, T)], at: usize) -> Option<(usize, T)> {
-    let place = parts.binary_search_by_key(&at, |(place, _)| *place).ok()?;
-    parts.get(place).copied()
 }
 
 /// The bits of all paths that a row lets pass; nothing where these may be any.

@@ -1,7 +1,5 @@
 //! Sets of rows.
 
-use std::collections::HashMap;
-
 use super::{Marks, ascends, check, is_inside};
 use crate::bytes::{Reader, place};
 use crate::error::OpenError;
@@ -37,16 +35,16 @@ pub(super) fn groups(table: &Table<'_>) -> Result<Marks, OpenError> {
 }
 
 /// Walks through the sets of few rows; gives where they begin, and how many rows they have.
-pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<HashMap<usize, usize>, OpenError> {
+pub(super) fn lists(table: &Table<'_>, known: &Known) -> Result<Vec<(usize, usize)>, OpenError> {
     let bytes = table.store.sets.lists;
-    let mut lists = HashMap::new();
+    let mut lists = Vec::new();
     let mut reader = Reader::new(bytes, 0);
     while !reader.is_at_end() {
         let at = reader.at;
         let length = reader.number();
         let rows = reader.take(length);
         check(reader.is_inside(), "a set lies outside", at)?;
-        lists.insert(at, known.rows(rows, at)?);
+        lists.push((at, known.rows(rows, at)?));
     }
     Ok(lists)
 }

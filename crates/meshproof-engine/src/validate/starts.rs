@@ -1,9 +1,7 @@
 //! Entries, tests, indexes and slots: whatever they name has to begin there.
 
-use std::collections::HashMap;
-
 use super::sets::Known;
-use super::{Checked, Marks, ascends, check, invalid, is_inside};
+use super::{Checked, Marks, ascends, check, found, invalid, is_inside};
 use crate::bytes::{Reader, U32s, U128s, place};
 use crate::error::OpenError;
 use crate::format::{
@@ -19,11 +17,11 @@ use crate::table::Table;
 pub(super) struct Starts<'a, 't> {
     pub sets: Marks,
     /// With how many rows each has.
-    pub lists: HashMap<usize, usize>,
+    pub lists: Vec<(usize, usize)>,
     pub tests: Marks,
     pub entries: Marks,
-    /// How many rows each entry leads to; with scripts.
-    pub rows: HashMap<usize, usize>,
+    /// How many rows each entry leads to, in their order; with scripts.
+    pub rows: Vec<(usize, usize)>,
     pub known: Known,
     pub table: &'a Table<'t>,
 }
@@ -35,17 +33,17 @@ impl<'t> Starts<'_, 't> {
     pub fn code(&self, code: u32, at: usize) -> Result<usize, OpenError> {
         let sets = &self.table.store.sets;
         let start = place(code >> 2);
+        let list = if code & 3 == SET_LIST { found(&self.lists, start) } else { None };
         let is_good = match code & 3 {
             // Scripts are told one by one.
             SET_COLUMN | SET_GROUPS if self.table.has_scripts => false,
             SET_COLUMN => start < sets.stride,
             SET_GROUPS => self.sets.has(start),
-            SET_LIST => self.lists.contains_key(&start),
+            SET_LIST => list.is_some(),
             _ => code == SET_ROWS,
         };
         check(is_good, "a set that does not exist", at)?;
-        let rows = self.lists.get(&start).filter(|_| code & 3 == SET_LIST);
-        self.few(rows.copied().unwrap_or_default(), at)
+        self.few(list.map_or(0, |(_, rows)| rows), at)
     }
 
     /// The set that a reader stands before.
@@ -92,7 +90,7 @@ impl<'t> Starts<'_, 't> {
             check(reader.is_inside(), "a text", at)?;
             let rows = self.record(&mut reader, at)?;
             if self.table.has_scripts {
-                self.rows.insert(at, self.few(rows, at)?);
+                self.rows.push((at, self.few(rows, at)?));
             }
             check(reader.is_inside(), "an entry lies outside", at)?;
             self.entries.set(at);
@@ -126,7 +124,7 @@ impl<'t> Starts<'_, 't> {
             check(!reader.is_at_end(), "an entry lies outside", at)?;
             let other = place(reader.number());
             check(self.entries.has(other), "an entry follows one that does not exist", at)?;
-            rows += self.rows.get(&other).copied().unwrap_or_default();
+            rows += found(&self.rows, other).map_or(0, |(_, rows)| rows);
         }
         Ok(rows)
     }
