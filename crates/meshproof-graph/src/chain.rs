@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use meshproof_authz::{Context, Engine, Policy, policy_of};
-use meshproof_explain::assume_providers;
+use meshproof_explain::{PointKind, assume_providers};
 use meshproof_grammar::pattern::Pattern;
 use meshproof_ir::{Mesh, ResourceId};
 use meshproof_space::{
     Admitted, Clause, Domain, Effect as RuleEffect, Issuer, RequestBox, RuleBoxes, RuleId, Test, Tokens,
     Variable, lower,
 };
+use meshproof_transport::trusted_domains;
 
 use crate::answers::Answers;
 use crate::effect::Effect;
@@ -49,12 +50,41 @@ pub(crate) struct Chain<'m> {
     pub answers: Answers,
     /// Where each policy stands among the policies.
     at: HashMap<ResourceId, usize>,
+    /// What rules ask for that reports leave out where nobody asks.
+    pub asks: Asks,
+    /// Identities that the place takes; any where there is no test.
+    pub trusted: Vec<Test>,
     /// Whether the place sees the identities of those who call.
     is_identified: bool,
     /// The alternatives by what is asked of callers; made when somebody looks.
     by_peers: OnceLock<HashMap<Peers, Vec<usize>>>,
     /// What is refused, in words; made when somebody looks.
     pub said: OnceLock<Said>,
+}
+
+/// Which properties rules ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asks {
+    pub host: bool,
+    /// The address of the client, of the connection or as headers tell it.
+    pub source: bool,
+    pub sni: bool,
+    /// The address of the server.
+    pub destination: bool,
+}
+
+impl Asks {
+    fn add(&mut self, one: &RequestBox) {
+        for clause in &one.clauses {
+            match clause.variable {
+                Variable::Authority => self.host = true,
+                Variable::SourceIp | Variable::RemoteIp => self.source = true,
+                Variable::Sni => self.sni = true,
+                Variable::DestinationIp => self.destination = true,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Requests that rules let in, of callers that meet the same tests.
@@ -112,12 +142,18 @@ impl<'m> Chain<'m> {
             written: written_headers(mesh, place),
             answers: Answers::default(),
             at: ids.iter().copied().zip(0..).collect(),
+            asks: Asks::default(),
+            trusted: trusted(mesh, place),
             is_identified: effect.identified,
             by_peers: OnceLock::new(),
             said: OnceLock::new(),
         };
         chain.read(&ids, place.port);
         chain.ask_for_tokens();
+        let own = chain.alternatives.iter().flat_map(|alternative| &alternative.boxes);
+        for one in own.chain(chain.refusing.iter().map(|refusing| &refusing.requests)) {
+            chain.asks.add(one);
+        }
         Some(chain)
     }
 
@@ -215,6 +251,24 @@ impl<'m> Chain<'m> {
         })
     }
 
+    /// Why it is not certain what passes of the mesh: clients there do not choose what is asked, and the input does not tell it.
+    pub fn doubts_of_mesh(&self, alternative: &Alternative) -> impl Iterator<Item = &'static str> {
+        let told = [
+            (
+                self.asks.sni,
+                Variable::Sni,
+                "a rule asks for the server name (SNI), which proxies of the mesh set",
+            ),
+            (self.asks.destination, Variable::DestinationIp, "a rule asks for the address of the pod"),
+        ];
+        let concerns = |variable: &Variable| {
+            let is_asked = |one: &RequestBox| one.clauses.iter().any(|clause| clause.variable == *variable);
+            alternative.boxes.iter().all(is_asked)
+                || self.refusing.iter().any(|refusing| is_asked(&refusing.requests))
+        };
+        told.into_iter().filter(move |(asks, variable, _)| *asks && concerns(variable)).map(|(.., text)| text)
+    }
+
     /// Whether a rule plainly refuses all that somebody with this identity (nothing: without one) may send.
     pub fn refuses_all_of(&self, principal: Option<&str>) -> bool {
         self.refusing.iter().any(|refusing| {
@@ -268,6 +322,15 @@ pub(crate) fn without_repeats<T: Eq + Hash>(items: &mut Vec<T>) {
     let is_first: Vec<bool> = items.iter().map(|one| seen.insert(one)).collect();
     let mut is_first = is_first.into_iter();
     items.retain(|_| is_first.next().unwrap_or(true));
+}
+
+/// Identities whose trust domain the place takes; none where any may be: client certificates of gateways are whoever's.
+fn trusted(mesh: &Mesh, place: &Place) -> Vec<Test> {
+    if place.kind == PointKind::Gateway {
+        return Vec::new();
+    }
+    let domains = trusted_domains(mesh, place.cluster, place.kind == PointKind::Ztunnel).unwrap_or_default();
+    domains.into_iter().map(Test::TrustDomain).collect()
 }
 
 /// What request authentication lets through; spaces part claims as its rules say.

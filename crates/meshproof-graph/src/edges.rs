@@ -143,6 +143,9 @@ impl<'m> Drawing<'_, 'm> {
             let mut may = may.to_vec();
             may.extend(chain.limits.iter().cloned());
             may.extend(chain.doubt_of_headers(alternative));
+            if !share.clients.internet {
+                may.extend(chain.doubts_of_mesh(alternative).map(str::to_owned));
+            }
             let mut notes = Vec::new();
             let mut foreign = false;
             let example = match verdict {

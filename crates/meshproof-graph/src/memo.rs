@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::fast::RandomState;
 use meshproof_explain::PointKind;
 use meshproof_ir::ClusterId;
-use meshproof_space::{Admitted, Limit, RequestBox};
+use meshproof_space::{Admitted, Limit, RequestBox, Test};
 
 use crate::chain::{Alternative, Chain};
 use crate::effect::Effect;
@@ -117,7 +117,8 @@ impl Known {
         let is_new = |(asked, caller): &(&Asked<'_>, &Caller)| self.get(asked, caller).is_none();
         let new: Vec<(&Asked<'_>, &Caller)> = questions.filter(is_new).collect();
         let admitted = |(asked, caller): &(&Asked<'_>, &Caller)| {
-            chain.admitted(boxes(asked.alternative, caller), &asked.alternative.rules)
+            let boxes = boxes(asked.alternative, caller, &chain.trusted);
+            chain.admitted(boxes, &asked.alternative.rules)
         };
         let admitted: Vec<Admitted> = new.iter().map(admitted).collect();
         let passes = chain.ask(&admitted).into_iter().map(|answer| answer.map(|request| request.is_some()));
@@ -126,9 +127,9 @@ impl Known {
     }
 }
 
-fn boxes(alternative: &Alternative, caller: &Caller) -> Vec<RequestBox> {
+fn boxes(alternative: &Alternative, caller: &Caller, trusted: &[Test]) -> Vec<RequestBox> {
     match caller {
         Caller::Named(principal) => probes(alternative, principal.as_deref()),
-        Caller::Somebody => probes_of_somebody(alternative),
+        Caller::Somebody => probes_of_somebody(alternative, trusted),
     }
 }

@@ -14,15 +14,12 @@ pub(crate) fn probes(alternative: &Alternative, principal: Option<&str>) -> Vec<
     alternative.boxes.iter().map(of).collect()
 }
 
-/// The boxes of an alternative for somebody with an identity that is not known.
-pub(crate) fn probes_of_somebody(alternative: &Alternative) -> Vec<RequestBox> {
+/// The boxes of an alternative for somebody with an identity that is not known. `trusted`: those that the place takes; any where
+/// there is no test.
+pub(crate) fn probes_of_somebody(alternative: &Alternative, trusted: &[Test]) -> Vec<RequestBox> {
     let peers = &alternative.peers.clauses;
-    let own = [exactly_identified()];
+    let any = || vec![Test::Principal(Pattern::Present)];
+    let own = [Clause::any(Variable::Peer, if trusted.is_empty() { any() } else { trusted.to_vec() })];
     let of = |one: &RequestBox| RequestBox::of([peers.as_slice(), &own, &one.clauses].concat());
     alternative.boxes.iter().map(of).collect()
-}
-
-/// Any identity at all.
-fn exactly_identified() -> Clause {
-    Clause::any(Variable::Peer, vec![Test::Principal(Pattern::Present)])
 }

@@ -284,8 +284,9 @@ impl Graph<'_> {
         names: usize,
     ) -> Option<ReachEdge> {
         let edge = &self.edges[hop.edge];
-        let members = self.members_asked(edge.place, asked);
-        let to = targets(self.mesh, self.place(edge.place), &|member| members.contains(&member));
+        let place = self.place(edge.place);
+        let is_asked = place.members.iter().any(|member| asked.is_wanted(member));
+        let to = targets(self.mesh, place, &|member| !is_asked || asked.is_wanted(member));
         let told = self.tell(edge, Some(hop.by), bearer, names, true)?;
         Some(ReachEdge { to, kind: self.kind_at(hop.edge), told })
     }

@@ -142,7 +142,12 @@ impl Graph<'_> {
                 [] => "it declares no port".to_owned(),
                 ports => format!("it has {}", ports.join(", ")),
             };
-            let what = format!("{}/{} declares no port {port}", to.namespace, to.name);
+            let what = match ids.iter().flat_map(declared).any(|own| own == *port) {
+                true => {
+                    format!("nothing listens on the declared port {port} of {}/{}", to.namespace, to.name)
+                }
+                false => format!("{}/{} declares no port {port}", to.namespace, to.name),
+            };
             return Err(Unclear { what, hint: Some(hint) });
         }
         Ok(selection)

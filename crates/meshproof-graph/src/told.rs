@@ -2,7 +2,7 @@
 
 use meshproof_explain::PointKind;
 use meshproof_ir::GatewayId;
-use meshproof_space::{Admitted, Answer, RequestBox, words};
+use meshproof_space::{Admitted, Answer, Clause, RequestBox, Test, Variable, words};
 
 use crate::chain::{Alternative, Chain};
 use crate::graph::{Edge, Graph, Who};
@@ -39,7 +39,7 @@ impl Graph<'_> {
         let principal = self.seen(edge, party);
         let probes = |alternative| match edge.effect.identified && principal.is_none() {
             // It has an identity, and the input does not tell which.
-            true => probes_of_somebody(alternative),
+            true => probes_of_somebody(alternative, &chain.trusted),
             false => probes(alternative, principal.as_deref()),
         };
         self.alternatives(edge, chain).flat_map(probes).collect()
@@ -157,7 +157,7 @@ impl Graph<'_> {
                     Ok(Some(request)) => {
                         witness = Some(match one {
                             Some(one) => self.shown(&request, one, edge),
-                            None => self.shown_of_somebody(&request),
+                            None => self.shown_of_somebody(&request, edge),
                         });
                     }
                     Ok(None) if bearer.is_some() || party.is_some() && with_witness => return None,
@@ -245,12 +245,20 @@ impl Graph<'_> {
         let is_named = principal.is_some() || !edge.effect.identified;
         let own = self.alternatives(edge, chain).flat_map(|one| match is_named {
             true => probes(one, principal.as_deref()),
-            false => {
-                let whole = |each: &RequestBox| [one.peers.clauses.as_slice(), &each.clauses].concat();
-                one.boxes.iter().map(whole).map(RequestBox::of).collect()
-            }
+            false => self.probes_of_unnamed(one, chain),
         });
         own.collect()
+    }
+
+    /// What rules let in of whoever it may be, with an identity that the place takes or without one.
+    fn probes_of_unnamed(&self, one: &Alternative, chain: &Chain<'_>) -> Vec<RequestBox> {
+        let peer = (!chain.trusted.is_empty()).then(|| {
+            let tests = chain.trusted.iter().cloned().chain([Test::Absent]).collect();
+            Clause::any(Variable::Peer, tests)
+        });
+        let peer = peer.as_slice();
+        let whole = |each: &RequestBox| [one.peers.clauses.as_slice(), peer, &each.clauses].concat();
+        one.boxes.iter().map(whole).map(RequestBox::of).collect()
     }
 }
 

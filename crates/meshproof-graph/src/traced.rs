@@ -45,7 +45,13 @@ impl Graph<'_> {
     /// which tokens it accepts is not for it to say.
     pub(crate) fn narrow(&self, traced: &mut Traced, hop: &Hop<'_>) {
         let edge = &self.edges[hop.edge];
-        let Some(chain) = self.chain(edge).filter(|chain| chain.is_http()) else { return };
+        let Some(chain) = self.chain(edge) else { return };
+        if !chain.is_http() {
+            if chain.asks.source || chain.asks.destination || chain.asks.sni {
+                traced.may.push("what is let in behind a proxy depends on addresses".to_owned());
+            }
+            return;
+        }
         let principal = self.seen(edge, hop.by);
         let is_unknown = edge.effect.identified && principal.is_none();
         let mut allowed: Vec<RequestBox> = Vec::new();

@@ -77,7 +77,9 @@ impl<'m> Drawing<'_, 'm> {
                 .map(identity)
                 .map(|identity| identity.map(|identity| identity.trim_start_matches(SCHEME).to_owned()));
             let admitted = principals.filter(|own| own.is_none() || peers.admits(own.as_deref()));
-            admitted.map(Caller::Named).collect::<Vec<Caller>>()
+            // Which identity it has is not always known.
+            let caller = |own: Option<String>| own.map_or(Caller::Somebody, |own| Caller::Named(Some(own)));
+            admitted.map(caller).collect::<Vec<Caller>>()
         };
         let is_free = chain.refusing.is_empty() && alternative.boxes.iter().any(|one| chain.is_plain(one));
         if is_free && !peers.asks_for_token() && peers.is_simple() {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use meshproof_authz::{Peer, Request, Token};
 
+use crate::chain::Asks;
 use crate::graph::{Edge, Graph};
 use crate::party::{Party, Witness};
 
@@ -19,13 +20,17 @@ impl Graph<'_> {
             Party::Outsider => "plaintext".to_owned(),
             Party::Internet => "internet".to_owned(),
         };
-        Witness { from, ..witness(request) }
+        Witness { from, ..self.witness(request, edge) }
     }
 
-    pub(crate) fn shown_of_somebody(&self, request: &Request) -> Witness {
-        let shown = witness(request);
+    pub(crate) fn shown_of_somebody(&self, request: &Request, edge: &Edge) -> Witness {
+        let shown = self.witness(request, edge);
         let from = shown.identity.clone().unwrap_or_else(|| "plaintext".to_owned());
         Witness { from, ..shown }
+    }
+
+    fn witness(&self, request: &Request, edge: &Edge) -> Witness {
+        witness(request, self.chain(edge).map(|chain| chain.asks).unwrap_or_default())
     }
 }
 
@@ -43,8 +48,8 @@ pub(crate) fn connection(edge: &Edge, party: Party<'_>, graph: &Graph<'_>) -> Re
     }
 }
 
-/// The request without its sender's name.
-fn witness(request: &Request) -> Witness {
+/// The request without its sender's name. A usual host and address are left out where no rule asks for them.
+fn witness(request: &Request, asks: Asks) -> Witness {
     let identity = match &request.peer {
         Peer::Anonymous => None,
         Peer::Certificate(certificate) => certificate.uris.first().cloned(),
@@ -54,7 +59,7 @@ fn witness(request: &Request) -> Witness {
     let http = request.http.as_ref();
     let is_host = |name: &str| name.eq_ignore_ascii_case("host");
     let headers = http.map_or(&[][..], |http| http.headers.as_slice());
-    let host = headers.iter().find(|(name, value)| is_host(name) && value != "example.com");
+    let host = headers.iter().find(|(name, value)| is_host(name) && (asks.host || value != "example.com"));
     let claims = http.and_then(|http| match &http.token {
         Token::Verified { claims, .. } => Some(serde_json::Value::Object(claims.clone()).to_string()),
         _ => None,
@@ -68,7 +73,7 @@ fn witness(request: &Request) -> Witness {
         host: host.map(|(_, value)| value.clone()),
         headers: headers.iter().filter(|(name, _)| !is_host(name)).cloned().collect(),
         claims,
-        source: (source != "10.0.0.1").then_some(source),
+        source: (asks.source || source != "10.0.0.1").then_some(source),
         sni: request.sni.clone(),
     }
 }

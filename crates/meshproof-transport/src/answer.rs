@@ -1,7 +1,7 @@
 //! An answer while it is put together: what is sent where, and then what each server makes of it.
 
 use meshproof_grammar::spiffe::{SCHEME, SpiffeId};
-use meshproof_ir::{Capture, Fact, GatewayId, Mesh, Origin, WorkloadId};
+use meshproof_ir::{Capture, ClusterId, Fact, GatewayId, Mesh, Origin, WorkloadId};
 
 use crate::delivery::Server;
 use crate::endpoints::Endpoint;
@@ -154,14 +154,9 @@ impl<'q, 'm> Answer<'q, 'm> {
         let client = self.client_id()?;
         let (domain, _) = client.strip_prefix(SCHEME)?.split_once('/')?;
         let workload = self.mesh.workload(id);
-        let settings = self.mesh.settings_of(self.mesh.namespace(workload.namespace).cluster);
-        let own = settings.trust_domain.known()?.replace('@', ".");
-        let only_own = workload.capture.is(&Capture::Ambient);
-        let skips = settings.feature("PILOT_SKIP_VALIDATE_TRUST_DOMAIN").and_then(Fact::known);
-        let also = settings.trust_domain_aliases.iter().chain(&settings.ca_trust_domains);
-        let trusted = own == domain
-            || (!only_own && also.into_iter().any(|alias| alias == domain))
-            || (!only_own && skips.is_some_and(|value| value == "true"));
+        let cluster = self.mesh.namespace(workload.namespace).cluster;
+        let domains = trusted_domains(self.mesh, cluster, workload.capture.is(&Capture::Ambient))?;
+        let trusted = domains.iter().any(|known| known == domain);
         (!trusted).then(|| format!("the server's mesh does not trust the trust domain {domain}"))
     }
 
@@ -173,6 +168,22 @@ impl<'q, 'm> Answer<'q, 'm> {
             Client::Plaintext(_) => None,
         }
     }
+}
+
+/// The trust domains whose certificates servers of a cluster take: sidecars those of aliases too, ztunnel its own alone
+/// (mutual-TLS reference §1.6, §7). Nothing where any may be taken.
+pub fn trusted_domains(mesh: &Mesh, cluster: ClusterId, only_own: bool) -> Option<Vec<String>> {
+    let settings = mesh.settings_of(cluster);
+    let own = settings.trust_domain.known()?.replace('@', ".");
+    let skips = settings.feature("PILOT_SKIP_VALIDATE_TRUST_DOMAIN").and_then(Fact::known);
+    if only_own {
+        return Some(vec![own]);
+    }
+    if skips.is_some_and(|value| value == "true") {
+        return None;
+    }
+    let also = settings.trust_domain_aliases.iter().chain(&settings.ca_trust_domains);
+    Some([own].into_iter().chain(also.cloned()).collect())
 }
 
 /// What the proxy of a Gateway proves to be. istiod makes its account with the name of its Service, unless the input

@@ -32,6 +32,7 @@ mod table;
 mod transport;
 mod waypoints;
 
+pub use answer::trusted_domains;
 pub use call::{Call, Client, Target};
 pub use client_tls::written_tls;
 pub use clients::ClientClass;
