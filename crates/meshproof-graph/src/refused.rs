@@ -2,10 +2,14 @@
 
 use foldhash::{HashMap, HashMapExt};
 use meshproof_grammar::pattern::Pattern;
-use meshproof_space::{Clause, Test, Variable, words};
+use meshproof_space::{Clause, RequestBox, Test, Variable, words};
 
+use crate::boxes::are_apart;
 use crate::chain::{Chain, Refusing};
 use crate::peers::Peers;
+
+/// Requests and refusals that are looked at in pairs, to leave out what is refused of others; beyond that all is said.
+const MOST_PAIRS: usize = 1 << 20;
 
 /// What a chain refuses, each text once.
 pub(crate) struct Said {
@@ -56,11 +60,11 @@ impl Said {
 }
 
 impl Chain<'_> {
-    /// What rules refuse callers of whom `callers` is asked: the first `most` texts, and how many more there are. `one`: the
-    /// only caller, with the identity that is seen.
+    /// What rules refuse of these requests, of callers of whom `callers` is asked: the first `most` texts, and how many more
+    /// there are. `one`: the only caller, with the identity that is seen.
     pub fn exceptions(
         &self,
-        callers: &Peers,
+        (callers, requests): (&Peers, &[&RequestBox]),
         is_identified: bool,
         one: Option<Option<&str>>,
         most: usize,
@@ -73,6 +77,10 @@ impl Chain<'_> {
         };
         let of = said.of.iter().filter(|(peers, _)| concerns(peers) && !has_asked_token(callers, peers));
         let mut found: Vec<Refused> = of.flat_map(|(_, refused)| refused).copied().collect();
+        if found.len().saturating_mul(requests.len()) <= MOST_PAIRS {
+            let meets = |refused: &RequestBox| requests.iter().any(|own| !are_apart(own, refused));
+            found.retain(|refused| meets(&self.refusing[refused.at].requests));
+        }
         found.sort_unstable_by_key(|refused| refused.at);
         let mut is_said = vec![false; said.texts.len()];
         let numbers = found.into_iter().map(|refused| match is_identified && one.is_none() {

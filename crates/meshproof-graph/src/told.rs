@@ -1,7 +1,7 @@
 //! An edge in words, with a request that shows it.
 
 use meshproof_explain::PointKind;
-use meshproof_ir::GatewayId;
+use meshproof_ir::{GatewayId, WorkloadId};
 use meshproof_space::{Admitted, Answer, Clause, RequestBox, Test, Variable, words};
 
 use crate::chain::{Alternative, Chain};
@@ -17,6 +17,8 @@ const SAID: usize = 8;
 const TRIED: usize = 16;
 /// Why it is not certain that whoever holds a token gets through.
 const UNKNOWN_HOLDER: &str = "which clients get through with the token";
+/// Why it is not certain that a workload gets into a gateway.
+const FROM_INSIDE: &str = "whether the workload calls the gateway, and how, is not followed";
 
 impl Graph<'_> {
     /// A request of the edge that this caller gets through with; of the given box, where one is given. Nothing when there is
@@ -66,7 +68,7 @@ impl Graph<'_> {
         let who = self.who(edge.who);
         let clients = self.clients(who.clients);
         match party {
-            Party::Workload(id) => self.is_among(id, who),
+            Party::Workload(id) => self.is_among(id, who) || self.may_come_in(id, who),
             Party::Identity(principal) => {
                 clients.elsewhere && (!who.identified || who.peers.admits(Some(principal)))
             }
@@ -74,6 +76,11 @@ impl Graph<'_> {
             Party::Outsider => clients.outsider,
             Party::Internet => clients.internet,
         }
+    }
+
+    /// Whether a workload may call a gateway as clients from outside do.
+    pub(crate) fn may_come_in(&self, id: WorkloadId, who: &Who) -> bool {
+        self.clients(who.clients).internet && (!who.identified || self.identities.may_meet(id, &who.peers))
     }
 
     fn admits_waypoint(&self, who: &Who, id: GatewayId) -> bool {
@@ -135,12 +142,13 @@ impl Graph<'_> {
             }
             (Some(chain), _) => {
                 let own = self.alternatives(edge, chain).flat_map(|alternative| &alternative.boxes);
-                requests.extend(own.map(|one| words::requests(one, is_http)));
+                let own: Vec<&RequestBox> = own.collect();
+                requests.extend(own.iter().map(|one| words::requests(one, is_http)));
                 let principal = one.and_then(|one| self.seen(edge, one));
                 // Of somebody whose identity is not known everything is told that may concern him.
                 let one_only = party.filter(|_| principal.is_some() || !edge.effect.identified);
                 let seen = one_only.map(|_| principal.as_deref());
-                except = chain.exceptions(&who.peers, edge.effect.identified, seen, SAID);
+                except = chain.exceptions((&who.peers, &own), edge.effect.identified, seen, SAID);
                 let answer = match (one, bearer) {
                     (_, None) if !with_witness => Ok(None),
                     (_, Some(bearer)) if party.is_none() => {
@@ -177,6 +185,9 @@ impl Graph<'_> {
         }
         if let Some(Party::Workload(id)) = one {
             may.extend(self.mesh.presumption(id));
+            if self.clients(who.clients).internet {
+                may.push(FROM_INSIDE.to_owned());
+            }
         }
         dedup(&mut notes);
         dedup(&mut may);

@@ -17,16 +17,27 @@ pub(crate) struct Travel<'g, 'm> {
     of_workload: HashMap<WorkloadId, Vec<WhoId>, RandomState>,
     /// Classes with many callers that nobody has gone along yet.
     wide: Vec<WhoId>,
+    /// Classes of whoever comes in from outside.
+    gateways: Vec<WhoId>,
     /// Places where a workload is called.
     pub places: HashMap<WorkloadId, Vec<PlaceId>, RandomState>,
 }
 
 impl<'g, 'm> Travel<'g, 'm> {
     pub fn new(graph: &'g Graph<'m>) -> Self {
-        let mut travel =
-            Travel { graph, of_workload: HashMap::default(), wide: Vec::new(), places: HashMap::default() };
+        let mut travel = Travel {
+            graph,
+            of_workload: HashMap::default(),
+            wide: Vec::new(),
+            gateways: Vec::new(),
+            places: HashMap::default(),
+        };
         for (at, who) in graph.whos.iter().enumerate() {
             let id = WhoId(at as u32);
+            if graph.clients(who.clients).internet {
+                travel.gateways.push(id);
+                continue;
+            }
             let (found, complete) = graph.some_callers(who, FEW);
             if complete {
                 for workload in found {
@@ -60,6 +71,13 @@ impl<'g, 'm> Travel<'g, 'm> {
             !is_among || is_refused(*who)
         });
         whos.into_iter().flat_map(|who| self.edges(who)).collect()
+    }
+
+    /// Edges into gateways that a workload may go along as clients from outside do.
+    pub fn gateways_of(&self, id: WorkloadId) -> Vec<usize> {
+        let graph = self.graph;
+        let whos = self.gateways.iter().filter(|who| graph.may_come_in(id, graph.who(**who)));
+        whos.flat_map(|who| self.edges(*who)).collect()
     }
 
     fn edges(&self, who: WhoId) -> Vec<usize> {

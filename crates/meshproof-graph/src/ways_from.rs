@@ -70,6 +70,10 @@ impl Graph<'_> {
                 (_, Some(edge)) => vec![edge],
                 // What proxies send on was followed when they were reached.
                 (Party::Workload(id), None) if self.is_proxy(id) && !is_start => Vec::new(),
+                (Party::Workload(id), None) if is_start => {
+                    [travel.of_workload(id), travel.gateways_of(id)].concat()
+                }
+                // Whoever is reached comes to no other gateways than whoever was there first.
                 (Party::Workload(id), None) => travel.of_workload(id),
                 _ => (0..self.edges.len()).filter(|at| self.calls(&self.edges[*at], party)).collect(),
             };
