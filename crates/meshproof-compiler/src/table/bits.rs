@@ -22,10 +22,11 @@ pub(super) struct Bits<'b> {
 
 impl<'b> Bits<'b> {
     pub fn new(rows: &'b Rows<'_>, templates: &Templates) -> Bits<'b> {
+        let [of_ports, of_methods, of_paths] = wanted(rows);
         Bits {
-            ports: ports(rows).unwrap_or_default(),
-            methods: methods(rows).unwrap_or_default(),
-            paths_at: path_bits_at(rows, templates),
+            ports: ports(&of_ports).unwrap_or_default(),
+            methods: methods(&of_methods).unwrap_or_default(),
+            paths_at: path_bits_at(&of_paths, templates),
         }
     }
 
@@ -99,10 +100,19 @@ impl<'b> Bits<'b> {
     }
 }
 
-/// The tests that the first demands of an attribute want.
-fn wanted<'b>(rows: &'b Rows<'_>, of: fn(&Variable) -> bool) -> impl Iterator<Item = &'b Test> + Clone {
-    let demands = rows.demands.iter().filter(move |demand| of(demand.variable) && demand.number == 0);
-    demands.flat_map(|demand| demand.any_of)
+/// The tests that the first demands of ports, of methods and of paths want.
+fn wanted<'b>(rows: &'b Rows<'_>) -> [Vec<&'b [Test]>; 3] {
+    let mut wanted = [const { Vec::new() }; 3];
+    for demand in rows.demands.iter().filter(|demand| demand.number == 0) {
+        let at = match demand.variable {
+            Variable::DestinationPort => 0,
+            Variable::Method => 1,
+            Variable::Path => 2,
+            _ => continue,
+        };
+        wanted[at].push(demand.any_of);
+    }
+    wanted
 }
 
 fn exact(test: &Test) -> Option<&str> {
@@ -113,9 +123,9 @@ fn exact(test: &Test) -> Option<&str> {
 }
 
 /// The ports that rows name, if they are few.
-fn ports(rows: &Rows<'_>) -> Option<Vec<u16>> {
+fn ports(wanted: &[&[Test]]) -> Option<Vec<u16>> {
     let mut all: Vec<u16> = Vec::new();
-    for test in wanted(rows, |variable| matches!(variable, Variable::DestinationPort)) {
+    for test in wanted.iter().copied().flatten() {
         let Test::Port(port) = test else { return None };
         if !all.contains(port) {
             all.push(*port);
@@ -126,9 +136,9 @@ fn ports(rows: &Rows<'_>) -> Option<Vec<u16>> {
 }
 
 /// The methods that rows name, if they are few and all are written out.
-fn methods<'b>(rows: &'b Rows<'_>) -> Option<Vec<&'b str>> {
+fn methods<'b>(wanted: &[&'b [Test]]) -> Option<Vec<&'b str>> {
     let mut all: Vec<&str> = Vec::new();
-    for test in wanted(rows, |variable| matches!(variable, Variable::Method)) {
+    for test in wanted.iter().copied().flatten() {
         let method = exact(test).filter(|method| (1..=METHOD_BYTES).contains(&method.len()))?;
         if !all.contains(&method) {
             all.push(method);
@@ -151,9 +161,9 @@ fn sure<'t>(test: &'t Test, templates: &'t Templates) -> Option<&'t [u8]> {
 }
 
 /// Where four bytes tell the paths of the rows apart best; nothing where they say little.
-fn path_bits_at(rows: &Rows<'_>, templates: &Templates) -> Option<usize> {
-    let tests = wanted(rows, |variable| matches!(variable, Variable::Path));
-    let step = tests.clone().count() / SAMPLE + 1;
+fn path_bits_at(wanted: &[&[Test]], templates: &Templates) -> Option<usize> {
+    let tests = wanted.iter().copied().flatten();
+    let step = wanted.iter().map(|tests| tests.len()).sum::<usize>() / SAMPLE + 1;
     let tests: Vec<Option<&[u8]>> = tests.step_by(step).map(|test| sure(test, templates)).collect();
     let left = |at: usize| {
         let mut counts = [0usize; 9];

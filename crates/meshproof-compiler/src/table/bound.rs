@@ -41,14 +41,12 @@ impl Left {
 /// What names leave at most. `leading` are the demands that names are looked up for, if there are any, with the places
 /// where their tests are found.
 pub(super) fn bound(rows: &Rows<'_>, leading: Option<(&Demands<'_>, &[Option<Placement<'_>>])>) -> Bound {
-    let costs: Vec<Left> = rows
-        .rows
-        .iter()
-        .map(|row| {
-            let cost = |row| Left { cost: 1 + rows.demands_of(row).map(cost).sum::<usize>(), rows: 1 };
-            row.as_ref().map_or(Left::default(), cost)
-        })
-        .collect();
+    let of_demands: Vec<usize> = rows.demands.iter().map(cost).collect();
+    let of_row = |row| {
+        let cost = rows.asked_of(row).iter().map(|demand| of_demands[*demand as usize]).sum::<usize>();
+        Left { cost: 1 + cost, rows: 1 }
+    };
+    let costs: Vec<Left> = rows.rows.iter().map(|row| row.as_ref().map_or(Left::default(), of_row)).collect();
     let all = |rows: &[u32]| rows.iter().fold(Left::default(), |left, row| left.and(costs[*row as usize]));
     let everything = costs.iter().fold(Left::default(), |left, cost| left.and(*cost));
     let Some((leading, placements)) = leading else {

@@ -7,16 +7,16 @@ use meshproof_authz::{Context, Engine};
 use meshproof_space::{RequestBox, Test, Variable};
 
 /// An attribute, or one of several demands that rows make of it.
-pub(super) type Dimension<'b> = (&'b Variable, usize);
+pub(super) type Dimension<'b> = (&'b Variable, u32);
 
 /// What a row asks of one attribute: of the list one test, and none of those refused. A second list of the same
 /// attribute has a demand of its own, with the next number.
 pub(super) struct Demand<'b> {
     /// The same place in memory for all demands of the attribute.
     pub variable: &'b Variable,
-    pub number: usize,
+    pub number: u32,
     /// The place of these two among the dimensions of the rows.
-    pub dimension: usize,
+    pub dimension: u32,
     pub any_of: &'b [Test],
     pub none_of: Vec<&'b Test>,
 }
@@ -46,12 +46,12 @@ pub(super) struct DemandStore<'b> {
     /// What is asked by the box that is looked at.
     open: Vec<Demand<'b>>,
     /// The places of the first demands of attributes that have no name.
-    plain: [Option<usize>; 10],
-    others: HashMap<Dimension<'b>, usize>,
+    plain: [Option<u32>; 10],
+    others: HashMap<Dimension<'b>, u32>,
 }
 
 /// Most rules make fewer demands.
-const DEMANDS: usize = 5;
+pub(super) const DEMANDS: usize = 5;
 
 impl<'b> DemandStore<'b> {
     /// For the demands of so many rules.
@@ -60,8 +60,8 @@ impl<'b> DemandStore<'b> {
     }
 
     /// The place of a dimension, which is a new one if it was never met.
-    fn place(&mut self, dimension: Dimension<'b>) -> usize {
-        let next = self.dimensions.len();
+    fn place(&mut self, dimension: Dimension<'b>) -> u32 {
+        let next = self.dimensions.len() as u32;
         let place = match dimension {
             (variable, 0) if let Some(at) = without_name(variable) => *self.plain[at].get_or_insert(next),
             _ => *self.others.entry(dimension).or_insert(next),
@@ -77,7 +77,7 @@ impl<'b> DemandStore<'b> {
     pub fn add(&mut self, of: &'b RequestBox, context: &Context, asked: &mut Vec<u32>) {
         self.read(of, context);
         for demand in self.open.drain(..) {
-            let last = &mut self.last[demand.dimension];
+            let last = &mut self.last[demand.dimension as usize];
             if !self.demands.get(*last).is_some_and(|last| last.is(&demand)) {
                 *last = self.demands.len();
                 self.demands.push(demand);
@@ -93,7 +93,7 @@ impl<'b> DemandStore<'b> {
                 continue;
             }
             let first = self.place((read(&clause.variable, context), 0));
-            let variable = self.dimensions[first].0;
+            let variable = self.dimensions[first as usize].0;
             let mut any_of = clause.any_of.as_slice();
             let mut number = 0;
             for demand in self.open.iter_mut().filter(|demand| std::ptr::eq(demand.variable, variable)) {

@@ -1,29 +1,26 @@
 //! What all rows ask of one attribute.
 
-use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashMapExt};
 use meshproof_engine::Engine;
+use meshproof_engine::format::NONE;
 use meshproof_space::{Test, Variable};
 
 use super::demand::Demand;
 use super::lists::RowLists;
 use super::row::Rows;
-use super::test::{Placement, normal, placement};
+use super::test::{Normal, Placement, normal, placement};
 
 /// What rows ask of an attribute: tests with the rows that want and that refuse them.
 pub(super) struct Demands<'b> {
     pub variable: &'b Variable,
-    pub number: usize,
-    /// In the order in which they were met, each with its number in the lists.
-    pub tests: Vec<(Cow<'b, Test>, usize)>,
+    pub number: u32,
+    /// In the order of the rows that ask them, each with its number in the lists.
+    pub tests: Vec<(Normal<'b>, usize)>,
     /// The rows that want, and that refuse them.
     pub lists: [RowLists; 2],
-    ids: TestIds,
-    /// The numbers of the tests of each demand that was met.
-    met: Vec<usize>,
     /// Rows that want something, and that refuse something.
     pub wanting: Vec<u32>,
     pub refusing: Vec<u32>,
@@ -34,65 +31,111 @@ pub(super) fn collect<'b>(rows: &'b Rows<'_>, wishes: impl Fn(&Demand<'_>) -> bo
     let mut places: Vec<Option<usize>> = vec![None; rows.dimensions.len()];
     let mut tests = vec![0; rows.dimensions.len()];
     for demand in &rows.demands {
-        tests[demand.dimension] += demand.any_of.len() + demand.none_of.len();
+        tests[demand.dimension as usize] += demand.any_of.len() + demand.none_of.len();
     }
-    // By demand, where the numbers of its tests stand.
-    let mut met: Vec<Option<usize>> = vec![None; rows.demands.len()];
-    let mut all: Vec<Demands<'b>> = Vec::new();
+    let mut all: Vec<Collected<'b>> = Vec::new();
+    // Demands stand in the order of what they point to: so tests are told apart while they are near each other.
+    let mut read = |demand: &'b Demand<'_>| {
+        let at = *places[demand.dimension as usize].get_or_insert_with(|| {
+            all.push(Collected::new(demand, tests[demand.dimension as usize]));
+            all.len() - 1
+        });
+        Read { at: at as u32, ..all[at].read(demand) }
+    };
+    let read: Vec<Option<Read>> =
+        rows.demands.iter().map(|demand| wishes(demand).then(|| read(demand))).collect();
     for (row, content) in rows.rows.iter().enumerate() {
-        let asked = content.iter().flat_map(|row| rows.asked_of(row)).map(|place| *place as usize);
-        for (place, demand) in asked.map(|place| (place, &rows.demands[place])) {
-            if !wishes(demand) {
-                continue;
-            }
-            let at = *places[demand.dimension].get_or_insert_with(|| {
-                all.push(Demands::new(demand.variable, demand.number, tests[demand.dimension]));
-                all.len() - 1
-            });
-            all[at].add(row as u32, demand, &mut met[place]);
+        let asked = content.iter().flat_map(|row| rows.asked_of(row));
+        for read in asked.filter_map(|place| read[*place as usize]) {
+            all[read.at as usize].add(row as u32, read);
         }
     }
-    for demands in &mut all {
-        let tests = demands.tests.len();
-        demands.lists.iter_mut().for_each(|lists| lists.group(tests));
-    }
+    let mut all: Vec<Demands<'b>> = all.into_iter().map(Collected::group).collect();
     all.sort_by(|a, b| (a.variable, a.number).cmp(&(b.variable, b.number)));
     all
 }
 
-impl<'b> Demands<'b> {
-    /// `tests`: how many there are at most.
-    fn new(variable: &'b Variable, number: usize, tests: usize) -> Demands<'b> {
-        let (tests, ids) = (Vec::new(), TestIds::new(tests));
-        let (wanting, refusing) = (Vec::new(), Vec::new());
-        Demands {
-            variable,
-            number,
-            tests,
+/// A demand whose tests are told apart.
+#[derive(Clone, Copy)]
+struct Read {
+    /// The place of what is collected of its attribute.
+    at: u32,
+    /// Where the tests begin that it asks, those that it wants before those that it refuses.
+    start: u32,
+    wanted: u32,
+    refused: u32,
+}
+
+/// What is asked of one attribute, on its way to [`Demands`].
+struct Collected<'b> {
+    demands: Demands<'b>,
+    ids: TestIds,
+    /// The tests of each demand, in the order in which they were told apart.
+    tests: Vec<Normal<'b>>,
+    asked: Vec<u32>,
+    /// The numbers of the tests in the order of the rows that ask them.
+    numbers: Vec<u32>,
+    /// By these numbers, the tests.
+    order: Vec<u32>,
+}
+
+impl<'b> Collected<'b> {
+    /// Of the attribute of the demand; `tests`: how many there are at most.
+    fn new(demand: &'b Demand<'_>, tests: usize) -> Collected<'b> {
+        let demands = Demands {
+            variable: demand.variable,
+            number: demand.number,
+            tests: Vec::new(),
             lists: Default::default(),
-            ids,
-            met: Vec::new(),
-            wanting,
-            refusing,
+            wanting: Vec::new(),
+            refusing: Vec::new(),
+        };
+        Collected {
+            demands,
+            ids: TestIds::new(tests),
+            tests: Vec::with_capacity(tests),
+            asked: Vec::with_capacity(tests),
+            numbers: Vec::with_capacity(tests),
+            order: Vec::new(),
         }
     }
 
-    /// A row makes a demand. `met` is where the numbers of its tests stand, from the first time on.
-    fn add(&mut self, row: u32, demand: &'b Demand<'_>, met: &mut Option<usize>) {
-        let wanted = demand.any_of.len();
-        self.wanting.extend((wanted > 0).then_some(row));
-        self.refusing.extend((!demand.none_of.is_empty()).then_some(row));
-        let start = *met.get_or_insert_with(|| {
-            let Demands { ids, met, tests, .. } = self;
-            let start = met.len();
-            met.extend(demand.tests().map(|test| ids.of(normal(test), tests)));
-            start
-        });
-        for (at, id) in self.met[start..][..wanted + demand.none_of.len()].iter().enumerate() {
-            self.lists[usize::from(at >= wanted)].add(*id, row);
+    /// Tells the tests of a demand apart.
+    fn read(&mut self, demand: &'b Demand<'_>) -> Read {
+        let start = self.asked.len() as u32;
+        let Collected { ids, tests, asked, .. } = self;
+        asked.extend(demand.tests().map(|test| ids.of(normal(test), tests)));
+        self.numbers.resize(self.tests.len(), NONE);
+        Read { at: 0, start, wanted: demand.any_of.len() as u32, refused: demand.none_of.len() as u32 }
+    }
+
+    /// A row makes a demand.
+    fn add(&mut self, row: u32, read: Read) {
+        let Demands { lists, wanting, refusing, .. } = &mut self.demands;
+        wanting.extend((read.wanted > 0).then_some(row));
+        refusing.extend((read.refused > 0).then_some(row));
+        let asked = &self.asked[read.start as usize..][..(read.wanted + read.refused) as usize];
+        for (at, test) in (0..).zip(asked) {
+            let number = &mut self.numbers[*test as usize];
+            if *number == NONE {
+                *number = self.order.len() as u32;
+                self.order.push(*test);
+            }
+            lists[usize::from(at >= read.wanted)].add(*number, row);
         }
     }
 
+    /// Brings the tests in their order, and the rows of each together.
+    fn group(self) -> Demands<'b> {
+        let Collected { mut demands, tests, order, .. } = self;
+        let tests = order.iter().map(|test| tests[*test as usize].clone());
+        demands.tests = tests.zip(0..).collect();
+        demands.lists.iter_mut().for_each(|lists| lists.group(order.len()));
+        demands
+    }
+}
+
+impl<'b> Demands<'b> {
     /// About how many rows a value leads to: the smaller, the better to begin with.
     pub fn breadth(&self, rows: usize) -> usize {
         let wanted: usize = self.tests.iter().map(|(_, at)| self.lists[0].of(*at).len()).sum();
@@ -101,7 +144,7 @@ impl<'b> Demands<'b> {
 
     /// The tests, each with the rows that want and that refuse it.
     pub fn tests(&self) -> impl Iterator<Item = (&Test, [&[u32]; 2])> {
-        self.tests.iter().map(|(test, at)| (test.as_ref(), self.lists.each_ref().map(|lists| lists.of(*at))))
+        self.tests.iter().map(|(test, at)| (&**test, self.lists.each_ref().map(|lists| lists.of(*at))))
     }
 
     /// Where an index finds the tests.
@@ -114,7 +157,6 @@ impl<'b> Demands<'b> {
         self.tests.retain(|(_, at)| !self.lists[0].of(*at).is_empty());
         self.lists[1] = RowLists::default();
         self.refusing.clear();
-        self.ids = TestIds::new(0);
         self
     }
 }
@@ -122,7 +164,7 @@ impl<'b> Demands<'b> {
 /// The numbers of tests by their hashes. The tests stand elsewhere, for a map of them would be large.
 struct TestIds {
     hasher: RandomState,
-    known: HashMap<u64, usize>,
+    known: HashMap<u64, u32>,
 }
 
 impl TestIds {
@@ -132,16 +174,16 @@ impl TestIds {
     }
 
     /// The number of a test, which is added to `tests` if it is a new one.
-    fn of<'b>(&mut self, test: Cow<'b, Test>, tests: &mut Vec<(Cow<'b, Test>, usize)>) -> usize {
+    fn of<'b>(&mut self, test: Normal<'b>, tests: &mut Vec<Normal<'b>>) -> u32 {
         let mut hash = self.hasher.hash_one(&*test);
         loop {
-            let next = tests.len();
+            let next = tests.len() as u32;
             let id = *self.known.entry(hash).or_insert(next);
             if id == next {
-                tests.push((test, id));
+                tests.push(test);
                 return id;
             }
-            if tests[id].0 == test {
+            if *tests[id as usize] == *test {
                 return id;
             }
             // Another test has this hash.

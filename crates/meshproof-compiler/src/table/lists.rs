@@ -12,8 +12,8 @@ pub(super) struct RowLists {
 
 impl RowLists {
     /// A row looks at a test.
-    pub fn add(&mut self, test: usize, row: u32) {
-        self.met.push((test as u32, row));
+    pub fn add(&mut self, test: u32, row: u32) {
+        self.met.push((test, row));
     }
 
     /// Brings the rows of each test together; there are so many tests.

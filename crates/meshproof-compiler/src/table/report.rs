@@ -12,7 +12,7 @@ pub(super) struct Report<'l> {
     pub provider: &'l str,
     pub name: String,
     /// What is written around its own name there, if anything is.
-    pub around: Option<[String; 2]>,
+    pub around: Option<Box<[String; 2]>>,
 }
 
 /// How rules are reported, each with whether it is on trial. `policies` are all that apply.
@@ -27,8 +27,10 @@ pub(super) fn reports<'p>(
         let refused =
             policy.filter(|policy| effect == engine::Effect::Refuse && policy.action() == Action::Custom);
         let around = refused.and_then(|policy| match outcome_of(policy) {
-            CustomOutcome::Unusable => Some([before(policy), "-deny-due-to-bad-CUSTOM-action".to_owned()]),
-            CustomOutcome::OnTrial => Some([before(policy), String::new()]),
+            CustomOutcome::Unusable => {
+                Some(Box::new([before(policy), "-deny-due-to-bad-CUSTOM-action".to_owned()]))
+            }
+            CustomOutcome::OnTrial => Some(Box::new([before(policy), String::new()])),
             CustomOutcome::Asked { .. } => None,
         });
         let own = policy.map(|policy| match context.engine {
@@ -38,7 +40,7 @@ pub(super) fn reports<'p>(
         });
         let own = own.unwrap_or_default();
         let name = match &around {
-            Some([before, behind]) => format!("{before}{own}{behind}"),
+            Some(around) => format!("{}{own}{}", around[0], around[1]),
             None => own,
         };
         Report { effect, provider, name, around }

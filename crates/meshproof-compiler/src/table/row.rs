@@ -8,7 +8,7 @@ use meshproof_authz::{Context, Policy};
 use meshproof_engine as engine;
 use meshproof_space::{LoweredRule, RuleBoxes};
 
-use super::demand::{Demand, DemandStore, Dimension};
+use super::demand::{DEMANDS, Demand, DemandStore, Dimension};
 use super::order::order_of;
 use super::report::{Report, reports};
 use super::{Lowered, ReportOrder, Uncompiled};
@@ -62,7 +62,6 @@ struct Entry<'l> {
 }
 
 /// The rows of a segment, and what they are sorted by.
-#[derive(Default)]
 struct Unsorted<'b> {
     places: Vec<Cow<'b, [u8]>>,
     rows: Vec<Option<Row>>,
@@ -102,12 +101,20 @@ impl<'b> Rows<'b> {
             };
             a.segment().cmp(&b.segment()).then_with(by_name).then(a.rule.id.cmp(&b.rule.id))
         });
-        let mut rows = Rows::default();
+        // Most rules are one row or two.
+        let most = entries.len() * 3 / 2;
+        let mut rows = Rows {
+            rules: Vec::with_capacity(entries.len()),
+            rows: Vec::with_capacity(most),
+            asked: Vec::with_capacity(most * DEMANDS),
+            ..Rows::default()
+        };
         let mut known = Known { policies: HashMap::default(), demands: DemandStore::new(entries.len()) };
         let mut entries = entries.into_iter().peekable();
         while let Some(first) = entries.next() {
             let (effect, provider) = first.segment();
-            let mut segment = Unsorted::default();
+            let left = most - rows.rows.len().min(most);
+            let mut segment = Unsorted { places: Vec::with_capacity(left), rows: Vec::with_capacity(left) };
             let mut next = Some(first);
             while let Some(entry) = next {
                 rows.rule(entry, policies, &mut known, &mut segment, context)?;
@@ -122,11 +129,6 @@ impl<'b> Rows<'b> {
     /// What a row asks, as the places of demands.
     pub fn asked_of(&self, row: &Row) -> &[u32] {
         &self.asked[row.asked.start as usize..row.asked.end as usize]
-    }
-
-    /// What a row asks.
-    pub fn demands_of(&self, row: &Row) -> impl Iterator<Item = &Demand<'b>> + Clone {
-        self.asked_of(row).iter().map(|at| &self.demands[*at as usize])
     }
 
     /// Brings the rows of each word in the order of reports: the first of them that matches is the one to report.
@@ -172,7 +174,7 @@ impl<'b> Rows<'b> {
         let of = entry.rule.id.policy;
         let around = entry.report.around;
         let policy = *known.policies.entry((of, around.is_some())).or_insert_with(|| {
-            self.policies.push((of, around.unwrap_or_default()));
+            self.policies.push((of, around.map_or_else(Default::default, |around| *around)));
             self.policies.len() - 1
         });
         self.rules.push(Rule { policy, rule: entry.rule.id.rule });

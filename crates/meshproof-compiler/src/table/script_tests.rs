@@ -1,6 +1,5 @@
 //! Tests as scripts have them.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use meshproof_engine::format::{
@@ -16,7 +15,7 @@ use super::dimension::Parts;
 use super::numbers::put_number;
 use super::pool::{Learned, Shared};
 use super::scripts::Templates;
-use super::test::{Spelled, normal, spelled};
+use super::test::{Normal, Spelled, normal, spelled};
 use super::tests::{put_texts, split_template};
 
 /// Demands one after the other.
@@ -80,7 +79,7 @@ fn text(
     }
     let test = normal(test);
     // Nothing was learned from what it becomes in small letters.
-    let learned = if matches!(test, Cow::Owned(_)) { Learned::Nothing } else { learned };
+    let learned = if matches!(test, Normal::Small(_)) { Learned::Nothing } else { learned };
     let test = &*test;
     let pattern = match (variable, test) {
         // Scripts see paths without their query.

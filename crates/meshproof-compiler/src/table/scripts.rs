@@ -10,7 +10,7 @@ use meshproof_space::{Test, Variable};
 
 use super::Uncompiled;
 use super::bits::Bits;
-use super::demand::{Demand, Dimension};
+use super::demand::{DEMANDS, Demand, Dimension};
 use super::dimension::{DimensionParts, Parts, attribute, is_of_request};
 use super::numbers::put_number;
 use super::pool::Learned;
@@ -139,7 +139,7 @@ impl<'b> Scripts<'b> {
             numbers,
             leading,
             bits: Bits::default(),
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(expected_bytes(rows.rows.len() * DEMANDS)),
             rows: Vec::with_capacity(rows.rows.len() * 8),
             is_too_much,
             known,
@@ -163,14 +163,15 @@ impl<'b> Scripts<'b> {
         learned: &[Learned],
         parts: &Parts,
     ) -> Result<Written, Uncompiled> {
-        let mut to = Lists::default();
+        let mut to =
+            Lists { bytes: Vec::with_capacity(expected_bytes(rows.demands.len())), ..Lists::default() };
         let mut demands = Vec::with_capacity(rows.demands.len());
         let mut rest = learned;
         for demand in &rows.demands {
             let (wanted, behind) = rest.split_at(demand.any_of.len());
             let (refused, behind) = behind.split_at(demand.none_of.len());
             rest = behind;
-            let (number, variable) = (self.numbers[demand.dimension], demand.variable);
+            let (number, variable) = (self.numbers[demand.dimension as usize], demand.variable);
             let (start, count) = (to.bytes.len() as u32, to.count);
             // The look-up says it, or the bits.
             let is_told = Some(number as usize) == self.leading || self.bits.tell(demand);
@@ -260,6 +261,11 @@ impl<'b> Scripts<'b> {
         }
         all
     }
+}
+
+/// About so many bytes are written of so many demands.
+fn expected_bytes(demands: usize) -> usize {
+    demands.saturating_mul(16).min(MOST_SCRIPTS)
 }
 
 /// What is asked of requests in so many bytes is as short as its place.

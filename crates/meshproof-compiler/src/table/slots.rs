@@ -23,8 +23,7 @@ pub(super) fn lay_out(texts: &[(u64, u32)]) -> Result<Vec<Slot>, Uncompiled> {
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sorted = texts.to_vec();
-    sorted.sort_unstable_by_key(|(hash, entry)| (*hash as u32, *hash, *entry));
+    let sorted = sorted(texts);
     let mut count = texts.len() + texts.len() / 3 + 1;
     while count < texts.len() * 64 + 1024 {
         if let Some(slots) = try_lay_out(&sorted, count) {
@@ -33,6 +32,36 @@ pub(super) fn lay_out(texts: &[(u64, u32)]) -> Result<Vec<Slot>, Uncompiled> {
         count += count / 4 + 1;
     }
     Err(Uncompiled::TooLarge)
+}
+
+/// The texts by the lower halves of their hashes. These are spread evenly, so that putting each text near its place first
+/// leaves little to sort.
+fn sorted(texts: &[(u64, u32)]) -> Vec<(u64, u32)> {
+    let near = |hash: u64| start(hash << 32, texts.len() as u32) as usize;
+    let mut ends = vec![0u32; texts.len()];
+    for (hash, _) in texts {
+        ends[near(*hash)] += 1;
+    }
+    let mut end = 0;
+    for place in &mut ends {
+        end += *place;
+        *place = end;
+    }
+    let mut sorted = vec![(0, 0); texts.len()];
+    for text in texts {
+        let end = &mut ends[near(text.0)];
+        *end -= 1;
+        sorted[*end as usize] = *text;
+    }
+    // By now these are the starts.
+    for (at, start) in ends.iter().enumerate() {
+        let end = ends.get(at + 1).map_or(sorted.len(), |end| *end as usize);
+        let same = &mut sorted[*start as usize..end];
+        if same.len() > 1 {
+            same.sort_unstable_by_key(|(hash, entry)| (*hash as u32, *hash, *entry));
+        }
+    }
+    sorted
 }
 
 fn try_lay_out(texts: &[(u64, u32)], count: usize) -> Option<Vec<Slot>> {
@@ -80,4 +109,23 @@ pub(super) fn boundary<'t>(texts: impl Iterator<Item = &'t [u8]>, is_suffix: boo
     let mut inner = texts.map(|text| if is_suffix { text.first() } else { text.last() });
     let first = *inner.next()??;
     (b"/.:-".contains(&first) && inner.all(|byte| byte == Some(&first))).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_sorted_by_the_lower_halves_of_their_hashes() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        for count in 0..200 {
+            // Few lower halves, so that some are equal, and both ends of them.
+            let mut hash = || rng.u64(..) & !u64::from(u32::MAX) | u64::from(rng.u32(..) >> 26 << 26);
+            let mut texts: Vec<(u64, u32)> = (0..count).map(|entry| (hash(), entry)).collect();
+            texts.extend((count > 0).then_some((u64::MAX, count)));
+            let mut expected = texts.clone();
+            expected.sort_by_key(|(hash, entry)| (*hash as u32, *hash, *entry));
+            assert_eq!(sorted(&texts), expected);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Tests of policies as tests of a table: how one is spelled out, where an index finds it, and what it says.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use meshproof_engine::format::{
     LONGEST, MOST_STEPS, STEP_LITERAL, STEP_SEGMENT, STEP_SLASHES, TAKES_SEGMENT, TAKES_SLASHES, TAKES_THIS,
@@ -43,19 +44,39 @@ pub(super) enum Key<'t> {
     Line,
 }
 
-/// A value in one form for all ways of writing it.
-pub(super) fn normal(test: &Test) -> Cow<'_, Test> {
-    let Test::Host(pattern) = test else { return Cow::Borrowed(test) };
+/// A test in one form for all ways of writing its value.
+#[derive(Clone, Debug)]
+pub(super) enum Normal<'t> {
+    /// As it is written.
+    Written(&'t Test),
+    /// In small letters.
+    Small(Box<Test>),
+}
+
+impl Deref for Normal<'_> {
+    type Target = Test;
+
+    fn deref(&self) -> &Test {
+        match self {
+            Normal::Written(test) => test,
+            Normal::Small(test) => test,
+        }
+    }
+}
+
+/// The test in its one form.
+pub(super) fn normal(test: &Test) -> Normal<'_> {
+    let Test::Host(pattern) = test else { return Normal::Written(test) };
     if !pattern.literal().contains(|c: char| c.is_ascii_uppercase()) {
-        return Cow::Borrowed(test);
+        return Normal::Written(test);
     }
     let lower = |text: &String| text.to_ascii_lowercase();
-    Cow::Owned(Test::Host(match pattern {
+    Normal::Small(Box::new(Test::Host(match pattern {
         Pattern::Present => Pattern::Present,
         Pattern::Exact(text) => Pattern::Exact(lower(text)),
         Pattern::Prefix(text) => Pattern::Prefix(lower(text)),
         Pattern::Suffix(text) => Pattern::Suffix(lower(text)),
-    }))
+    })))
 }
 
 /// The test, spelled out.

@@ -172,8 +172,8 @@ fn affixes(
     };
     let mut sorted: Vec<(&[u8], &Links)> = texts.iter().map(|(text, links)| (*text, links)).collect();
     sorted.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-    let mut known: HashMap<&[u8], u32> = HashMap::new();
-    let mut slots = Vec::new();
+    let mut known: HashMap<&[u8], u32> = HashMap::with_capacity(texts.len());
+    let mut slots = Vec::with_capacity(texts.len());
     for (text, own) in sorted {
         let mut links = own.clone();
         let mut parent = None;

@@ -52,7 +52,7 @@ pub(super) fn expected(input: &Input<'_>) -> Result<Expected, Uncompiled> {
                     expected.tests.entry(key.clone()).or_insert_with(|| (variable.clone(), BTreeMap::new()));
                 let mut spell = |tests: &[Test]| -> Result<Vec<Spelled>, Uncompiled> {
                     let mut list = Vec::new();
-                    for test in tests.iter().map(|test| normal(test).into_owned()) {
+                    for test in tests.iter().map(|test| Test::clone(&normal(test))) {
                         let spelled = spelled(variable, &test)?;
                         list.push(spelled.clone());
                         known.1.insert(spelled, test);
