@@ -8,6 +8,7 @@ mod connection;
 mod everything;
 mod inputs;
 mod loader;
+mod many;
 mod proofs;
 
 use common::Policies;
