@@ -4,6 +4,7 @@
 //! policies of all scopes are one heap: none overrides another. The other engines skip what they do not know.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use crate::context::{Context, Engine};
 use crate::custom::{self, BAD_CUSTOM, custom_prefix, has_too_many_providers};
@@ -37,13 +38,28 @@ struct ReadyPolicy<'a> {
     standing: Standing,
     /// What a match of an enforced CUSTOM policy leads to.
     custom: Option<CustomOutcome<'a>>,
-    /// In order; none when the policy does not take part.
-    rules: Vec<Result<ReadyRule<'a>, Dropped>>,
+    /// What the enforcement point is, as it was handed in.
+    context: &'a Context,
+    /// In order, each read when it is first asked; none when the policy does not take part.
+    rules: Vec<OnceLock<Result<ReadyRule<'a>, Dropped>>>,
 }
 
-impl ReadyPolicy<'_> {
+impl<'a> ReadyPolicy<'a> {
+    /// A rule; nothing where there is none, or where the policy does not take part.
+    fn rule(&self, at: usize) -> Option<&Result<ReadyRule<'a>, Dropped>> {
+        let written = self.policy.spec.rules.get(at)?;
+        Some(self.rules.get(at)?.get_or_init(|| match self.context.engine {
+            Engine::Ztunnel => ztunnel::ready(written, &self.policy),
+            _ => chain::ready(written, &self.policy, self.context),
+        }))
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Result<ReadyRule<'a>, Dropped>> {
+        (0..self.rules.len()).filter_map(|at| self.rule(at))
+    }
+
     fn matches(&self, view: &View<'_>) -> bool {
-        self.rules.iter().flatten().any(|rule| rule.matches(view))
+        self.rules().flatten().any(|rule| rule.matches(view))
     }
 
     fn is_enforced(&self, phase: Phase) -> bool {
@@ -90,14 +106,10 @@ impl<'a> Decider<'a> {
         let ready = |(policy, standing): (&Policy<'a>, Standing)| {
             let phase = Phase::of(policy.action());
             let takes_part = matches!(standing, Standing::Enforced | Standing::DryRun);
-            let rules = policy.spec.rules.iter().filter(|_| takes_part);
-            let rules = rules.map(|rule| match context.engine {
-                Engine::Ztunnel => ztunnel::ready(rule, policy),
-                _ => chain::ready(rule, policy, context),
-            });
+            let rules = policy.spec.rules.iter().filter(|_| takes_part).map(|_| OnceLock::new());
             let custom = (phase == Phase::Custom && standing == Standing::Enforced)
                 .then(|| custom::custom_outcome(too_many, policy, context));
-            ReadyPolicy { policy: *policy, phase, standing, custom, rules: rules.collect() }
+            ReadyPolicy { policy: *policy, phase, standing, custom, context, rules: rules.collect() }
         };
         let ready = policies.iter().zip(standings).map(ready).collect();
         let mut seen_in = Cow::Borrowed(context);
@@ -160,7 +172,7 @@ impl<'a> Decider<'a> {
         let mut found = Vec::new();
         for (at, policy) in self.policies.iter().enumerate() {
             let view = views.of(policy.phase);
-            let rules = policy.rules.iter().enumerate();
+            let rules = policy.rules().enumerate();
             let rules = rules.filter(|(_, rule)| rule.as_ref().is_ok_and(|rule| rule.matches(view)));
             found.extend(rules.map(|(rule, _)| (at, rule)));
         }
@@ -347,7 +359,7 @@ impl Seen<'_, '_> {
     /// As [`Decider::matches`].
     pub fn is_matched_by(&self, policy: usize, rule: usize) -> bool {
         let Some(policy) = self.decider.policies.get(policy) else { return false };
-        let Some(Ok(rule)) = policy.rules.get(rule) else { return false };
+        let Some(Ok(rule)) = policy.rule(rule) else { return false };
         rule.matches(self.views.of(policy.phase))
     }
 
@@ -364,7 +376,7 @@ fn is_marked((decision, by): &(Decision, By)) -> bool {
 
 impl ReadyPolicy<'_> {
     fn traces(&self, view: &View<'_>) -> Vec<RuleTrace> {
-        let rules = self.rules.iter().zip(self.policy.spec.rules.iter()).enumerate();
+        let rules = self.rules().zip(self.policy.spec.rules.iter()).enumerate();
         let traced = rules.map(|(at, (ready, written))| {
             let (verdict, ignored) = match ready {
                 Ok(rule) => (rule.verdict(view), rule.ignored.clone()),
