@@ -16,6 +16,7 @@ mod chains;
 mod classes;
 mod clients;
 mod conditions;
+mod doubts;
 mod drawing;
 mod edges;
 mod effect;

@@ -6,8 +6,8 @@ use meshproof_authz::Request;
 use meshproof_space::{Admitted, RequestBox, Variable, words};
 
 use crate::boxes::both;
-use crate::chain::written_headers;
 use crate::conditions::said_by_route;
+use crate::doubts::written_headers;
 use crate::graph::Graph;
 use crate::paths::Hop;
 use crate::routing::Routing;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use meshproof_authz::{Peer, Request, Token};
 
-use crate::chain::Asks;
+use crate::doubts::Asks;
 use crate::graph::{Edge, Graph};
 use crate::party::{Party, Witness};
 
