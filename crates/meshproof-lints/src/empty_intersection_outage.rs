@@ -5,7 +5,7 @@ use meshproof_authz::{Context as Chain, Decision, Engine, Policy, Request, conte
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_grammar::protocol::ProtocolClass;
 use meshproof_ir::{EnforcementPoint, ResourceId, Workload, WorkloadId, WorkloadPort};
-use meshproof_resources::Action;
+use meshproof_resources::{Action, MtlsMode};
 use meshproof_space::{Clause, Domain, Outcome, RequestBox, Space, Test, Variable};
 
 use crate::Context;
@@ -22,8 +22,9 @@ pub(crate) const ID: &str = "empty-intersection-outage";
 /// Ports looked at per workload.
 const PORTS: usize = 16;
 
-/// Workloads that agree in it are closed or open together: policies, proxy, ports with their protocols.
-type Likeness = ([usize; 3], EnforcementPoint, Vec<(u16, Option<ProtocolClass>)>);
+/// Workloads that agree in it are closed or open together: policies, proxy, ports with their protocols, and whether they
+/// are STRICT.
+type Likeness = ([usize; 3], EnforcementPoint, Vec<(u16, Option<ProtocolClass>, bool)>);
 
 /// Runs the lint: one finding per list of policies and ports.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
@@ -35,7 +36,8 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
         if !listens || workload.policies.is_empty() || !workload.envoy_filters.is_empty() {
             continue;
         }
-        let ports = captured_ports(workload).map(|port| (port.number, port.protocol.known().copied()));
+        let ports = captured_ports(workload)
+            .map(|port| (port.number, port.protocol.known().copied(), is_strict(port)));
         let key = (workload.policies.sharing_key(), point, ports.take(PORTS).collect());
         let group = *groups.entry(key).or_insert_with(|| {
             members.push(Vec::new());
@@ -119,7 +121,8 @@ fn at_port<'w>(
     let mut shown = None;
     for engine in engines(workload, port) {
         let chain = context_of(ctx.mesh, point.cluster, engine);
-        let domain = Domain::default();
+        // Whoever has no identity gets no connection under STRICT.
+        let domain = Domain { plaintext: !is_strict(port), ..Domain::default() };
         let space = Space::with_probes(policies, &chain, &domain, &probe);
         if space.find_in(Outcome::Allowed, 0).ok()?.is_some() {
             return Some(Fate::Open);
@@ -133,6 +136,10 @@ fn at_port<'w>(
         }
     }
     Some(shown.map_or(Fate::NeverMeant, |closed| Fate::Closed(Box::new(closed))))
+}
+
+fn is_strict(port: &WorkloadPort) -> bool {
+    port.mode.mode.is(&MtlsMode::Strict)
 }
 
 fn engines(workload: &Workload, port: &WorkloadPort) -> Vec<Engine> {
@@ -157,7 +164,9 @@ fn denies_all(ctx: &Context<'_>, id: ResourceId, workload: &Workload, port: &Wor
     };
     let is_tcp = engines(workload, port) == [Engine::EnvoyTcp];
     policy.rules.iter().any(|rule| {
-        rule.denies_everything(Some(port)) || (is_tcp && rule.denies_every_connection(Some(port)))
+        rule.denies_everything(Some(port))
+            || (is_tcp && rule.denies_every_connection(Some(port)))
+            || rule.denies_every_identity(port)
     })
 }
 

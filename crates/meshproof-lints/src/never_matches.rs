@@ -272,6 +272,27 @@ impl<'a> RuleFacts<'a> {
         any_source && any_condition && self.matches_whole_port(port, |_| true)
     }
 
+    /// Whether the rule, in a DENY policy, matches every caller that has an identity at all, and mutual TLS lets nobody
+    /// else in at this port.
+    pub(crate) fn denies_every_identity(&self, port: &WorkloadPort) -> bool {
+        let is_every = |test: &Match| {
+            test.not_values.is_empty()
+                && (test.values.is_empty() || test.values.iter().any(|value| value.value == "*"))
+        };
+        let any_identity = self.rule.from.iter().any(|source| {
+            source.fields().iter().all(|(attribute, test)| match attribute {
+                Attribute::Principals | Attribute::Namespaces => is_every(test),
+                _ => test.is_empty(),
+            })
+        });
+        any_identity
+            && self.rule.when.is_empty()
+            && port.mode.mode.is(&MtlsMode::Strict)
+            && self.matches_whole_port(Some(port), |operation| {
+                [&operation.hosts, &operation.methods, &operation.paths].iter().all(|test| test.is_empty())
+            })
+    }
+
     fn matches_whole_port(&self, port: Option<&WorkloadPort>, rest: impl Fn(&Operation) -> bool) -> bool {
         self.rule.to.is_empty()
             || self.rule.to.iter().zip(&self.of_operations).any(|(operation, ports)| {

@@ -2,7 +2,7 @@
 
 use meshproof_diagnostics::{Category, Confidence, Decision, Finding, Label, Level};
 use meshproof_grammar::protocol::ProtocolClass;
-use meshproof_ir::Workload;
+use meshproof_ir::{Workload, WorkloadPort};
 use meshproof_resources::Action;
 
 use super::closed::is_certain;
@@ -12,7 +12,8 @@ use crate::Context;
 use crate::conflicting_rules::revision;
 use crate::policies::Policy;
 use crate::proof::{confirmed, fate_at};
-use crate::witnesses::{meant_caller, request};
+use crate::shown::rule_span;
+use crate::witnesses::{meant_caller, request, some_caller};
 
 /// Workloads named per group of equal ones.
 const LISTED: usize = 1_000;
@@ -25,7 +26,7 @@ pub(super) fn findings(ctx: &Context<'_>, survey: &Survey) -> Vec<Finding> {
         findings.extend(if everything {
             emptied(ctx, policy, places)
         } else {
-            widened(ctx, survey, policy, places)
+            widened(ctx, survey, policy, places).or_else(|| nameless(ctx, survey, policy, places))
         });
     }
     findings
@@ -85,18 +86,23 @@ fn opener<'c>(ctx: &'c Context<'_>, deny: &Policy<'_>, workload: &Workload) -> O
         .find(|policy| policy.rules.iter().any(|rule| rule.dead.is_empty()))
 }
 
-/// HTTP fields count as true on TCP ports, so a DENY about paths refuses every connection there.
-fn widened(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+/// The ports among the closed ones that are meant to be reached for certain, since a Service sends to them: the first of
+/// each workload by name, and one to be shown.
+fn served<'c>(
+    ctx: &'c Context<'_>,
+    survey: &Survey,
+    places: &[Place],
+    takes: impl Fn(&WorkloadPort) -> bool,
+) -> Option<(Vec<String>, &'c Workload, &'c WorkloadPort)> {
     let mut names = Vec::new();
     let mut shown = None;
     for place in places {
         let workload = &ctx.mesh.workloads[place.workload.index()];
-        // Only ports that a Service sends to are meant to be reached for certain.
         let port = place
             .closed
             .iter()
             .filter_map(|port| port_at(workload, *port))
-            .find(|port| port.protocol.is(&ProtocolClass::Tcp) && !port.bindings.is_empty());
+            .find(|port| takes(port) && !port.bindings.is_empty());
         if let Some(port) = port {
             let members = survey.groups[place.group].iter().take(LISTED);
             names.extend(
@@ -109,6 +115,49 @@ fn widened(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Pl
     }
     names.dedup();
     let (workload, port) = shown?;
+    Some((names, workload, port))
+}
+
+/// Where STRICT holds every caller has an identity, so a DENY of everybody with one refuses everybody.
+fn nameless(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+    let closes = |port: &WorkloadPort| policy.rules.iter().any(|rule| rule.denies_every_identity(port));
+    let (names, workload, port) = served(ctx, survey, places, closes)?;
+    let rule = policy.rules.iter().find(|rule| rule.denies_every_identity(port))?;
+    let allow = opener(ctx, policy, workload);
+    // Alone it may be a lock-down for a while, and so may what another file says.
+    let together = allow.is_some_and(|allow| policy.meta.span.source == allow.meta.span.source);
+    let level = if together && is_certain(ctx, policy, workload) { Level::Error } else { Level::Warning };
+    let message = format!(
+        "nobody can reach {}: {} denies every caller with an identity, and STRICT refuses all others",
+        listed(&names),
+        policy.name()
+    );
+    let because = vec![
+        format!("{} matches every caller that has an identity", policy.name()),
+        format!("port {} is STRICT, so a caller without one gets no connection", port.number),
+    ];
+    let own = || {
+        let namespace = ctx.mesh.namespaces[workload.namespace.index()].name.as_deref();
+        format!("{}/default", namespace.unwrap_or("default"))
+    };
+    let from = some_caller(ctx, Some(workload), None).unwrap_or_else(own);
+    let allow_rule = allow.and_then(|allow| allow.rules.first()).map(|rule| rule.rule);
+    let witness = request(ctx, from, workload, Some(port), allow_rule, Decision::Deny, because);
+    let label = Label::new(rule_span(rule.rule), "matches every caller that STRICT lets in");
+    let mut finding = Finding::new(ID, level, Category::Outage, message, label)
+        .with_resource(policy.meta.resource_name())
+        .with_confidence(Confidence::Medium)
+        .with_help("name the callers to be denied; callers without an identity need no DENY under STRICT");
+    if let Some(allow) = allow {
+        finding = finding.with_related(allow.meta.name_span(), "this policy lets nobody in because of it");
+    }
+    Some(confirmed(finding, fate_at(ctx, workload, Some(port), &witness), witness))
+}
+
+/// HTTP fields count as true on TCP ports, so a DENY about paths refuses every connection there.
+fn widened(ctx: &Context<'_>, survey: &Survey, policy: &Policy<'_>, places: &[Place]) -> Option<Finding> {
+    let is_tcp = |port: &WorkloadPort| port.protocol.is(&ProtocolClass::Tcp);
+    let (names, workload, port) = served(ctx, survey, places, is_tcp)?;
     let rule = policy.rules.iter().find(|rule| rule.denies_every_connection(Some(port)))?;
     let (span, field) = rule.http_field()?;
     let level = if is_certain(ctx, policy, workload) { Level::Error } else { Level::Warning };

@@ -179,10 +179,14 @@ impl Survey {
 fn refuses_all(policy: &Policy<'_>, workload: &Workload, port: Option<&WorkloadPort>) -> bool {
     let tcp = port.is_some_and(|port| port.protocol.is(&ProtocolClass::Tcp))
         && workload.enforcement_point() != Some(EnforcementPoint::Ztunnel);
-    policy
-        .rules
-        .iter()
-        .any(|rule| rule.denies_everything(port) || (tcp && rule.denies_every_connection(port)))
+    // What a gateway serves is not what PeerAuthentication says.
+    let demands_identity =
+        matches!(workload.enforcement_point(), Some(EnforcementPoint::Sidecar | EnforcementPoint::Ztunnel));
+    policy.rules.iter().any(|rule| {
+        rule.denies_everything(port)
+            || (tcp && rule.denies_every_connection(port))
+            || (demands_identity && port.is_some_and(|port| rule.denies_every_identity(port)))
+    })
 }
 
 impl Survey {
