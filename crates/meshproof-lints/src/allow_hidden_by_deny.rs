@@ -2,38 +2,38 @@
 
 mod partial;
 
-use meshproof_authz::{Decision, Evaluation, Request, evaluate};
+use meshproof_authz::{Decision, Request};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Witness};
 use meshproof_resources::Action;
-use meshproof_space::{RuleId, Space};
 
-use crate::Context;
-use crate::points::Point;
-use crate::rule_worth::{At, Cover, RuleAt, Verdict};
+use crate::excerpt::refused;
+use crate::rule_worth::{Cover, RuleAt, Verdict};
 use crate::shadowed_rule::level;
 use crate::shown::{
-    first_matching, matches, named_first, rule_name, rule_names, rule_of, rule_span, with_known_caller,
-    witness,
+    first_matching, from_known_caller, matches, named_first, rule_name, rule_names, rule_of, rule_span,
 };
+use crate::stage::Stage;
+use crate::{Context, shown, stage};
 
 const ID: &str = "allow-hidden-by-deny";
 
 /// Runs the lint.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut hidden: Vec<(RuleAt, &Cover)> = Vec::new();
     for policy in ctx.policies.iter().filter(|policy| policy.enforces(Action::Allow)) {
         for at in 0..policy.rules.len() {
             let rule = (policy.id, at);
             if let Verdict::Refused(cover) = ctx.worths().verdict(rule) {
-                findings.extend(finding(ctx, rule, cover));
+                hidden.push((rule, cover));
             }
         }
     }
+    let mut findings = stage::findings(ctx, &hidden, |stage, rule, cover| finding(ctx, stage, rule, cover));
     findings.extend(partial::findings(ctx));
     findings
 }
 
-fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
+fn finding(ctx: &Context<'_>, stage: Option<&Stage<'_>>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
     // A DENY for everything is a lock-down; `deny-all-gap` tells of it.
     let closes = |other: &RuleAt| {
         let rules = ctx.policies.get(other.0).map(|policy| &policy.rules);
@@ -58,39 +58,35 @@ fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
             finding = finding.with_related(rule_span(other), "this rule denies them");
         }
     }
-    Some(match shown(ctx, rule, cover) {
+    Some(match stage.and_then(|stage| proof(ctx, stage, rule, cover)) {
         Some(witness) => finding.with_witness(witness),
         None => finding,
     })
 }
 
 /// A request that the rule matches and that is refused.
-fn shown(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
-    let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
-    let place = point.policies.iter().position(|id| *id == rule.0)?;
-    let id = RuleId { policy: place, rule: rule.1 };
-    let request =
-        named_first(|domain| Space::new(&at.policies, &at.chain, domain).find_refused(id).ok().flatten())?;
-    told(ctx, point, &at, rule, &cover.by, *request)
+fn proof(ctx: &Context<'_>, stage: &Stage<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
+    let written = rule_of(ctx, rule)?;
+    let request = named_first(|domain| refused(ctx, stage, (rule, written), &cover.by, domain))?;
+    told(ctx, stage, rule, &cover.by, *request)
 }
 
 /// The refused request as a witness, if the evaluator confirms that the rule matches and that it is refused.
 fn told(
     ctx: &Context<'_>,
-    point: &Point,
-    at: &At<'_>,
+    stage: &Stage<'_>,
     rule: RuleAt,
     by: &[RuleAt],
     request: Request,
 ) -> Option<Witness> {
-    let place = point.policies.iter().position(|id| *id == rule.0)?;
-    let holds =
-        |evaluation: &Evaluation| evaluation.decision == Decision::Deny && matches(evaluation, place, rule.1);
-    let request = with_known_caller(ctx, at, request, |request, decider| {
-        decider.matches(place, rule.1, request) && decider.decision(request) == Decision::Deny
+    let (point, at) = (stage.point, stage.at);
+    let place = stage.place(rule)?;
+    let request = from_known_caller(ctx, at, stage.decider(), request, |seen| {
+        seen.is_matched_by(place, rule.1) && seen.decision() == Decision::Deny
     });
-    let evaluation = evaluate(&at.policies, &request, &at.chain);
-    holds(&evaluation).then_some(())?;
+    let evaluation = stage.decider().evaluate(&request);
+    let is_refused = evaluation.decision == Decision::Deny && matches(&evaluation, place, rule.1);
+    is_refused.then_some(())?;
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
     let denying = first_matching(point, &evaluation, by);
     reasons.extend(
@@ -98,5 +94,5 @@ fn told(
     );
     let rules = [Some(rule), denying].into_iter().flatten();
     let written: Vec<_> = rules.filter_map(|rule| rule_of(ctx, rule)).collect();
-    Some(witness(ctx, point, at, &request, &written, reasons))
+    Some(shown::told(ctx, point, at, &request, &evaluation, &written, reasons))
 }

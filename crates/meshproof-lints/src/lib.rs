@@ -25,6 +25,7 @@ mod disabled_mtls;
 mod empty_intersection_outage;
 mod envoy_filter;
 mod erased_tls;
+mod excerpt;
 mod exposed_metrics;
 mod foreign_namesake;
 mod hash;

@@ -4,19 +4,20 @@ use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level, Witness
 use meshproof_resources::Action;
 use meshproof_space::RuleId;
 
-use crate::Context;
 use crate::conflicting_rules::together;
 use crate::redundant_policy::is_redundant;
 use crate::restriction_without_effect::defeated;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
 use crate::shown::{first_matching, from_known_caller, rule_name, rule_names, rule_of, rule_span, told};
 use crate::stage::Stage;
+use crate::{Context, stage};
 
 const ID: &str = "shadowed-rule";
 
 /// Runs the lint.
 pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut shadowed: Vec<(RuleAt, &Cover)> = Vec::new();
     for policy in ctx.policies.iter().filter(|policy| !policy.dry_run) {
         if is_redundant(ctx, policy) {
             continue;
@@ -25,7 +26,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             let rule = (policy.id, at);
             match ctx.worths().verdict(rule) {
                 Verdict::Superfluous(cover) if defeated(ctx, rule, cover).is_none() => {
-                    findings.extend(finding(ctx, rule, cover));
+                    shadowed.push((rule, cover));
                 }
                 Verdict::Unknown(limit) => {
                     let Some(written) = rule_of(ctx, rule) else { continue };
@@ -43,6 +44,7 @@ pub(crate) fn check(ctx: &Context<'_>) -> Vec<Finding> {
             }
         }
     }
+    findings.extend(stage::findings(ctx, &shadowed, |stage, rule, cover| finding(ctx, stage, rule, cover)));
     findings
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn level(ctx: &Context<'_>, rule: RuleAt, by: &[RuleAt]) -> Level {
     levels.min().unwrap_or(Level::Warning).min(Level::Warning)
 }
 
-fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
+fn finding(ctx: &Context<'_>, stage: Option<&Stage<'_>>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
     let policy = ctx.policies.get(rule.0)?;
     let written = rule_of(ctx, rule)?;
     let does = verb(policy.action);
@@ -84,19 +86,13 @@ fn finding(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Finding> {
             finding = finding.with_related(rule_span(other), "this rule matches the same requests");
         }
     }
-    Some(match shown(ctx, rule, cover) {
+    Some(match stage.and_then(|stage| shown_on(stage, ctx, rule, cover)) {
         Some(witness) => finding.with_witness(witness),
         None => finding,
     })
 }
 
-/// A request that the rule matches, and one of the others, at the place of the cover.
-pub(crate) fn shown(ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
-    let (point, at) = ctx.worths().at(ctx, cover.point, cover.chain)?;
-    shown_on(&Stage::new(point, &at), ctx, rule, cover)
-}
-
-/// As [`shown`], on a stage for all that is shown at the place.
+/// A request that the rule matches, and one of the others, at the place of the cover, which is that of the stage.
 pub(crate) fn shown_on(stage: &Stage<'_>, ctx: &Context<'_>, rule: RuleAt, cover: &Cover) -> Option<Witness> {
     let Stage { point, at, .. } = stage;
     let place = point.policies.iter().position(|id| *id == rule.0)?;

@@ -1,12 +1,15 @@
 //! A place where rules are shown at work, for all findings about it: its sets and its policies are read once.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use meshproof_authz::Decider;
+use meshproof_diagnostics::Finding;
 use meshproof_space::{Domain, Space};
 
+use crate::Context;
 use crate::points::Point;
-use crate::rule_worth::At;
+use crate::rule_worth::{At, Cover, RuleAt};
 use crate::shown::named_first;
 
 /// The chain of a point, with what questions about it need.
@@ -23,6 +26,11 @@ impl<'s> Stage<'s> {
         Stage { point, at, decider: OnceCell::new(), spaces: [OnceCell::new(), OnceCell::new()] }
     }
 
+    /// Where the policy of a rule stands in the list of this place.
+    pub(crate) fn place(&self, rule: RuleAt) -> Option<usize> {
+        self.point.policies.iter().position(|id| *id == rule.0)
+    }
+
     pub(crate) fn decider(&self) -> &Decider<'s> {
         self.decider.get_or_init(|| Decider::new(&self.at.policies, &self.at.chain))
     }
@@ -35,4 +43,28 @@ impl<'s> Stage<'s> {
         };
         named_first(|domain| find(space(domain)))
     }
+}
+
+/// What is to be said of rules with their covers, in the order given; those of one place share its stage.
+pub(crate) fn findings(
+    ctx: &Context<'_>,
+    rules: &[(RuleAt, &Cover)],
+    say: impl Fn(Option<&Stage<'_>>, RuleAt, &Cover) -> Option<Finding>,
+) -> Vec<Finding> {
+    let mut places: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    for (at, (_, cover)) in rules.iter().enumerate() {
+        places.entry((cover.point, cover.chain)).or_default().push(at);
+    }
+    let mut findings: Vec<(usize, Finding)> = Vec::new();
+    for ((point, chain), found) in places {
+        let place = ctx.worths().at(ctx, point, chain);
+        let stage = place.as_ref().map(|(point, at)| Stage::new(point, at));
+        let said = found.into_iter().filter_map(|at| {
+            let (rule, cover) = rules[at];
+            Some((at, say(stage.as_ref(), rule, cover)?))
+        });
+        findings.extend(said);
+    }
+    findings.sort_by_key(|(at, _)| *at);
+    findings.into_iter().map(|(_, finding)| finding).collect()
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use foldhash::{HashMap, HashSet, HashSetExt};
 
 use crate::bits::Bits;
+use crate::dodge::Dodges;
 use crate::index::Index;
 use crate::limit::Limit;
 use crate::prepared::{Choices, Prepared, PreparedId};
@@ -16,23 +17,59 @@ use crate::value::Value;
 use crate::vocabulary::{Column, VariableId, Vocabulary};
 
 /// A request as values, the rest of it at will.
-pub(crate) type Point = HashMap<VariableId, Value>;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Point {
+    chosen: HashMap<VariableId, Value>,
+    /// Values of further variables, which many points share. What was chosen comes first.
+    shared: Shared,
+}
+
+impl Point {
+    /// The values, in no order.
+    pub fn values(&self) -> impl Iterator<Item = (VariableId, &Value)> {
+        let shared = self.shared.iter().filter(|(variable, _)| !self.chosen.contains_key(variable));
+        let chosen = self.chosen.iter().map(|(variable, value)| (*variable, value));
+        chosen.chain(shared.map(|(variable, value)| (*variable, value)))
+    }
+}
+
+impl FromIterator<(VariableId, Value)> for Point {
+    fn from_iter<I: IntoIterator<Item = (VariableId, Value)>>(values: I) -> Point {
+        Point { chosen: values.into_iter().collect(), ..Point::default() }
+    }
+}
 
 /// Steps that one question may take; ordinary ones take as many as there are variables.
 const MOST_STEPS: usize = 20_000;
 /// How deep choices may stand in each other.
 const MOST_DEPTH: usize = 200;
+/// With more variables than this, those that a target asks nothing of are chosen all at once.
+const FEW_VARIABLES: usize = 12;
 
 /// Answers questions about one union of boxes.
 pub(crate) struct Cover<'a> {
     pub prepared: Prepared<'a>,
     /// Boxes that covered the last target, each needed for some branch.
     pub touched: Vec<usize>,
+    /// What all questions so far took.
+    #[cfg(test)]
+    pub steps: usize,
+    vocabulary: &'a Vocabulary,
+    /// What is chosen at once where there are many variables, worked out with the first question.
+    dodges: Option<Dodges>,
 }
 
 impl<'a> Cover<'a> {
     pub fn new(index: Index, vocabulary: &'a Vocabulary) -> Cover<'a> {
-        Cover { prepared: Prepared::new(index, vocabulary), touched: Vec::new() }
+        let prepared = Prepared::new(index, vocabulary);
+        Cover {
+            prepared,
+            touched: Vec::new(),
+            #[cfg(test)]
+            steps: 0,
+            vocabulary,
+            dodges: None,
+        }
     }
 
     /// How many boxes there are.
@@ -53,7 +90,7 @@ impl<'a> Cover<'a> {
             }
         }
         // What is asked of each variable: by the target, else nothing.
-        let mut todo: Todo = self.prepared.free.clone();
+        let (mut todo, alive, shared) = self.beside(target, alive)?;
         for column in target {
             let variable = self.prepared.column(*column).variable;
             match todo.binary_search_by_key(&variable, |known| known.0) {
@@ -63,7 +100,27 @@ impl<'a> Cover<'a> {
         }
         let mut search = Search { cover: self, steps: 0, dead: HashSet::new(), chosen: Vec::new() };
         let escaped = search.go(todo, alive, 0)?;
-        Ok(escaped.then(|| search.chosen.into_iter().collect()))
+        #[cfg(test)]
+        {
+            search.cover.steps += search.steps;
+        }
+        Ok(escaped.then(|| Point { shared, ..search.chosen.into_iter().collect() }))
+    }
+
+    /// The variables to choose that the target need not ask about, and the boxes that those chosen already leave alive.
+    fn beside(&mut self, target: &[PreparedId], alive: Bits) -> Result<(Todo, Bits, Shared), Limit> {
+        if self.prepared.free.len() <= FEW_VARIABLES {
+            return Ok((self.prepared.free.clone(), alive, Shared::default()));
+        }
+        let dodges = match self.dodges.take() {
+            Some(known) => known,
+            None => Dodges::new(&mut self.prepared, self.vocabulary)?,
+        };
+        let own = target.iter().map(|column| self.prepared.column(*column).variable);
+        let left = dodges.left(own, &alive, self.len());
+        let beside = (dodges.others.clone(), left, Rc::clone(&dodges.values));
+        self.dodges = Some(dodges);
+        Ok(beside)
     }
 
     /// The boxes that hold one request of the target; nothing when the target has none.
@@ -106,6 +163,8 @@ enum Step {
 }
 /// The variables that are left, with what the target asks of them.
 type Todo = Vec<(VariableId, PreparedId)>;
+/// Values that points share.
+type Shared = Rc<[(VariableId, Value)]>;
 
 impl Search<'_, '_> {
     fn go(&mut self, mut todo: Todo, mut alive: Bits, depth: usize) -> Result<bool, Limit> {

@@ -230,12 +230,12 @@ impl<'a> Diagram<'a> {
     /// None can be written down, or the set is empty.
     pub(crate) fn point(&self, set: NodeId) -> Result<Point, Limit> {
         let classes = self.nodes.point(set).ok_or(Limit::Values)?;
-        let mut point = Point::new();
+        let mut point = Vec::new();
         for (variable, levels) in self.levels.iter().enumerate() {
             let value = levels.value(|level| classes.get(&level).copied())?;
             point.extend(value.map(|value| (variable, value)));
         }
-        Ok(point)
+        Ok(point.into_iter().collect())
     }
 
     /// How many nodes all sets together took.

@@ -16,6 +16,7 @@ mod boxes;
 mod comparison;
 mod confirm;
 mod cover;
+mod dodge;
 mod domain;
 mod forwarded;
 mod held;

@@ -71,6 +71,12 @@ impl<'a> Prepared<'a> {
         prepared
     }
 
+    /// The languages of all searches through texts so far.
+    #[cfg(test)]
+    pub fn languages(&self) -> usize {
+        self.values.languages()
+    }
+
     pub fn add(&mut self, column: Column) -> PreparedId {
         if let Some(id) = self.ids.get(&column) {
             return *id;
@@ -130,8 +136,8 @@ impl<'a> Prepared<'a> {
     /// An estimate of how many values there are to try.
     pub fn width(&mut self, id: PreparedId) -> Result<usize, Limit> {
         let column = &self.columns[id].column;
-        let is_number = matches!(self.vocabulary.kinds[column.variable], Kind::Numbers(_));
-        if let Some(plain) = self.columns[id].plain.as_ref().filter(|_| !is_number) {
+        let grows = matches!(self.vocabulary.kinds[column.variable], Kind::Numbers(_) | Kind::Words(_));
+        if let Some(plain) = self.columns[id].plain.as_ref().filter(|_| !grows) {
             return Ok(plain.len());
         }
         let own: usize = column.any_of.iter().map(Vec::len).product();
@@ -150,18 +156,45 @@ impl<'a> Prepared<'a> {
     /// The values to try against the living boxes.
     pub fn against(&mut self, id: PreparedId, alive: &Bits) -> Result<Rc<Choices>, Limit> {
         let variable = self.columns[id].column.variable;
-        match &self.vocabulary.kinds[variable] {
+        let is_enough = match &self.vocabulary.kinds[variable] {
+            Kind::Numbers(_) => self.index.tests_of(variable) <= FEW_BORDERS,
             // Languages that living boxes want lead to values too.
-            Kind::Words(_) => self.choices(id, alive).map(Rc::new),
-            Kind::Numbers(_) => {
-                let few = self.index.tests_of(variable) <= FEW_BORDERS;
-                let known = self.remembered(id, if few { usize::MAX } else { 1 })?;
-                let is_enough = few || known.is_empty() || self.is_least(variable, &known[0], alive);
-                if is_enough { Ok(known) } else { self.choices(id, alive).map(Rc::new) }
-            }
-            _ if self.index.refuses(variable, alive) => self.choices(id, alive).map(Rc::new),
-            _ => self.remembered(id, usize::MAX),
+            Kind::Words(_) => false,
+            _ => !self.index.refuses(variable, alive),
+        };
+        if is_enough {
+            return self.plain(id);
         }
+        // A value that no living box with a test of the variable accepts beats all others: then no more are sought.
+        if let Ok(known) = self.plain(id) {
+            match known.iter().find(|candidate| self.is_least(variable, candidate, alive)) {
+                Some(_) if known.len() == 1 => return Ok(known),
+                Some(least) => return Ok(Rc::new(vec![least.clone()])),
+                None if known.is_empty() => return Ok(known),
+                None => {}
+            }
+        }
+        self.choices(id, alive).map(Rc::new)
+    }
+
+    /// A value of the column that only boxes accept which ask nothing of the variable.
+    ///
+    /// # Errors
+    /// A limit was hit.
+    pub fn dodge(&mut self, id: PreparedId) -> Result<Option<Value>, Limit> {
+        let known = self.plain(id)?;
+        let variable = self.columns[id].column.variable;
+        let all = &self.index.all;
+        let least = known.iter().find(|candidate| self.is_least(variable, candidate, all));
+        Ok(least.map(|(value, _)| value.clone()))
+    }
+
+    /// What to try while no living box refuses a test of the variable.
+    fn plain(&mut self, id: PreparedId) -> Result<Rc<Choices>, Limit> {
+        let variable = self.columns[id].column.variable;
+        let is_number = matches!(self.vocabulary.kinds[variable], Kind::Numbers(_));
+        let most = if is_number && self.index.tests_of(variable) > FEW_BORDERS { 1 } else { usize::MAX };
+        self.remembered(id, most)
     }
 
     /// Whether only living boxes that ask nothing of the variable accept the value.

@@ -36,6 +36,12 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// The languages of all searches through texts so far, which each search reads side by side.
+    #[cfg(test)]
+    pub fn languages(&self) -> usize {
+        self.texts.keys().map(|(_, chosen, apart)| chosen.len() + apart.len()).sum()
+    }
+
     /// The values to try, none at all when the column takes none.
     ///
     /// # Errors

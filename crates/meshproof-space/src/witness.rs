@@ -25,7 +25,7 @@ const PROXY: &str = "192.0.2.1";
 pub(crate) fn request(point: &Point, vocabulary: &Vocabulary, context: &Context) -> Request {
     let mut draft = Draft::new(vocabulary, context);
     let mut chosen: Vec<(&Variable, &Value)> =
-        point.iter().map(|(variable, value)| (&vocabulary.variables[*variable], value)).collect();
+        point.values().map(|(variable, value)| (&vocabulary.variables[variable], value)).collect();
     chosen.sort_by_key(|(variable, _)| (*variable).clone());
     for (variable, value) in chosen {
         draft.set(variable, value);

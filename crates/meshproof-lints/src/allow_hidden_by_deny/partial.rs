@@ -1,16 +1,18 @@
 //! Single values of ALLOW rules that never let anybody in, while the rest of the rule does.
 
-use meshproof_authz::{Policy, Request, policy_of};
+use meshproof_authz::Policy;
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level};
 use meshproof_ir::ResourceId;
-use meshproof_resources::{Action, AuthorizationPolicy, Field, Match, Rule, Text};
-use meshproof_space::{Domain, RuleId, Space, Worth};
+use meshproof_resources::{Action, AuthorizationPolicy, Match, Rule, Text};
+use meshproof_space::{Domain, RuleId, Space};
 
 use super::{ID, told};
 use crate::Context;
+use crate::excerpt::{refused, with_rules};
 use crate::hash::Set;
 use crate::rule_worth::{RuleAt, Verdict};
 use crate::shown::{rule_name, rule_names, rule_of, rule_span};
+use crate::stage::Stage;
 
 /// Values looked at per rule and in all.
 const VALUES: usize = 64;
@@ -27,20 +29,39 @@ pub(super) fn findings(ctx: &Context<'_>) -> Vec<Finding> {
         if !point.policies.iter().any(|id| acts(&id, Action::Deny)) {
             continue;
         }
+        let mut asked: Vec<Asked<'_>> = Vec::new();
         for id in point.policies.iter().filter(|id| acts(id, Action::Allow)) {
             let Some(policy) = ctx.policies.get(*id) else { continue };
             for number in 0..policy.rules.len() {
                 let rule = (*id, number);
-                let has_lists = rule_of(ctx, rule).is_some_and(|rule| values(rule).next().is_some());
+                let Some(written) = rule_of(ctx, rule) else { continue };
+                let has_lists = values(written).next().is_some();
                 // What is taken back at one place may pass at another.
                 let is_used = matches!(worths.verdict(rule), Verdict::Fine);
-                if has_lists && is_used && left > 0 && worths.places(*id).len() == 1 && done.insert(rule) {
-                    findings.extend(in_rule(ctx, at, rule, &mut left));
+                if has_lists && is_used && worths.places(*id).len() == 1 && done.insert(rule) {
+                    let most = VALUES.min(left);
+                    let alone = values(written).take(most);
+                    let before = asked.len();
+                    asked.extend(alone.map(|(place, text)| Asked {
+                        rule,
+                        text,
+                        narrowed: narrowed(written, place),
+                    }));
+                    left -= asked.len() - before;
                 }
             }
         }
+        findings.extend(at_point(ctx, at, &asked));
     }
     findings
+}
+
+/// A value that is asked about.
+struct Asked<'p> {
+    rule: RuleAt,
+    text: &'p Text,
+    /// The rule with this value alone in its list.
+    narrowed: Rule,
 }
 
 /// Values of lists that have others beside them.
@@ -94,56 +115,41 @@ fn narrowed(rule: &Rule, place: Place) -> Rule {
     rule
 }
 
-/// Values of the rule that DENY takes back wholly.
-fn in_rule(ctx: &Context<'_>, at: usize, rule: RuleAt, left: &mut usize) -> Vec<Finding> {
-    let (Some(written), Some((point, place))) = (rule_of(ctx, rule), ctx.worths().at(ctx, at, 0)) else {
+/// Values that DENY takes back wholly. All values are rules of their own, in one space with what denies.
+fn at_point(ctx: &Context<'_>, at: usize, asked: &[Asked<'_>]) -> Vec<Finding> {
+    if asked.is_empty() {
         return Vec::new();
-    };
-    let Some(own) = policy_of(ctx.mesh, rule.0) else { return Vec::new() };
+    }
+    let Some((point, place)) = ctx.worths().at(ctx, at, 0) else { return Vec::new() };
+    let stage = Stage::new(point, &place);
+    let mut read: Vec<(Policy<'_>, AuthorizationPolicy)> = Vec::new();
+    let mut ids: Vec<RuleId> = Vec::with_capacity(asked.len());
+    for of_policy in asked.chunk_by(|a, b| a.rule.0 == b.rule.0) {
+        let own = stage.place(of_policy[0].rule).and_then(|at| place.policies.get(at));
+        let Some(own) = own else { return Vec::new() };
+        ids.extend((0..of_policy.len()).map(|rule| RuleId { policy: read.len(), rule }));
+        let rules = of_policy.iter().map(|asked| asked.narrowed.clone()).collect();
+        read.push((*own, with_rules(own.spec, rules)));
+    }
+    let mut policies: Vec<Policy<'_>> = read.iter().map(|(own, spec)| Policy { spec, ..*own }).collect();
     let mut denying: Vec<ResourceId> = Vec::new();
-    let mut denies: Vec<Policy<'_>> = Vec::new();
     for (id, policy) in point.policies.iter().zip(&place.policies) {
         if policy.action() == Action::Deny && !policy.is_dry_run() {
             denying.push(*id);
-            denies.push(*policy);
+            policies.push(*policy);
         }
     }
-    let beside = |rule: Rule| AuthorizationPolicy {
-        rules: Field { key: None, items: vec![rule] },
-        ..own.spec.clone()
-    };
-    let first = RuleId { policy: 0, rule: 0 };
-    let among = |spec: &AuthorizationPolicy, ask: &dyn Fn(&Space<'_>) -> Option<Hidden>| {
-        let policies = [&[Policy { spec, ..own }], denies.as_slice()].concat();
-        ask(&Space::new(&policies, &place.chain, &Domain::default()))
-    };
-    let refused = |space: &Space<'_>| space.find_refused(first).ok().flatten();
-    // Nothing is hidden in a rule that no DENY meets.
-    let meets = |space: &Space<'_>| refused(space).map(|request| Hidden { by: Vec::new(), request });
-    if among(&beside(written.clone()), &meets).is_none() {
-        return Vec::new();
-    }
-    let hidden = |space: &Space<'_>| match space.worths().into_iter().next()? {
-        Worth::Refused(by) => Some(Hidden { by, request: refused(space)? }),
-        _ => None,
-    };
+    let domain = Domain::default();
+    let refusals = Space::new(&policies, &place.chain, &domain).refusals(&ids);
     let mut findings = Vec::new();
-    for (value, text) in values(written).take(VALUES) {
-        *left = left.saturating_sub(1);
-        let Some(Hidden { by, request }) = among(&beside(narrowed(written, value)), &hidden) else {
-            continue;
-        };
-        let by: Vec<RuleAt> = by.into_iter().map(|id| (denying[id.policy - 1], id.rule)).collect();
-        let Some(witness) = told(ctx, point, &place, rule, &by, *request) else { continue };
-        findings.push(finding(ctx, rule, text, &by).with_witness(witness));
+    for (Asked { rule, text, narrowed }, by) in asked.iter().zip(refusals) {
+        let Some(by) = by else { continue };
+        let by: Vec<RuleAt> = by.into_iter().map(|id| (denying[id.policy - read.len()], id.rule)).collect();
+        let request = refused(ctx, &stage, (*rule, narrowed), &by, &domain);
+        let witness = request.and_then(|request| told(ctx, &stage, *rule, &by, *request));
+        findings.extend(witness.map(|witness| finding(ctx, *rule, text, &by).with_witness(witness)));
     }
     findings
-}
-
-/// Rules that take a value back, and a request with it that they refuse.
-struct Hidden {
-    by: Vec<RuleId>,
-    request: Box<Request>,
 }
 
 fn finding(ctx: &Context<'_>, rule: RuleAt, text: &Text, by: &[RuleAt]) -> Finding {

@@ -5,7 +5,7 @@ use meshproof_authz::{Context, Policy};
 use crate::bits::Bits;
 use crate::domain::Domain;
 use crate::limit::Limit;
-use crate::lower::{Effect, RuleBoxes, RuleId, lower};
+use crate::lower::{Effect, LoweredRule, RuleBoxes, RuleId, lower};
 use crate::plain;
 use crate::space::Space;
 
@@ -59,6 +59,21 @@ impl Space<'_> {
             self.judge(effect, &mut worths);
         }
         worths
+    }
+
+    /// Of each of these ALLOW rules, the rules that refuse whatever it matches, as few as can be had; nothing of one that
+    /// lets somebody in or never matches, and where that is not known. What other ALLOW rules let in is not asked.
+    pub fn refusals(&self, rules: &[RuleId]) -> Vec<Option<Vec<RuleId>>> {
+        let mut group = self.group(&Effect::Allow, Among::Refusing);
+        let all = Bits::all(group.owners.len());
+        let refusal = |id: &RuleId| {
+            let is_own = |rule: &LoweredRule| rule.id == *id && rule.effect == Effect::Allow;
+            let at = self.rules().iter().position(is_own)?;
+            let places = self.covering(at, &mut group, &all).ok()??;
+            let by = owners(&group, &places, |_| true);
+            (!by.is_empty()).then(|| self.fewest(at, &mut group, by))
+        };
+        rules.iter().map(refusal).collect()
     }
 
     /// Judges the rules of an effect, from the last to the first.
