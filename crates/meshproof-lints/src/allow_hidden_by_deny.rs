@@ -2,16 +2,14 @@
 
 mod partial;
 
-use meshproof_authz::{Decision, Request};
+use meshproof_authz::{By, Decision, Request};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Witness};
 use meshproof_resources::Action;
 
 use crate::excerpt::refused;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
 use crate::shadowed_rule::level;
-use crate::shown::{
-    first_matching, from_known_caller, matches, named_first, rule_name, rule_names, rule_of, rule_span,
-};
+use crate::shown::{from_known_caller, named_first, rule_name, rule_names, rule_of, rule_span};
 use crate::stage::Stage;
 use crate::{Context, shown, stage};
 
@@ -81,18 +79,19 @@ fn told(
 ) -> Option<Witness> {
     let (point, at) = (stage.point, stage.at);
     let place = stage.place(rule)?;
-    let request = from_known_caller(ctx, at, stage.decider(), request, |seen| {
+    let decider = stage.decider();
+    let request = from_known_caller(ctx, at, decider, request, |seen| {
         seen.is_matched_by(place, rule.1) && seen.decision() == Decision::Deny
     });
-    let evaluation = stage.decider().evaluate(&request);
-    let is_refused = evaluation.decision == Decision::Deny && matches(&evaluation, place, rule.1);
+    let seen = decider.seen(&request)?;
+    let is_refused = seen.decision() == Decision::Deny && seen.is_matched_by(place, rule.1);
     is_refused.then_some(())?;
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
-    let denying = first_matching(point, &evaluation, by);
+    let denying = stage.first_matching(&seen, by);
     reasons.extend(
         denying.map(|other| format!("{} matches as well, and DENY comes first", rule_name(ctx, other))),
     );
     let rules = [Some(rule), denying].into_iter().flatten();
     let written: Vec<_> = rules.filter_map(|rule| rule_of(ctx, rule)).collect();
-    Some(shown::told(ctx, point, at, &request, &evaluation, &written, reasons))
+    Some(shown::told(ctx, point, at, &request, (&Decision::Deny, &By::Deny), &written, reasons))
 }

@@ -1,5 +1,6 @@
 //! `shadowed-rule`: a rule that adds nothing, since others match whatever it matches.
 
+use meshproof_authz::{By, Decision};
 use meshproof_diagnostics::{Category, Confidence, Finding, Label, Level, Witness};
 use meshproof_resources::Action;
 use meshproof_space::RuleId;
@@ -8,7 +9,7 @@ use crate::conflicting_rules::together;
 use crate::redundant_policy::is_redundant;
 use crate::restriction_without_effect::defeated;
 use crate::rule_worth::{Cover, RuleAt, Verdict};
-use crate::shown::{first_matching, from_known_caller, rule_name, rule_names, rule_of, rule_span, told};
+use crate::shown::{from_known_caller, rule_name, rule_names, rule_of, rule_span, told};
 use crate::stage::Stage;
 use crate::{Context, stage};
 
@@ -105,11 +106,18 @@ pub(crate) fn shown_on(stage: &Stage<'_>, ctx: &Context<'_>, rule: RuleAt, cover
     let request = from_known_caller(ctx, at, stage.decider(), *request, |seen| {
         seen.is_matched_by(place, rule.1) && seen.decision() == decision
     });
-    let evaluation = stage.decider().evaluate(&request);
+    let seen = stage.decider().seen(&request)?;
     let mut reasons = vec![format!("{} matches", rule_name(ctx, rule))];
-    let also = first_matching(point, &evaluation, &cover.by);
+    let also = stage.first_matching(&seen, &cover.by);
     reasons.extend(also.map(|other| format!("{} matches as well", rule_name(ctx, other))));
     let written: Vec<_> =
         [Some(rule), also].into_iter().flatten().filter_map(|rule| rule_of(ctx, rule)).collect();
-    Some(told(ctx, point, at, &request, &evaluation, &written, reasons))
+    let action = ctx.policies.get(rule.0)?.action;
+    let by = match (&decision, action) {
+        (Decision::Allow, _) => By::Allow,
+        // The rule matches.
+        (_, Action::Allow | Action::Deny) => By::Deny,
+        (_, Action::Audit | Action::Custom) => stage.decider().evaluate(&request).by,
+    };
+    Some(told(ctx, point, at, &request, (&decision, &by), &written, reasons))
 }

@@ -125,7 +125,8 @@ pub(crate) fn witness(
     rules: &[&Rule],
     reasons: Vec<String>,
 ) -> Witness {
-    told(ctx, point, at, request, &evaluate(&at.policies, request, &at.chain), rules, reasons)
+    let evaluation = evaluate(&at.policies, request, &at.chain);
+    told(ctx, point, at, request, (&evaluation.decision, &evaluation.by), rules, reasons)
 }
 
 /// As [`witness`], of a request that was evaluated.
@@ -134,18 +135,18 @@ pub(crate) fn told(
     point: &Point,
     at: &At<'_>,
     request: &Request,
-    evaluation: &Evaluation,
+    (decision, by): (&meshproof_authz::Decision, &By),
     rules: &[&Rule],
     reasons: Vec<String>,
 ) -> Witness {
-    let decision = match evaluation.decision {
+    let decision = match decision {
         meshproof_authz::Decision::Allow => Decision::Allow,
         _ => Decision::Deny,
     };
     let asked: Vec<Attribute> = rules.iter().flat_map(|rule| attributes_of(rule)).collect();
     let mut because = details(request, &at.chain, &asked);
     because.extend(reasons);
-    if let (By::AllowNoneMatched, Engine::EnvoyHttp) = (&evaluation.by, at.chain.engine) {
+    if let (By::AllowNoneMatched, Engine::EnvoyHttp) = (by, at.chain.engine) {
         because.push("no ALLOW rule matches".to_owned());
     }
     let from = caller(&request.peer, at);

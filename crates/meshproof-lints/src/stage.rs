@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use meshproof_authz::Decider;
+use meshproof_authz::{Decider, Seen};
 use meshproof_diagnostics::Finding;
 use meshproof_space::{Domain, Space};
 
@@ -29,6 +29,12 @@ impl<'s> Stage<'s> {
     /// Where the policy of a rule stands in the list of this place.
     pub(crate) fn place(&self, rule: RuleAt) -> Option<usize> {
         self.point.policies.iter().position(|id| *id == rule.0)
+    }
+
+    /// The first of the rules that matches the request.
+    pub(crate) fn first_matching(&self, seen: &Seen<'_, '_>, rules: &[RuleAt]) -> Option<RuleAt> {
+        let is_met = |rule: &RuleAt| self.place(*rule).is_some_and(|place| seen.is_matched_by(place, rule.1));
+        rules.iter().copied().find(is_met)
     }
 
     pub(crate) fn decider(&self) -> &Decider<'s> {

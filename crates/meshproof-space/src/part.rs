@@ -36,6 +36,18 @@ impl Part {
         }
     }
 
+    /// Whether every text that passes the other test plainly passes this one too.
+    pub fn holds_all_of(&self, other: &Part) -> bool {
+        match (self, other) {
+            (Part::Any, _) => true,
+            (Part::Exists, other) => !matches!(other, Part::Any | Part::Absent),
+            (Part::Prefix(own), Part::Prefix(text)) => text.starts_with(&**own),
+            (Part::Suffix(own), Part::Suffix(text)) => text.ends_with(&**own),
+            (own, Part::Exact(text)) => own.matches(Some(text)),
+            (own, other) => own == other,
+        }
+    }
+
     /// The text written in the test.
     pub fn literal(&self) -> &str {
         match self {
@@ -134,5 +146,29 @@ fn longer(a: &Arc<str>, b: &Arc<str>, extends: fn(&str, &str) -> bool) -> Option
         Some(Arc::clone(b))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_holds_all_of_another_is_passed_by_what_passes_that() {
+        let texts = ["", "a", "b", "aa", "ab", "ba", "aba"];
+        let written = texts.iter().map(|text| Arc::from(*text));
+        let mut parts = vec![Part::Any, Part::Absent, Part::Exists, Part::NonEmpty];
+        let of = |text: Arc<str>| [Part::Exact(text.clone()), Part::Prefix(text.clone()), Part::Suffix(text)];
+        parts.extend(written.flat_map(of));
+        let mut holding = 0;
+        for (own, other) in parts.iter().flat_map(|own| parts.iter().map(move |other| (own, other))) {
+            if own.holds_all_of(other) {
+                holding += 1;
+                let mut passing = std::iter::once(None).chain(texts.iter().copied().map(Some));
+                let missed = passing.find(|text| other.matches(*text) && !own.matches(*text));
+                assert_eq!(missed, None, "{own:?} {other:?}");
+            }
+        }
+        assert!(holding > 2 * parts.len(), "{holding}");
     }
 }

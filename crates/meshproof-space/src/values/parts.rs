@@ -34,8 +34,11 @@ pub(super) fn values(
         let forms: Vec<&[Part]> = list.iter().flat_map(|test| forms(*test, vocabulary)).collect();
         demands = met(&demands, &forms)?;
     }
-    let mut more: Vec<Vec<Part>> =
-        refused.iter().flat_map(|test| forms(*test, vocabulary)).map(<[Part]>::to_vec).collect();
+    // What the column refuses anyway leads to no value that it takes.
+    let own: Vec<&[Part]> = column.none_of.iter().flat_map(|test| forms(*test, vocabulary)).collect();
+    let is_own = |form: &&[Part]| own.iter().any(|own| own.iter().zip(*form).all(|(a, b)| a.holds_all_of(b)));
+    let of_others = refused.iter().flat_map(|test| forms(*test, vocabulary)).filter(|form| !is_own(form));
+    let mut more: Vec<Vec<Part>> = of_others.map(<[Part]>::to_vec).collect();
     more.extend(odd_point(domains));
     let mut known: HashSet<Demands> = HashSet::new();
     if !more.is_empty() {
