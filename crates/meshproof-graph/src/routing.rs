@@ -95,7 +95,8 @@ impl Routing {
             let meeting = earlier.iter().filter(|requests| !are_apart(&takes, requests));
             let mut left = vec![takes.clone()];
             for (count, requests) in meeting.enumerate() {
-                if count == MOST_EARLIER || !leave_out(&mut left, requests) {
+                let has_room = count < MOST_EARLIER && matches.has_room_for(&left);
+                if !has_room || !leave_out(&mut left, requests) {
                     routing.doubt = Some(MANY.to_owned());
                     break;
                 }

@@ -6,6 +6,7 @@ mod common;
 
 use std::fmt::Write;
 
+use common::gateways::{FRONT, from_outside, gateway_pods, routes, servers, through};
 use common::{injected, mesh, namespace, peer_authentication, pod, policy, service};
 use meshproof_graph::Graph;
 
@@ -59,4 +60,24 @@ fn edges_grow_with_rules_and_not_with_pairs() {
         (graph.places.len(), graph.edges.len())
     });
     assert_eq!(sizes, [(50, 50), (100, 100), (200, 200)]);
+}
+
+#[test]
+fn routes_that_all_meet_each_other_are_followed_as_far_as_there_is_room() {
+    let told = |count: usize| {
+        let rule = |at: usize| {
+            let to = if at + 1 == count { "two" } else { "one" };
+            format!(
+                "{{match: [{{headers: {{x-{at}: {{exact: v}}}}}}], route: [{{destination: {{host: {to}.shop.svc.cluster.local, port: {{number: 80}}}}}}]}}"
+            )
+        };
+        let rules: Vec<String> = (0..count).map(rule).collect();
+        let mesh = mesh(&(servers() + &gateway_pods() + FRONT + &routes(&rules)));
+        let graph = Graph::new(&mesh);
+        let reach = from_outside(&graph, "shop/two:8080");
+        through(&reach).unwrap().through[0].may.join("; ")
+    };
+    assert_eq!(told(50), "", "the last of fifty takes what the others leave");
+    // Each of 900 alone has few enough in front of it; all of them together do not.
+    assert_eq!(told(900), "earlier routes have many conditions");
 }
