@@ -51,6 +51,11 @@ impl<'m> Drawing<'_, 'm> {
         });
         let verdict = |(at, one): (usize, &Met)| match (one.free, &through[at], &somebody[at]) {
             (Some(free), ..) => Verdict::Somebody(Some(free)),
+            (None, Ok(Some(first)), _)
+                if one.callers[*first] == Caller::Somebody && asks_for_identity(chain, &alternatives[at]) =>
+            {
+                Verdict::Perhaps("which identity the waypoint has".to_owned())
+            }
             (None, Ok(Some(first)), _) => Verdict::Somebody(one.tried.get(*first).copied()),
             (None, Err(limit), _) | (None, Ok(None), Err(limit)) => Verdict::hit(*limit),
             (None, Ok(None), Ok(None)) => Verdict::Nobody,
@@ -113,13 +118,17 @@ impl<'m> Drawing<'_, 'm> {
             // All workloads that meet the tests were tried; it takes an account that runs elsewhere.
             return Verdict::Elsewhere;
         }
-        let asks = alternative.peers.asks_for_identity()
-            || chain.refusing.iter().any(|refusing| refusing.peers.asks_for_identity());
-        match asks {
+        match asks_for_identity(chain, alternative) {
             true => Verdict::Perhaps("which identities client certificates have".to_owned()),
             false => Verdict::Somebody(None),
         }
     }
+}
+
+/// Whether it matters for what passes which identity somebody has.
+fn asks_for_identity(chain: &Chain<'_>, alternative: &Alternative) -> bool {
+    alternative.peers.asks_for_identity()
+        || chain.refusing.iter().any(|refusing| refusing.peers.asks_for_identity())
 }
 
 /// Who gets something through first, of some callers.
